@@ -1,0 +1,502 @@
+"""The computational graph: values, the ops that make them, and reverse-mode differentiation.
+
+A `Value` is a node. An `Op` computes arrays forward (`compute`) and writes the graph of its
+adjoint out of other ops (`gradient`). `backward` walks the graph once, from the output to the
+leaves. This module knows no op: `needle.ops` binds the operators of `Tensor` to its ops.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from .device import Device, default_device
+
+if TYPE_CHECKING:
+    from ._bound import BoundMethods as _BoundMethods
+else:
+    _BoundMethods = object
+
+__all__ = [
+    "LAZY_MODE",
+    "TENSOR_COUNTER",
+    "Op",
+    "Tensor",
+    "TensorOp",
+    "TensorTuple",
+    "TensorTupleOp",
+    "Value",
+    "compute_gradient_of_variables",
+    "find_topo_sort",
+    "lazy_mode",
+    "no_grad",
+]
+
+Array = Any  # a NumPy array, or any type that speaks NumPy's protocols
+
+LAZY_MODE = False
+"""Set it to compute nothing until it is needed, in every thread; `lazy_mode()` does it locally."""
+
+if TYPE_CHECKING:
+    TENSOR_COUNTER: int
+
+# context variables are local to a thread (and to an async task), and cheap to read
+_lazy_mode: ContextVar[bool] = ContextVar("lazy_mode", default=False)
+_grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
+
+
+@contextmanager
+def _setting(variable: ContextVar[bool], value: bool) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def no_grad() -> Any:
+    """Context manager and decorator: results record no graph and require no gradient.
+
+    Example:
+        >>> import needle as ndl
+        >>> with ndl.no_grad():
+        ...     (ndl.Tensor([1.0]) * 2).requires_grad
+        False
+    """
+    return _setting(_grad_enabled, False)
+
+
+def lazy_mode() -> Any:
+    """Context manager and decorator: values are computed when they are first needed."""
+    return _setting(_lazy_mode, True)
+
+
+def __getattr__(name: str) -> Any:
+    # counted on access, so that creating a Value pays nothing for it
+    if name == "TENSOR_COUNTER":
+        return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class Op:
+    """How arrays are computed forward, and how the graph of the adjoint is built.
+
+    Subclass `TensorOp` (or `TensorTupleOp`), define `compute` and `gradient`, and call the
+    instance on Tensors; parameters that are not differentiated belong in the instance.
+    """
+
+    value_type: ClassVar[type[Value]]
+    differentiable = True  # False: the result never requires a gradient (comparisons, argmax)
+
+    def __call__(self, *args: Value) -> Any:
+        return self.value_type.make_from_op(self, args)
+
+    # typed loosely, so that an op may state `compute = np.exp` or name its operands
+    compute: Callable[..., Any]
+    """compute(*arrays) -> array (or tuple of arrays): the op's value, by NumPy's functions only."""
+
+    gradient: Callable[..., Any]
+    """gradient(out_grad, node) -> Value or tuple: one adjoint an input, None where none is needed.
+
+    `out_grad` is the adjoint of `node`, the value that this op made; `node.inputs` are its
+    operands. Built from ops, so that it can be differentiated again."""
+
+    def gradient_as_tuple(self, out_grad: Value, node: Value) -> tuple[Value | None, ...]:
+        """`gradient`, always as a tuple with one entry an input."""
+        adjoints = self.gradient(out_grad, node)
+        return adjoints if type(adjoints) is tuple else (adjoints,)
+
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        kinds = (IndexError, TypeError, OverflowError)
+        kind = next((kind for kind in kinds if isinstance(cause, kind)), ValueError)
+        shapes = " and ".join(str(getattr(array, "shape", type(array))) for array in arrays)
+        return kind(f"{type(self).__name__} of shape {shapes}: {self._reason(cause, *arrays)}")
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        """Why `compute` failed on these arrays, and what to do about it."""
+        return str(cause)
+
+    def _run(self, arrays: Sequence[Array]) -> Any:
+        """`compute`, with an error that names the op and the shapes."""
+        try:
+            data = self.compute(*arrays)
+        except (ValueError, TypeError, IndexError, OverflowError) as cause:
+            is_ours = type(self).__module__.startswith("needle.")
+            raise self._error(cause, arrays) from (None if is_ours else cause)
+        # NumPy gives a scalar object where the result has no axes; a Value holds an array
+        return np.asarray(data) if isinstance(data, np.generic) else data
+
+
+class Value:
+    """A node of the computational graph: an op applied to inputs, or a leaf."""
+
+    __slots__ = ("__dict__", "__weakref__", "cached_data", "grad", "inputs", "op", "requires_grad")
+
+    op: Op | None
+    inputs: tuple[Any, ...]  # Values; an op knows of which kind
+    cached_data: Any
+    requires_grad: bool
+    grad: Value | None
+
+    _retains_grad = False
+
+    @classmethod
+    def make_const(cls, data: Array, requires_grad: bool = False) -> Self:
+        """A leaf that holds `data` itself, not a copy."""
+        value = _new(cls)
+        value.op = value.grad = None
+        value.inputs = ()
+        value.cached_data = data
+        value.requires_grad = requires_grad
+        return value
+
+    @classmethod
+    def make_from_op(cls, op: Op, inputs: Sequence[Value]) -> Self:
+        """The value of `op` on `inputs`, computed at once unless in lazy mode.
+
+        Keeps `op` and `inputs` only where a gradient may flow back through them.
+        """
+        try:
+            arrays = [operand.cached_data for operand in inputs]
+        except AttributeError:
+            return cls.make_from_op(op, _as_values(op, inputs))
+        is_lazy = LAZY_MODE or _lazy_mode.get()
+        requires_grad = False
+        for position, operand in enumerate(inputs):
+            if operand.requires_grad:
+                requires_grad = True
+            if arrays[position] is None and not is_lazy:
+                arrays[position] = operand.realize_cached_data()
+        value = _new(cls)
+        value.grad = None
+        value.cached_data = None if is_lazy else op._run(arrays)
+        value.requires_grad = requires_grad = (
+            requires_grad and op.differentiable and _grad_enabled.get()
+        )
+        if requires_grad or is_lazy:
+            value.op = op
+            value.inputs = tuple(inputs)
+        else:
+            value.op = None
+            value.inputs = ()
+        return value
+
+    def realize_cached_data(self) -> Any:
+        """The value's own array, computed now if it was not yet."""
+        # a stack instead of recursion: a lazy graph may be 100,000 ops deep
+        stack = [self] if self.cached_data is None else []
+        while stack:
+            value = stack[-1]
+            if value.cached_data is None:
+                pending = [operand for operand in value.inputs if operand.cached_data is None]
+                if pending:
+                    stack += pending
+                    continue
+                assert value.op is not None, "a leaf holds data"
+                value.cached_data = value.op._run([operand.cached_data for operand in value.inputs])
+                if not value.requires_grad:
+                    value.op, value.inputs = None, ()
+            stack.pop()
+        return self.cached_data
+
+    def is_leaf(self) -> bool:
+        """Whether no op made this value."""
+        return self.op is None
+
+    def retain_grad(self) -> None:
+        """Ask `backward` to store `.grad` here although this is no leaf."""
+        self._retains_grad = True
+
+
+_new = object.__new__
+
+
+def _as_values(op: Op, inputs: Sequence[Any]) -> tuple[Value, ...]:
+    """Operands with arrays and Python numbers made constants; numbers widen no tensor."""
+    dtypes = [value.dtype for value in inputs if isinstance(value, Tensor | np.ndarray)]
+    values: list[Value] = []
+    for position, operand in enumerate(inputs):
+        if isinstance(operand, Value):
+            values.append(operand)
+        elif isinstance(operand, np.ndarray):
+            values.append(Tensor.make_const(operand))
+        elif isinstance(operand, bool | int | float | np.generic):
+            number = operand.item() if isinstance(operand, np.generic) else operand
+            dtype = np.result_type(*dtypes, number)
+            values.append(Tensor.make_const(np.asarray(number, dtype)))
+        else:
+            raise TypeError(
+                f"{type(op).__name__} expected a Tensor as operand {position}, "
+                f"got {type(operand).__name__}: wrap it with needle.Tensor(...)"
+            )
+    return tuple(values)
+
+
+class TensorTuple(Value):
+    """A Value that holds a tuple of arrays; `value[i]` is the i-th Tensor."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self.realize_cached_data())
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
+
+    def tuple(self) -> tuple[Tensor, ...]:
+        """The Tensors, as a Python tuple."""
+        return tuple(self)
+
+    def detach(self) -> TensorTuple:
+        """The same arrays outside the graph."""
+        return TensorTuple.make_const(self.realize_cached_data())
+
+    def __repr__(self) -> str:
+        return f"needle.TensorTuple{self.tuple()!r}"
+
+    if TYPE_CHECKING:  # bound in needle.ops
+
+        def __getitem__(self, index: int) -> Tensor: ...
+        def __add__(self, other: TensorTuple) -> TensorTuple: ...
+
+
+class Tensor(Value, _BoundMethods):
+    """A Value that holds an array: NumPy's dtypes and broadcasting, with gradients.
+
+    Args:
+        array: a Tensor, an array, or (nested lists of) numbers; copied.
+        device: where it lives; the CPU by default.
+        dtype: by default NumPy's choice (a list of floats is float64, of ints int64).
+        requires_grad: whether `backward` stores a gradient in `.grad`.
+
+    Raises:
+        TypeError: `array` does not hold real numbers.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        needle.Tensor([2. 4.], dtype=float64, requires_grad=True)
+    """
+
+    __slots__ = ()
+
+    # NumPy's operators leave `array * tensor` to Tensor.__rmul__
+    __array_ufunc__ = None
+    # gradients of NumPy's scalars on the left come through here, too
+    __array_priority__ = 1000
+
+    def __init__(
+        self,
+        array: Any,
+        *,
+        device: Device | None = None,
+        dtype: Any = None,
+        requires_grad: bool = True,
+    ) -> None:
+        source = array.realize_cached_data() if isinstance(array, Tensor) else array
+        try:
+            data = (device or default_device()).array(source, dtype)
+        except ValueError as error:
+            raise ValueError(f"Tensor could not make one array of its argument: {error}") from None
+        if data.dtype.kind not in "biuf":
+            raise TypeError(f"Tensor holds real numbers, got dtype {data.dtype}")
+        self.op = self.grad = None
+        self.inputs = ()
+        self.cached_data = data
+        self.requires_grad = requires_grad
+
+    def realize_cached_data(self) -> Array:
+        """The tensor's own writable array, computed now if it was not yet."""
+        data = super().realize_cached_data()
+        if not getattr(
+            data.flags, "writeable", True
+        ):  # a broadcast view: several elements, one memory
+            data = self.cached_data = data.copy()
+        return data
+
+    def _array(self) -> Array:
+        data = self.cached_data
+        return Value.realize_cached_data(self) if data is None else data
+
+    @property
+    def data(self) -> Tensor:
+        """A detached Tensor that shares this one's array; assigning replaces the array."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data takes a Tensor, got {type(value).__name__}")
+        if value.dtype != self.dtype or value.shape != self.shape:
+            raise ValueError(
+                f"data of a {self.dtype} tensor of shape {self.shape} cannot be replaced by "
+                f"{value.dtype} of shape {value.shape}: convert with astype or reshape first"
+            )
+        self.cached_data = value.realize_cached_data()
+
+    def detach(self) -> Tensor:
+        """A Tensor outside the graph that shares this one's array."""
+        return Tensor.make_const(self.realize_cached_data())
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the values as a NumPy array."""
+        return np.array(self._array())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._array(), dtype=dtype, copy=copy)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self._array().shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The NumPy dtype of the elements."""
+        return self._array().dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._array().ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._array().size
+
+    @property
+    def device(self) -> Device:
+        """Where the array lives."""
+        return default_device()
+
+    def item(self) -> bool | int | float:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item() takes a tensor of one element, got shape {self.shape}")
+        return self._array().item()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is neither true nor false: "
+                "compare with `is`, or reduce it to one element first"
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("a tensor without axes has no len()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        values = np.array2string(np.asarray(self._array()), prefix="needle.Tensor(")
+        return f"needle.Tensor({values}, dtype={self.dtype}, requires_grad={self.requires_grad})"
+
+    def __str__(self) -> str:
+        return str(self._array())
+
+    def backward(self, out_grad: Tensor | None = None, create_graph: bool = True) -> None:
+        """Store in `.grad` of every leaf the gradient of this tensor (summed, if it has axes).
+
+        Args:
+            out_grad: the adjoint of this tensor, of its shape; ones by default.
+            create_graph: keep the gradient's own graph, so that it can be differentiated again.
+                Training loops that do not need it pass False and save the memory.
+
+        Raises:
+            RuntimeError: nothing upstream requires a gradient.
+            ValueError: `out_grad` has another shape.
+        """
+        if not self.requires_grad:
+            raise RuntimeError(
+                "backward() on a tensor without a graph: it requires no gradient, because no input "
+                "did or because it was made under no_grad() or by detach()"
+            )
+        if out_grad is None:
+            out_grad = Tensor.make_const(np.ones_like(self._array()))
+        elif not isinstance(out_grad, Tensor):
+            out_grad = Tensor(out_grad, dtype=self.dtype, requires_grad=False)
+        if out_grad.shape != self.shape:
+            raise ValueError(f"out_grad of shape {out_grad.shape} for a tensor of {self.shape}")
+        with nullcontext() if create_graph else no_grad():
+            compute_gradient_of_variables(self, out_grad)
+
+
+class TensorOp(Op):
+    """An op whose value is a Tensor."""
+
+    value_type = Tensor
+
+
+class TensorTupleOp(Op):
+    """An op whose value is a TensorTuple."""
+
+    value_type = TensorTuple
+
+
+def find_topo_sort(node_list: Sequence[Value]) -> list[Value]:
+    """All values that `node_list` depends on, inputs first: depth-first post-order."""
+    order: list[Value] = []
+    seen: set[Value] = set()
+    stack: list[Value | None] = list(reversed(node_list))
+    while stack:
+        node = stack.pop()
+        if node is None:  # everything that the value below it depends on is in the order
+            order.append(stack.pop())  # type: ignore[arg-type]
+        elif node not in seen:
+            seen.add(node)
+            if node.inputs:
+                stack += (node, None)
+                stack += node.inputs[::-1]
+            else:
+                order.append(node)
+    return order
+
+
+def compute_gradient_of_variables(output_tensor: Tensor, out_grad: Tensor) -> None:
+    """Store the gradient of `output_tensor` in `.grad` of the leaves that require it.
+
+    Reverse mode: the adjoint of a value is the sum of the partial adjoints that its users pass
+    back. Every adjoint is dropped as soon as its op has used it.
+    """
+    adjoints: dict[Value, Any] = {output_tensor: out_grad}
+    order = find_topo_sort([output_tensor])
+    while order:
+        node = order.pop()
+        adjoint = adjoints.pop(node, None)
+        if adjoint is None:  # requires no gradient, or none of its users passed one back
+            continue
+        op = node.op
+        if op is None:
+            node.grad = _in_precision_of(node, adjoint)
+            continue
+        if node._retains_grad:
+            node.grad = adjoint
+        for operand, partial in zip(node.inputs, op.gradient_as_tuple(adjoint, node), strict=True):
+            if operand.requires_grad and partial is not None:
+                known = adjoints.get(operand)
+                adjoints[operand] = partial if known is None else known + partial
+
+
+def _in_precision_of(leaf: Any, adjoint: Any) -> Any:
+    """`adjoint` in the floating-point dtype of `leaf`: mixing dtypes widens what lies between."""
+    if leaf.dtype.kind == "f" and adjoint.dtype != leaf.dtype:
+        return adjoint.astype(leaf.dtype)
+    return adjoint

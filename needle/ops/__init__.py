@@ -1,0 +1,39 @@
+"""The operators: each states how arrays are computed and how the graph of its adjoint is built."""
+
+from . import (
+    arithmetic,
+    binding,  # noqa: F401 - imported for what it does: the operators of Tensor
+    comparison,
+    contraction,
+    functions,
+    indexing,
+    kinds,
+    reductions,
+    tuples,
+    views,
+)
+from .arithmetic import *
+from .comparison import *
+from .contraction import *
+from .functions import *
+from .indexing import *
+from .kinds import *
+from .reductions import *
+from .tuples import *
+from .views import *
+
+__all__ = [
+    name
+    for family in (
+        arithmetic,
+        comparison,
+        contraction,
+        functions,
+        indexing,
+        kinds,
+        reductions,
+        tuples,
+        views,
+    )
+    for name in family.__all__
+]

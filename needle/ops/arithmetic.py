@@ -1,0 +1,235 @@
+"""Arithmetic: sums, products, quotients and powers, extrema and selection, element by element.
+
+Operands broadcast like NumPy's. In the formulas g is the adjoint of the result.
+"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..autograd import Array, Tensor
+from .comparison import equal, greater
+from .kinds import Elementwise
+
+__all__ = [
+    "EWiseAdd", "add", "AddScalar", "add_scalar", "Negate", "negate",
+    "EWiseMul", "multiply", "MulScalar", "mul_scalar",
+    "EWiseDiv", "divide", "DivScalar", "divide_scalar",
+    "EWisePow", "power", "PowerScalar", "power_scalar",
+    "Maximum", "maximum", "Minimum", "minimum", "Where", "where",
+]  # fmt: skip
+
+
+class _WithScalar(Elementwise):
+    """An op on a tensor and a number, which widens no dtype."""
+
+    def __init__(self, scalar: Any) -> None:
+        # NumPy's own scalars would widen: np.float64(2) times a float32 array is float64
+        self.scalar = scalar.item() if isinstance(scalar, np.generic) else scalar
+
+
+class EWiseAdd(Elementwise):
+    """a + b. Adjoints: g, g."""
+
+    compute = np.add
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+        return out_grad, out_grad
+
+
+class AddScalar(_WithScalar):
+    """a + c. Adjoint: g."""
+
+    def compute(self, a: Array) -> Array:
+        return np.add(a, self.scalar)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad
+
+
+class Negate(Elementwise):
+    """-a. Adjoint: -g."""
+
+    compute = np.negative
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return -out_grad
+
+
+class EWiseMul(Elementwise):
+    """a·b. Adjoints: g·b, g·a."""
+
+    compute = np.multiply
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = node.inputs
+        return (
+            out_grad * b if a.requires_grad else None,
+            out_grad * a if b.requires_grad else None,
+        )
+
+
+class MulScalar(_WithScalar):
+    """a·c. Adjoint: g·c."""
+
+    def compute(self, a: Array) -> Array:
+        return np.multiply(a, self.scalar)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad * self.scalar
+
+
+class EWiseDiv(Elementwise):
+    """a / b. Adjoints: g/b, -g·a/b²."""
+
+    compute = np.true_divide
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor | None]:
+        b = node.inputs[1]
+        adjoint = out_grad / b
+        return adjoint, -(adjoint * node) if b.requires_grad else None
+
+
+class DivScalar(_WithScalar):
+    """a / c. Adjoint: g/c."""
+
+    def compute(self, a: Array) -> Array:
+        return np.true_divide(a, self.scalar)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad / self.scalar
+
+
+class EWisePow(Elementwise):
+    """aᵇ. Adjoints: g·b·aᵇ⁻¹ (0 where b = 0), g·aᵇ·ln a (0 where a = 0)."""
+
+    compute = np.power
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = node.inputs
+        # 0⁻¹ and ln 0 would poison elements whose adjoint is 0
+        adjoint_a = adjoint_b = None
+        if a.requires_grad:
+            adjoint_a = out_grad * b * a ** where(b == 0, 1, b - 1)
+        if b.requires_grad:
+            adjoint_b = out_grad * node * where(a == 0, 1, a).log()
+        return adjoint_a, adjoint_b
+
+
+class PowerScalar(_WithScalar):
+    """aᶜ. Adjoint: g·c·aᶜ⁻¹, which is 0 where c = 0."""
+
+    # many times faster than power, and equal to it on floats
+    _special: ClassVar = {2: np.square, 1: np.positive, 0.5: np.sqrt}
+
+    def compute(self, a: Array) -> Array:
+        function = self._special.get(self.scalar) if a.dtype.kind == "f" else None
+        return function(a) if function else np.power(a, self.scalar)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        if self.scalar == 0:
+            return out_grad * 0
+        return out_grad * (node.inputs[0] ** (self.scalar - 1) * self.scalar)
+
+
+class Maximum(Elementwise):
+    """max(a, b). Adjoints: g·[a > b] + g/2·[a = b], g·[b > a] + g/2·[a = b]."""
+
+    compute = np.maximum
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = node.inputs
+        share_a = where(equal(a, b), 0.5, greater(a, b))
+        return out_grad * share_a, out_grad * (1 - share_a)
+
+
+class Minimum(Elementwise):
+    """min(a, b). Adjoints: g·[a < b] + g/2·[a = b], g·[b < a] + g/2·[a = b]."""
+
+    compute = np.minimum
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = node.inputs
+        share_a = where(equal(a, b), 0.5, greater(b, a))
+        return out_grad * share_a, out_grad * (1 - share_a)
+
+
+class Where(Elementwise):
+    """a where the condition holds, else b. Adjoints: none, g·[condition], g·[not condition]."""
+
+    compute = np.where
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[None, Tensor, Tensor]:
+        condition = node.inputs[0]
+        return None, where(condition, out_grad, 0), where(condition, 0, out_grad)
+
+
+_add = EWiseAdd()
+_multiply = EWiseMul()
+_apply = Tensor.make_from_op
+
+
+def add(a: Tensor, b: Tensor) -> Tensor:
+    """a + b."""
+    return _apply(_add, (a, b))
+
+
+def add_scalar(a: Tensor, scalar: float) -> Tensor:
+    """a + scalar."""
+    return _apply(AddScalar(scalar), (a,))
+
+
+def negate(a: Tensor) -> Tensor:
+    """-a."""
+    return Negate()(a)
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """a·b, element by element."""
+    return _apply(_multiply, (a, b))
+
+
+def mul_scalar(a: Tensor, scalar: float) -> Tensor:
+    """a·scalar."""
+    return _apply(MulScalar(scalar), (a,))
+
+
+def divide(a: Tensor, b: Tensor) -> Tensor:
+    """a / b; integers give floats."""
+    return EWiseDiv()(a, b)
+
+
+def divide_scalar(a: Tensor, scalar: float) -> Tensor:
+    """a / scalar; integers give floats."""
+    return DivScalar(scalar)(a)
+
+
+def power(a: Tensor, b: Tensor) -> Tensor:
+    """a to the power b, element by element."""
+    return EWisePow()(a, b)
+
+
+def power_scalar(a: Tensor, scalar: float) -> Tensor:
+    """a to the power `scalar`."""
+    return PowerScalar(scalar)(a)
+
+
+def maximum(a: Tensor, b: Any) -> Tensor:
+    """The larger of a and b; where they are equal, each gets half of the adjoint."""
+    return Maximum()(a, b)
+
+
+def minimum(a: Tensor, b: Any) -> Tensor:
+    """The smaller of a and b; where they are equal, each gets half of the adjoint."""
+    return Minimum()(a, b)
+
+
+def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+    """a where the boolean tensor `condition` holds, else b; the three broadcast.
+
+    Raises:
+        TypeError: `condition` is not boolean.
+    """
+    if condition.dtype != bool:
+        raise TypeError(f"where expected a boolean condition, got {condition.dtype}: compare first")
+    return Where()(condition, a, b)

@@ -1,0 +1,113 @@
+"""Binds Python's operators and the methods of Tensor to the ops, in one table."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, TensorTuple
+from . import arithmetic, comparison, contraction, functions, indexing, reductions, tuples, views
+
+_Binary = Callable[[Any, Any], Tensor]
+_Operator = Callable[[Tensor, Any], Any]
+
+
+def _constant(like: Tensor, operand: Any) -> Any:
+    """An array or a number as a Tensor; NotImplemented for anything else."""
+    if isinstance(operand, np.ndarray):
+        return Tensor.make_const(operand)
+    if isinstance(operand, bool | int | float | np.generic):
+        number = operand.item() if isinstance(operand, np.generic) else operand
+        return Tensor.make_const(np.asarray(number, np.result_type(like.dtype, number)))
+    return NotImplemented
+
+
+def _operator(function: _Binary, with_scalar: _Binary | None = None) -> _Operator:
+    """tensor ∘ other; `with_scalar` is the op for a Python or NumPy number, where there is one."""
+
+    def operator(self: Tensor, other: Any) -> Any:
+        if isinstance(other, Tensor):
+            return function(self, other)
+        if with_scalar is not None and isinstance(other, int | float | np.generic):
+            return with_scalar(self, other)
+        constant = _constant(self, other)
+        return NotImplemented if constant is NotImplemented else function(self, constant)
+
+    return operator
+
+
+def _reflected(function: _Binary) -> _Operator:
+    """other ∘ tensor, for an array or a number on the left."""
+
+    def operator(self: Tensor, other: Any) -> Any:
+        constant = _constant(self, other)
+        return NotImplemented if constant is NotImplemented else function(constant, self)
+
+    return operator
+
+
+def _subtract(a: Tensor, b: Tensor) -> Tensor:
+    return arithmetic.add(a, arithmetic.negate(b))
+
+
+def _subtract_scalar(a: Tensor, scalar: float) -> Tensor:
+    return arithmetic.add_scalar(a, -scalar)
+
+
+def _subtract_from_scalar(a: Tensor, scalar: float) -> Tensor:
+    return arithmetic.add_scalar(arithmetic.negate(a), scalar)
+
+
+def _reshape(self: Tensor, *shape: Any) -> Tensor:
+    return views.reshape(self, shape if len(shape) > 1 or not shape else shape[0])
+
+
+_add = _operator(arithmetic.add, arithmetic.add_scalar)
+_multiply = _operator(arithmetic.multiply, arithmetic.mul_scalar)
+
+_TENSOR_METHODS: dict[str, Any] = {
+    "__add__": _add,
+    "__radd__": _add,
+    "__sub__": _operator(_subtract, _subtract_scalar),
+    "__rsub__": _operator(lambda a, b: _subtract(b, a), _subtract_from_scalar),
+    "__mul__": _multiply,
+    "__rmul__": _multiply,
+    "__truediv__": _operator(arithmetic.divide, arithmetic.divide_scalar),
+    "__rtruediv__": _reflected(arithmetic.divide),
+    "__pow__": _operator(arithmetic.power, arithmetic.power_scalar),
+    "__rpow__": _reflected(arithmetic.power),
+    "__matmul__": _operator(contraction.matmul),
+    "__rmatmul__": _reflected(contraction.matmul),
+    "__neg__": arithmetic.negate,
+    "__abs__": functions.abs,
+    "__getitem__": indexing.getitem,
+    "__eq__": _operator(comparison.equal),
+    "__ne__": _operator(comparison.not_equal),
+    "__lt__": _operator(comparison.less),
+    "__le__": _operator(comparison.less_equal),
+    "__gt__": _operator(comparison.greater),
+    "__ge__": _operator(comparison.greater_equal),
+    "reshape": _reshape,
+    "T": property(views.transpose),
+    **{
+        function.__name__: function
+        for function in (
+            contraction.matmul, functions.abs, functions.astype, functions.clip, functions.cos,
+            functions.exp, functions.log, functions.relu, functions.sigmoid, functions.sin,
+            functions.sqrt, functions.tanh, reductions.argmax, reductions.logsumexp,
+            reductions.max, reductions.mean, reductions.min, reductions.softmax, reductions.var,
+            views.broadcast_to, views.expand_dims, views.flip, views.permute, views.squeeze,
+            views.transpose,
+        )
+    },
+    "sum": reductions.summation,
+}  # fmt: skip
+
+_TUPLE_METHODS: dict[str, Any] = {
+    "__getitem__": tuples.tuple_get_item,
+    "__add__": tuples.add_tuples,
+}
+
+for _type, _methods in ((Tensor, _TENSOR_METHODS), (TensorTuple, _TUPLE_METHODS)):
+    for _name, _method in _methods.items():
+        setattr(_type, _name, _method)

@@ -1,0 +1,68 @@
+"""Contractions: sums of products, where the time goes."""
+
+import math
+
+import numpy as np
+
+from ..autograd import Array, Tensor
+from .kinds import Contraction, unbroadcast
+from .views import expand_dims
+
+__all__ = ["MatMul", "matmul"]
+
+
+class MatMul(Contraction):
+    """a·b over the last axis of a and the last but one of b; leading axes broadcast.
+
+    A 1-d operand is a row on the left, a column on the right, and its axis disappears.
+    Adjoints: g·bᵀ, aᵀ·g, summed over the axes along which an operand was repeated.
+    """
+
+    def compute(self, a: Array, b: Array) -> Array:
+        if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
+            return np.matmul(_as_rows(a), b).reshape(*a.shape[:-1], b.shape[1])
+        return np.matmul(a, b)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = node.inputs
+        assert isinstance(a, Tensor)
+        assert isinstance(b, Tensor)
+        left = a if a.ndim > 1 else expand_dims(a, 0)
+        right = b if b.ndim > 1 else expand_dims(b, 1)
+        if b.ndim == 1:
+            out_grad = expand_dims(out_grad, -1)
+        if a.ndim == 1:
+            out_grad = expand_dims(out_grad, -2)
+        adjoint_a = adjoint_b = None
+        if a.requires_grad:
+            adjoint_a = unbroadcast(matmul(out_grad, right.transpose()), left.shape)
+            adjoint_a = adjoint_a if a.ndim > 1 else adjoint_a.reshape(a.shape)
+        if b.requires_grad:
+            if left.ndim > 2 and right.ndim == 2:
+                left, out_grad = _as_rows(left), _as_rows(out_grad)
+            adjoint_b = unbroadcast(matmul(left.transpose(), out_grad), right.shape)
+            adjoint_b = adjoint_b if b.ndim > 1 else adjoint_b.reshape(b.shape)
+        return adjoint_a, adjoint_b
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        a, b = arrays
+        if not (a.ndim and b.ndim):
+            return "a tensor without axes has no matrix product: use *"
+        inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
+        if a.shape[-1] != inner:
+            return f"the inner axes must have equal lengths, got {a.shape[-1]} and {inner}"
+        return "the leading axes do not broadcast"
+
+
+def _as_rows(a: Array) -> Array:
+    """A tensor or an array of rows along its last axis, as a matrix."""
+    return a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))
+
+
+_matmul = MatMul()
+_apply = Tensor.make_from_op
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product, batched over leading axes, which broadcast; 1-d operands as in NumPy."""
+    return _apply(_matmul, (a, b))

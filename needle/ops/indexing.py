@@ -1,0 +1,94 @@
+"""Picking elements out and putting them back.
+
+In the formulas g is the adjoint of the result.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Array, Tensor, TensorOp
+from .kinds import normalize_axes
+
+__all__ = ["Concatenate", "concatenate", "GetItem", "getitem", "PutItem"]
+
+
+class GetItem(TensorOp):
+    """a[index], with NumPy's basic and advanced indexing. Adjoint: g added up into zeros."""
+
+    def __init__(self, index: Any) -> None:
+        parts = index if isinstance(index, tuple) else (index,)
+        self.index = tuple(_plain(part) for part in parts)
+
+    def compute(self, a: Array) -> Array:
+        return a[self.index]
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return PutItem(self.index, node.inputs[0].shape)(out_grad)
+
+
+class PutItem(TensorOp):
+    """Zeros of `shape` with a added at `index`, as often as it stands there. Adjoint: g[index]."""
+
+    def __init__(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+        self.index = index
+        self.shape = shape
+
+    def compute(self, a: Array) -> Array:
+        result = np.zeros_like(a, shape=self.shape)
+        if any(isinstance(part, np.ndarray) and part.dtype != bool for part in self.index):
+            np.add.at(result, self.index, a)
+        else:  # slices and masks meet each element once
+            result[self.index] = a
+        return result
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return GetItem(self.index)(out_grad)
+
+
+class Concatenate(TensorOp):
+    """Tensors one after another along an axis. Adjoints: the pieces of g."""
+
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
+
+    def compute(self, *arrays: Array) -> Array:
+        (axis,) = normalize_axes(self.axis, arrays[0].ndim)
+        return np.concatenate(arrays, axis)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, ...]:
+        (axis,) = normalize_axes(self.axis, out_grad.ndim)
+        pieces, start = [], 0
+        for operand in node.inputs:
+            stop = start + operand.shape[axis]
+            pieces.append(out_grad[(slice(None),) * axis + (slice(start, stop),)])
+            start = stop
+        return tuple(pieces)
+
+
+def _plain(part: Any) -> Any:
+    """One entry of an index without Tensors and lists."""
+    if isinstance(part, Tensor):
+        part = part.realize_cached_data()
+    elif isinstance(part, list):
+        part = np.asarray(part, dtype=None if part else int)
+    if isinstance(part, float) or getattr(part, "dtype", np.dtype(int)).kind not in "biu":
+        kind = getattr(part, "dtype", type(part).__name__)
+        raise TypeError(f"an index holds integers or booleans, got {kind}: use astype('int64')")
+    return part
+
+
+def getitem(a: Tensor, index: Any) -> Tensor:
+    """a[index]: integers, slices, None, Ellipsis, and integer or boolean arrays or Tensors.
+
+    An element that is picked several times gets the sum of the adjoints.
+    """
+    return GetItem(index)(a)
+
+
+def concatenate(args: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Tensors, equal in all other axes, one after another along an existing axis."""
+    if not len(args):
+        raise ValueError("concatenate needs at least one tensor")
+    return Concatenate(axis)(*args)

@@ -1,0 +1,142 @@
+"""The kinds of op. Fusion, memory planning and other back ends build on them.
+
+- `Elementwise`: states its NumPy function as `compute`.
+- `Reduction`: over axes, which are checked and normalised here.
+- `View`: changes shape or strides, never data.
+- `Contraction`: sums products; where the time goes.
+- everything else is a plain `TensorOp` or `TensorTupleOp`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Array, Tensor, TensorOp, Value
+
+__all__ = [
+    "Axes",
+    "Contraction",
+    "Elementwise",
+    "Reduction",
+    "View",
+    "broadcast_shape",
+    "constant_like",
+    "normalize_axes",
+    "unbroadcast",
+]
+
+Axes = int | Sequence[int] | None
+
+
+class Elementwise(TensorOp):
+    """Acts on each element; operands broadcast like NumPy's.
+
+    A subclass states its NumPy function: `compute = np.multiply`. Its `gradient` may ignore
+    broadcasting: adjoints are summed back to the operands' shapes here.
+    """
+
+    def gradient_as_tuple(self, out_grad: Any, node: Any) -> tuple[Value | None, ...]:
+        adjoints = super().gradient_as_tuple(out_grad, node)
+        shape = node.shape
+        return tuple(
+            [
+                adjoint
+                if adjoint is None or operand.shape == shape
+                else unbroadcast(adjoint, operand.shape)
+                for adjoint, operand in zip(adjoints, node.inputs, strict=True)
+            ]
+        )
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        try:
+            broadcast_shape(*[array.shape for array in arrays])
+        except ValueError as error:
+            return str(error)
+        return str(cause)
+
+
+class Reduction(TensorOp):
+    """Reduces over `axes` (an int, several, or None for all), which disappear unless `keepdims`."""
+
+    def __init__(self, axes: Axes = None, keepdims: bool = False) -> None:
+        self.axes = axes if axes is None or isinstance(axes, int) else tuple(axes)
+        self.keepdims = keepdims
+
+    def reduced_axes(self, ndim: int) -> tuple[int, ...]:
+        """The axes that are reduced in a tensor of `ndim` axes, checked, none negative."""
+        return normalize_axes(self.axes, ndim)
+
+    def expand(self, reduced: Tensor, operand: Tensor) -> Tensor:
+        """`reduced`, a result or its adjoint, with axes of length 1 where axes were reduced."""
+        if self.keepdims:
+            return reduced
+        shape = list(operand.shape)
+        for axis in self.reduced_axes(operand.ndim):
+            shape[axis] = 1
+        return reduced.reshape(tuple(shape))
+
+
+class View(TensorOp):
+    """The same data under another shape or other strides."""
+
+
+class Contraction(TensorOp):
+    """Sums products of its operands over shared axes.
+
+    `gradient` returns None for an operand that requires none: its adjoint would cost as much
+    as the op itself.
+    """
+
+
+def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
+    """`axes` as a tuple of different axes from 0 to ndim - 1; None means all.
+
+    Raises:
+        IndexError: an axis is out of range.
+        ValueError: an axis stands twice.
+    """
+    if axes is None:
+        return tuple(range(ndim))
+    given = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
+    for axis in given:
+        if not isinstance(axis, int | np.integer):
+            raise TypeError(f"an axis is an integer, got {axis!r}")
+        if not -ndim <= axis < ndim:
+            raise IndexError(f"axis {axis} is out of range for {ndim} axes")
+    normalized = tuple(int(axis) % ndim for axis in given)
+    if len(set(normalized)) < len(normalized):
+        raise ValueError(f"axes {given} name an axis twice")
+    return normalized
+
+
+def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that `shapes` broadcast to.
+
+    Raises:
+        ValueError: they do not broadcast; the text holds the shapes.
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"shapes {' and '.join(map(str, shapes))} do not broadcast: counted from the last, "
+            "axes must have equal lengths or length 1"
+        ) from None
+
+
+def unbroadcast(adjoint: Any, shape: tuple[int, ...]) -> Tensor:
+    """The adjoint of broadcasting `shape` to `adjoint.shape`: sums over the axes it repeated."""
+    wide = adjoint.shape
+    added = len(wide) - len(shape)
+    repeated = [
+        axis for axis, length in enumerate(shape, start=added) if length == 1 and wide[axis] != 1
+    ]
+    if added or repeated:
+        adjoint = adjoint.sum((*range(added), *repeated))
+    return adjoint if adjoint.shape == shape else adjoint.reshape(shape)
+
+
+def constant_like(tensor: Tensor, value: Any) -> Tensor:
+    """A constant of `tensor`'s shape and dtype, filled with `value`."""
+    return Tensor.make_const(np.full_like(tensor.realize_cached_data(), value))

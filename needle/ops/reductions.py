@@ -1,0 +1,169 @@
+"""Reductions over axes. `axes` is an int, several ints, or None for all axes.
+
+In the formulas g is the adjoint of the result and y the result, both with the reduced axes put
+back at length 1.
+"""
+
+import math
+
+import numpy as np
+
+from ..autograd import Array, Tensor, TensorOp
+from .comparison import equal
+from .functions import exp
+from .kinds import Axes, Reduction, normalize_axes
+
+__all__ = [
+    "ArgMax", "argmax", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max", "max",
+    "Min", "min", "Softmax", "softmax", "Summation", "summation", "mean", "var",
+]  # fmt: skip
+
+
+class Summation(Reduction):
+    """Σ a. Adjoint: g, repeated along the reduced axes."""
+
+    def compute(self, a: Array) -> Array:
+        return np.sum(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        (a,) = node.inputs
+        return self.expand(out_grad, a).broadcast_to(a.shape)
+
+
+class _Extremum(Reduction):
+    """An extremum along axes; ties share the adjoint equally."""
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        (a,) = node.inputs
+        ties = equal(a, self.expand(node, a))
+        shares = ties / summation(ties, self.axes, keepdims=True)
+        return self.expand(out_grad, a) * shares.astype(out_grad.dtype)
+
+
+class Max(_Extremum):
+    """max a. Adjoint: g·[a = y] / (number of a equal to y)."""
+
+    def compute(self, a: Array) -> Array:
+        return np.max(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
+
+
+class Min(_Extremum):
+    """min a. Adjoint: g·[a = y] / (number of a equal to y)."""
+
+    def compute(self, a: Array) -> Array:
+        return np.min(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
+
+
+class ArgMax(TensorOp):
+    """The index of the first maximum, along one axis or of the flattened tensor. No gradient."""
+
+    differentiable = False
+
+    def __init__(self, axis: int | None = None, keepdims: bool = False) -> None:
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def compute(self, a: Array) -> Array:
+        axis = None if self.axis is None else normalize_axes(self.axis, a.ndim)[0]
+        return np.argmax(a, axis=axis, keepdims=self.keepdims)
+
+
+def _finite_max(a: Array, axes: tuple[int, ...]) -> Array:
+    """The maximum along `axes`, kept at length 1; 0 where it is infinite or there is none.
+
+    What is subtracted before exp: it may be any number, and inf - inf is none.
+    """
+    floats = a.astype(np.result_type(a.dtype, 0.0), copy=False)
+    highest = np.max(floats, axis=axes, keepdims=True, initial=-np.inf)
+    return np.where(np.isfinite(highest), highest, 0)
+
+
+class LogSumExp(Reduction):
+    """ln Σ eᵃ, computed as ln Σ eᵃ⁻ᵐ + m with m = max a. Adjoint: g·eᵃ⁻ʸ = g·softmax(a)."""
+
+    def compute(self, a: Array) -> Array:
+        axes = self.reduced_axes(a.ndim)
+        highest = _finite_max(a, axes)
+        total = np.sum(np.exp(a - highest), axis=axes, keepdims=True)
+        is_empty = total == 0  # every a is -inf, and NumPy would warn of ln 0
+        logarithm = np.log(np.where(is_empty, 1, total)) + highest
+        result = np.where(is_empty, -np.inf, logarithm)
+        return result if self.keepdims else np.squeeze(result, axis=axes)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        (a,) = node.inputs
+        return self.expand(out_grad, a) * softmax(a, self.axes)
+
+
+class Softmax(Reduction):
+    """eᵃ / Σ eᵃ; 0 where every a is -inf. Adjoint: y·(g - Σ g·y). Keeps the shape."""
+
+    def compute(self, a: Array) -> Array:
+        axes = self.reduced_axes(a.ndim)
+        weights = np.exp(a - _finite_max(a, axes))
+        total = np.sum(weights, axis=axes, keepdims=True)
+        return weights / np.where(total == 0, 1, total)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        weighted = out_grad * node
+        return weighted - node * summation(weighted, self.axes, keepdims=True)
+
+
+class LogSoftmax(Reduction):
+    """a - ln Σ eᵃ. Adjoint: g - eʸ·Σ g. Keeps the shape."""
+
+    def compute(self, a: Array) -> Array:
+        return a - LogSumExp(self.axes, keepdims=True).compute(a)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad - exp(node) * summation(out_grad, self.axes, keepdims=True)
+
+
+def summation(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """The sum over `axes`."""
+    return Summation(axes, keepdims)(a)
+
+
+def mean(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """The arithmetic mean over `axes`, Σ a / n."""
+    return summation(a, axes, keepdims) / _count(a, axes)
+
+
+def var(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The variance over `axes`, Σ (a - mean)² / (n - ddof), as in NumPy."""
+    deviation = a - mean(a, axes, keepdims=True)
+    return summation(deviation**2, axes, keepdims) / (_count(a, axes) - ddof)
+
+
+def _count(a: Tensor, axes: Axes) -> int:
+    return math.prod(a.shape[axis] for axis in normalize_axes(axes, a.ndim))
+
+
+def max(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """The maximum over `axes`; ties share the adjoint equally."""
+    return Max(axes, keepdims)(a)
+
+
+def min(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """The minimum over `axes`; ties share the adjoint equally."""
+    return Min(axes, keepdims)(a)
+
+
+def argmax(a: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the first maximum along `axis` (of the flattened tensor if None); int64."""
+    return ArgMax(axis, keepdims)(a)
+
+
+def logsumexp(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """ln Σ eᵃ over `axes`, finite for any finite a; -inf where every a is -inf."""
+    return LogSumExp(axes, keepdims)(a)
+
+
+def softmax(a: Tensor, axes: Axes = -1) -> Tensor:
+    """eᵃ / Σ eᵃ along `axes`: positive, sums to 1."""
+    return Softmax(axes)(a)
+
+
+def logsoftmax(a: Tensor, axes: Axes = -1) -> Tensor:
+    """ln softmax(a) along `axes`, by default the last: axis 1 of a 2-D tensor."""
+    return LogSoftmax(axes)(a)

@@ -1,0 +1,134 @@
+"""Tuples of tensors as values of the graph, and the ops that make or take them apart.
+
+In the formulas g is the adjoint of the result, for a tuple a tuple of adjoints.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from .kinds import normalize_axes
+
+__all__ = [
+    "FusedAddScalars", "fused_add_scalars", "MakeTensorTuple", "make_tuple", "Split", "split",
+    "Stack", "stack", "TupleGetItem", "tuple_get_item",
+]  # fmt: skip
+
+
+class MakeTensorTuple(TensorTupleOp):
+    """(a, b, ...). Adjoints: the entries of g."""
+
+    def compute(self, *arrays: Array) -> tuple[Array, ...]:
+        return arrays
+
+    def gradient(self, out_grad: TensorTuple, node: Tensor) -> tuple[Tensor, ...]:
+        return out_grad.tuple()
+
+
+class TupleGetItem(TensorOp):
+    """The entry `index` of a tuple. Adjoint: g at that entry, zeros at the others."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def compute(self, arrays: tuple[Array, ...]) -> Array:
+        return arrays[self.index]
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> TensorTuple:
+        arrays = node.inputs[0].realize_cached_data()
+        return make_tuple(
+            *[
+                out_grad if index == self.index % len(arrays) else _zeros(array)
+                for index, array in enumerate(arrays)
+            ]
+        )
+
+
+def _zeros(array: Array) -> Tensor:
+    return Tensor.make_const(np.zeros_like(array))
+
+
+class Stack(TensorOp):
+    """Tensors of a tuple along a new axis. Adjoint: g, split along it."""
+
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
+
+    def compute(self, arrays: tuple[Array, ...]) -> Array:
+        shapes = {array.shape for array in arrays}
+        if len(shapes) != 1:
+            raise ValueError(f"stack takes one or more tensors of one shape, got {sorted(shapes)}")
+        (axis,) = normalize_axes(self.axis, arrays[0].ndim + 1)
+        return np.stack(arrays, axis)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> TensorTuple:
+        return split(out_grad, self.axis)
+
+
+class Split(TensorTupleOp):
+    """The slices along an axis, which disappears. Adjoint: g, stacked along it."""
+
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
+
+    def compute(self, a: Array) -> tuple[Array, ...]:
+        (axis,) = normalize_axes(self.axis, a.ndim)
+        slices = np.moveaxis(a, axis, 0)
+        # the Ellipsis keeps a slice without axes an array
+        return tuple(slices[index, ...] for index in range(a.shape[axis]))
+
+    def gradient(self, out_grad: TensorTuple, node: Tensor) -> Tensor:
+        return stack(out_grad, self.axis)
+
+
+class FusedAddScalars(TensorTupleOp):
+    """(a + c0, a + c1). Adjoint: g0 + g1."""
+
+    def __init__(self, c0: float, c1: float) -> None:
+        self.c0 = c0
+        self.c1 = c1
+
+    def compute(self, a: Array) -> tuple[Array, Array]:
+        return a + self.c0, a + self.c1
+
+    def gradient(self, out_grad: TensorTuple, node: Tensor) -> Tensor:
+        return out_grad[0] + out_grad[1]
+
+
+def make_tuple(*args: Tensor) -> TensorTuple:
+    """The tensors as one value of the graph."""
+    return MakeTensorTuple()(*args)
+
+
+def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
+    """The entry `index` of a tuple.
+
+    Raises:
+        IndexError: there is no such entry.
+    """
+    if isinstance(value.op, MakeTensorTuple):  # the graph needs no detour through the tuple
+        return value.inputs[index]
+    if not -len(value) <= index < len(value):
+        raise IndexError(f"entry {index} of a tuple of {len(value)} tensors")
+    return TupleGetItem(index)(value)
+
+
+def add_tuples(a: TensorTuple, b: TensorTuple) -> TensorTuple:
+    """The sums of the entries of two tuples of equal length."""
+    return make_tuple(*[first + second for first, second in zip(a, b, strict=True)])
+
+
+def stack(args: Sequence[Tensor] | TensorTuple, axis: int = 0) -> Tensor:
+    """Tensors of one shape along a new axis."""
+    return Stack(axis)(args if isinstance(args, TensorTuple) else make_tuple(*args))
+
+
+def split(a: Tensor, axis: int = 0) -> TensorTuple:
+    """The slices of a along `axis`, which disappears from each."""
+    return Split(axis)(a)
+
+
+def fused_add_scalars(a: Tensor, c0: float, c1: float) -> TensorTuple:
+    """The pair (a + c0, a + c1), as one op."""
+    return FusedAddScalars(c0, c1)(a)

@@ -1,0 +1,147 @@
+"""Views: the same data under another shape or other strides.
+
+In the formulas g is the adjoint of the result.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Array, Tensor
+from .kinds import Axes, View, normalize_axes, unbroadcast
+
+__all__ = [
+    "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute", "Reshape", "reshape",
+    "Transpose", "transpose", "expand_dims", "squeeze",
+]  # fmt: skip
+
+
+class Reshape(View):
+    """The elements in row-major order under another shape. Adjoint: g in the shape of a."""
+
+    def __init__(self, shape: Sequence[int] | int) -> None:
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+
+    def compute(self, a: Array) -> Array:
+        return np.reshape(a, self.shape)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return reshape(out_grad, node.inputs[0].shape)
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        return f"its {arrays[0].size} elements do not fill shape {self.shape}"
+
+
+class BroadcastTo(View):
+    """a repeated along axes of length 1 and along new leading axes. Adjoint: g summed over them."""
+
+    def __init__(self, shape: Sequence[int] | int) -> None:
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+
+    def compute(self, a: Array) -> Array:
+        return np.broadcast_to(a, self.shape)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return unbroadcast(out_grad, node.inputs[0].shape)
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        return (
+            f"it does not broadcast to {self.shape}: counted from the last, each axis must have "
+            "the new length or length 1"
+        )
+
+
+class Transpose(View):
+    """Two axes swapped, by default the last two. Adjoint: g with the same axes swapped."""
+
+    def __init__(self, axes: tuple[int, int] | None = None) -> None:
+        self.axes = axes
+
+    def compute(self, a: Array) -> Array:
+        axes = normalize_axes((-2, -1) if self.axes is None else self.axes, a.ndim)
+        if len(axes) != 2:
+            raise ValueError(f"transpose swaps two axes, got {self.axes}: permute takes them all")
+        return np.swapaxes(a, *axes)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return transpose(out_grad, self.axes)
+
+
+class Permute(View):
+    """All axes in a new order. Adjoint: g with the inverse order."""
+
+    def __init__(self, axes: Sequence[int]) -> None:
+        self.axes = tuple(axes)
+
+    def compute(self, a: Array) -> Array:
+        axes = normalize_axes(self.axes, a.ndim)
+        if len(axes) != a.ndim:
+            raise ValueError(f"permute takes every axis once, got {self.axes}")
+        return np.transpose(a, axes)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        axes = normalize_axes(self.axes, len(self.axes))
+        return permute(out_grad, sorted(range(len(axes)), key=axes.__getitem__))
+
+
+class Flip(View):
+    """a reversed along axes. Adjoint: g reversed along them."""
+
+    def __init__(self, axes: Axes = None) -> None:
+        self.axes = axes
+
+    def compute(self, a: Array) -> Array:
+        return np.flip(a, normalize_axes(self.axes, a.ndim))
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return flip(out_grad, self.axes)
+
+
+def reshape(a: Tensor, shape: Sequence[int] | int) -> Tensor:
+    """The elements in row-major order as `shape`, of which one length may be -1: what is left."""
+    return Reshape(shape)(a)
+
+
+def broadcast_to(a: Tensor, shape: Sequence[int] | int) -> Tensor:
+    """a repeated to `shape`, by NumPy's broadcasting rules."""
+    return BroadcastTo(shape)(a)
+
+
+def transpose(a: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
+    """a with two axes swapped, the last two by default."""
+    return Transpose(axes)(a)
+
+
+def permute(a: Tensor, axes: Sequence[int]) -> Tensor:
+    """a with all its axes in the order `axes` (np.transpose)."""
+    return Permute(axes)(a)
+
+
+def flip(a: Tensor, axes: Axes = None) -> Tensor:
+    """a reversed along `axes`, all of them by default."""
+    return Flip(axes)(a)
+
+
+def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:
+    """a with axes of length 1 put in, where they stand in the result's shape."""
+    new: Any = (axes,) if isinstance(axes, int) else tuple(axes)
+    new = normalize_axes(new, a.ndim + len(new))
+    lengths = iter(a.shape)
+    ndim = a.ndim + len(new)
+    return reshape(a, tuple(1 if axis in new else next(lengths) for axis in range(ndim)))
+
+
+def squeeze(a: Tensor, axes: Axes = None) -> Tensor:
+    """a without the given axes, which have length 1 (by default: without all such axes).
+
+    Raises:
+        ValueError: a given axis has another length.
+    """
+    if axes is None:
+        return reshape(a, tuple(length for length in a.shape if length != 1))
+    gone = normalize_axes(axes, a.ndim)
+    for axis in gone:
+        if a.shape[axis] != 1:
+            raise ValueError(f"squeeze: axis {axis} of shape {a.shape} has not length 1")
+    return reshape(a, tuple(length for axis, length in enumerate(a.shape) if axis not in gone))
