@@ -1,8 +1,8 @@
 """needle: a PyTorch-style deep learning framework in Python on NumPy."""
 
-from . import autograd, ops
+from . import autograd, init, nn, ops, optim
 from .autograd import Op, Tensor, TensorOp, TensorTuple, TensorTupleOp, Value, lazy_mode, no_grad
-from .device import Device, cpu, default_device
+from .device import Device, cpu, default_device, manual_seed
 from .ops import *
 
 __all__ = [
@@ -16,8 +16,12 @@ __all__ = [
     "autograd",
     "cpu",
     "default_device",
+    "init",
     "lazy_mode",
+    "manual_seed",
+    "nn",
     "no_grad",
     "ops",
+    "optim",
     *ops.__all__,
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Device", "cpu", "default_device"]
+__all__ = ["Device", "cpu", "default_device", "manual_seed"]
 
 Shape = tuple[int, ...]
 
@@ -57,3 +57,8 @@ def cpu() -> Device:
 def default_device() -> Device:
     """The device of tensors that do not say where they live."""
     return _CPU
+
+
+def manual_seed(seed: int) -> None:
+    """Seed NumPy's global random state, from which every draw of needle comes."""
+    np.random.seed(seed)

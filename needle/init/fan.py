@@ -1,0 +1,59 @@
+"""Initialisations that keep the variance of activations or gradients level across layers.
+
+fan_in and fan_out count the connections into and out of one unit. Each function returns a tensor
+of shape (fan_in, fan_out), or of `shape` where that is given; other keywords go to `init.rand`
+and `init.randn`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..autograd import Tensor
+from .basic import rand, randn
+
+__all__ = ["kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"]
+
+_GAINS = {"relu": math.sqrt(2.0), "linear": 1.0}
+
+
+def xavier_uniform(fan_in: int, fan_out: int, gain: float = 1.0, **kwargs: Any) -> Tensor:
+    """U(-a, a) with a = gain·√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
+    bound = gain * math.sqrt(6.0 / (fan_in + fan_out))
+    return rand(fan_in, fan_out, low=-bound, high=bound, **kwargs)
+
+
+def xavier_normal(fan_in: int, fan_out: int, gain: float = 1.0, **kwargs: Any) -> Tensor:
+    """N(0, std²) with std = gain·√(2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
+    std = gain * math.sqrt(2.0 / (fan_in + fan_out))
+    return randn(fan_in, fan_out, std=std, **kwargs)
+
+
+def kaiming_uniform(
+    fan_in: int,
+    fan_out: int,
+    shape: Sequence[int] | None = None,
+    nonlinearity: str = "relu",
+    **kwargs: Any,
+) -> Tensor:
+    """U(-b, b) with b = gain·√(3 / fan_in), gain √2 for relu (He et al. 2015, eq. 10)."""
+    bound = _gain(nonlinearity) * math.sqrt(3.0 / fan_in)
+    return rand(*(shape or (fan_in, fan_out)), low=-bound, high=bound, **kwargs)
+
+
+def kaiming_normal(
+    fan_in: int,
+    fan_out: int,
+    shape: Sequence[int] | None = None,
+    nonlinearity: str = "relu",
+    **kwargs: Any,
+) -> Tensor:
+    """N(0, std²) with std = gain / √fan_in, gain √2 for relu (He et al. 2015, eq. 10)."""
+    std = _gain(nonlinearity) / math.sqrt(fan_in)
+    return randn(*(shape or (fan_in, fan_out)), std=std, **kwargs)
+
+
+def _gain(nonlinearity: str) -> float:
+    if nonlinearity not in _GAINS:
+        raise ValueError(f"nonlinearity {nonlinearity!r}: known are {', '.join(_GAINS)}")
+    return _GAINS[nonlinearity]
