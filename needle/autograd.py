@@ -141,7 +141,7 @@ class Value:
     inputs: tuple[Any, ...]  # Values; an op knows of which kind
     cached_data: Any
     requires_grad: bool
-    grad: Value | None
+    grad: Any  # a Value of the same kind, or None
 
     _retains_grad = False
 

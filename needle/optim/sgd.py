@@ -15,7 +15,9 @@ class SGD(Optimizer):
 
         g = grad + weight_decay·θ
         u ← momentum·u + (1 - dampening)·g
-        θ ← θ - lr·u                              (nesterov: θ - lr·(momentum·u + (1 - dampening)·g))
+        θ ← θ - lr·u
+
+    Nesterov's form looks one step ahead: θ ← θ - lr·(momentum·u + (1 - dampening)·g).
 
     Args:
         params: the tensors to train.
