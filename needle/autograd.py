@@ -107,9 +107,39 @@ class Op:
     operands. Built from ops, so that it can be differentiated again."""
 
     def gradient_as_tuple(self, out_grad: Value, node: Value) -> tuple[Value | None, ...]:
-        """`gradient`, always as a tuple with one entry an input."""
+        """`gradient` as a tuple with one adjoint an input, in the input's shape, or None.
+
+        Raises:
+            ValueError: `gradient` gave another number of adjoints, or one of another shape.
+        """
         adjoints = self.gradient(out_grad, node)
-        return adjoints if type(adjoints) is tuple else (adjoints,)
+        if adjoints.__class__ is not tuple:
+            adjoints = (adjoints,)
+        if len(adjoints) != len(node.inputs):
+            raise ValueError(
+                f"{type(self).__name__}.gradient returned {len(adjoints)} adjoints "
+                f"for {len(node.inputs)} inputs: return one an input, None where none is needed"
+            )
+        for adjoint, operand in zip(adjoints, node.inputs):  # noqa: B905 - counted above
+            if adjoint is None or adjoint.__class__ is TensorTuple:
+                continue
+            data = adjoint.cached_data
+            if data is None or data.shape != operand.shape:
+                fit = self._fit
+                pairs = zip(adjoints, node.inputs, strict=True)
+                return tuple([
+                    each if each is None else fit(each, operand, node) for each, operand in pairs
+                ])
+        return adjoints
+
+    def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
+        """`adjoint` in the shape of `operand`. A lazy one is taken at its word."""
+        if adjoint.cached_data is None or adjoint.shape == operand.shape:
+            return adjoint
+        raise ValueError(
+            f"{type(self).__name__}.gradient returned an adjoint of shape {adjoint.shape} "
+            f"for an input of shape {operand.shape}: an adjoint has the shape of its input"
+        )
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         kinds = (IndexError, TypeError, OverflowError)
@@ -128,8 +158,9 @@ class Op:
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
             is_ours = type(self).__module__.startswith("needle.")
             raise self._error(cause, arrays) from (None if is_ours else cause)
-        # NumPy gives a scalar object where the result has no axes; a Value holds an array
-        return np.asarray(data) if isinstance(data, np.generic) else data
+        if data.__class__ is not np.ndarray and isinstance(data, np.generic):
+            return np.asarray(data)  # NumPy gives a scalar object where the result has no axes
+        return data
 
 
 class Value:
@@ -156,34 +187,35 @@ class Value:
         return value
 
     @classmethod
-    def make_from_op(cls, op: Op, inputs: Sequence[Value]) -> Self:
+    def make_from_op(cls, op: Op, inputs: tuple[Any, ...]) -> Self:
         """The value of `op` on `inputs`, computed at once unless in lazy mode.
 
         Keeps `op` and `inputs` only where a gradient may flow back through them.
         """
+        is_lazy = _lazy_mode.get() or LAZY_MODE
+        requires_grad = False
+        arrays = []
         try:
-            arrays = [operand.cached_data for operand in inputs]
+            for operand in inputs:
+                data = operand.cached_data
+                if data is None and not is_lazy:
+                    data = operand.realize_cached_data()
+                arrays.append(data)
+                if operand.requires_grad:
+                    requires_grad = True
         except AttributeError:
             return cls.make_from_op(op, _as_values(op, inputs))
-        is_lazy = LAZY_MODE or _lazy_mode.get()
-        requires_grad = False
-        for position, operand in enumerate(inputs):
-            if operand.requires_grad:
-                requires_grad = True
-            if arrays[position] is None and not is_lazy:
-                arrays[position] = operand.realize_cached_data()
         value = _new(cls)
-        value.grad = None
         value.cached_data = None if is_lazy else op._run(arrays)
-        value.requires_grad = requires_grad = (
-            requires_grad and op.differentiable and _grad_enabled.get()
-        )
-        if requires_grad or is_lazy:
+        value.grad = None
+        if requires_grad and op.differentiable and _grad_enabled.get():
+            value.requires_grad = True
             value.op = op
-            value.inputs = tuple(inputs)
+            value.inputs = inputs
         else:
-            value.op = None
-            value.inputs = ()
+            value.requires_grad = False
+            value.op = op if is_lazy else None
+            value.inputs = inputs if is_lazy else ()
         return value
 
     def realize_cached_data(self) -> Any:
@@ -218,6 +250,8 @@ _new = object.__new__
 
 def _as_values(op: Op, inputs: Sequence[Any]) -> tuple[Value, ...]:
     """Operands with arrays and Python numbers made constants; numbers widen no tensor."""
+    if all(isinstance(operand, Value) for operand in inputs):
+        raise  # the AttributeError came from an op
     dtypes = [value.dtype for value in inputs if isinstance(value, Tensor | np.ndarray)]
     values: list[Value] = []
     for position, operand in enumerate(inputs):
@@ -248,9 +282,14 @@ class TensorTuple(Value):
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(len(self)))
 
-    def tuple(self) -> tuple[Tensor, ...]:
+    def tuple(self) -> Any:
         """The Tensors, as a Python tuple."""
         return tuple(self)
+
+    @property
+    def shape(self) -> Any:
+        """The shapes of the entries."""
+        return tuple(array.shape for array in self.realize_cached_data())
 
     def detach(self) -> TensorTuple:
         """The same arrays outside the graph."""
@@ -355,7 +394,8 @@ class Tensor(Value, _BoundMethods):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return self._array().shape
+        data = self.cached_data  # not through _array(): every op's gradient asks for shapes
+        return (Value.realize_cached_data(self) if data is None else data).shape
 
     @property
     def dtype(self) -> np.dtype:
@@ -477,6 +517,9 @@ def compute_gradient_of_variables(output_tensor: Tensor, out_grad: Tensor) -> No
     back. Every adjoint is dropped as soon as its op has used it.
     """
     adjoints: dict[Value, Any] = {output_tensor: out_grad}
+    # sums made here, which nobody else holds: a further partial adjoint can be added in place
+    own_sums: set[Value] = set()
+    in_place = not (_grad_enabled.get() or _lazy_mode.get() or LAZY_MODE)
     order = find_topo_sort([output_tensor])
     while order:
         node = order.pop()
@@ -489,10 +532,19 @@ def compute_gradient_of_variables(output_tensor: Tensor, out_grad: Tensor) -> No
             continue
         if node._retains_grad:
             node.grad = adjoint
-        for operand, partial in zip(node.inputs, op.gradient_as_tuple(adjoint, node), strict=True):
-            if operand.requires_grad and partial is not None:
-                known = adjoints.get(operand)
-                adjoints[operand] = partial if known is None else known + partial
+        partials = op.gradient_as_tuple(adjoint, node)
+        for operand, partial in zip(node.inputs, partials):  # noqa: B905 - gradient_as_tuple counts
+            if partial is None or not operand.requires_grad:
+                continue
+            known = adjoints.get(operand)
+            if known is None:
+                adjoints[operand] = partial
+            elif operand in own_sums:
+                np.add(known.cached_data, partial.cached_data, out=known.cached_data)
+            else:
+                adjoints[operand] = known + partial
+                if in_place and isinstance(operand, Tensor):
+                    own_sums.add(operand)
 
 
 def _in_precision_of(leaf: Any, adjoint: Any) -> Any:

@@ -10,13 +10,14 @@ from . import arithmetic, comparison, contraction, functions, indexing, reductio
 
 _Binary = Callable[[Any, Any], Tensor]
 _Operator = Callable[[Tensor, Any], Any]
+_NUMBERS = (int, float, np.generic)
 
 
 def _constant(like: Tensor, operand: Any) -> Any:
     """An array or a number as a Tensor; NotImplemented for anything else."""
     if isinstance(operand, np.ndarray):
         return Tensor.make_const(operand)
-    if isinstance(operand, bool | int | float | np.generic):
+    if isinstance(operand, _NUMBERS):
         number = operand.item() if isinstance(operand, np.generic) else operand
         return Tensor.make_const(np.asarray(number, np.result_type(like.dtype, number)))
     return NotImplemented
@@ -28,7 +29,7 @@ def _operator(function: _Binary, with_scalar: _Binary | None = None) -> _Operato
     def operator(self: Tensor, other: Any) -> Any:
         if isinstance(other, Tensor):
             return function(self, other)
-        if with_scalar is not None and isinstance(other, int | float | np.generic):
+        if with_scalar is not None and isinstance(other, _NUMBERS):
             return with_scalar(self, other)
         constant = _constant(self, other)
         return NotImplemented if constant is NotImplemented else function(self, constant)

@@ -133,7 +133,7 @@ class Clip(Elementwise):
 
 
 class Astype(Elementwise):
-    """a in another dtype. Adjoint: g in the dtype of a; none through integers."""
+    """a in another dtype. Adjoint: g in the dtype of a, where that is a float."""
 
     def __init__(self, dtype: DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
@@ -143,7 +143,8 @@ class Astype(Elementwise):
         return a.astype(self.dtype)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return astype(out_grad, node.inputs[0].dtype)
+        dtype = node.inputs[0].dtype
+        return astype(out_grad, dtype) if dtype.kind == "f" else out_grad
 
 
 def log(a: Tensor) -> Tensor:

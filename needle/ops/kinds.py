@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor, TensorOp, Value
+from ..autograd import Array, Tensor, TensorOp
 
 __all__ = [
     "Axes",
@@ -36,17 +36,8 @@ class Elementwise(TensorOp):
     broadcasting: adjoints are summed back to the operands' shapes here.
     """
 
-    def gradient_as_tuple(self, out_grad: Any, node: Any) -> tuple[Value | None, ...]:
-        adjoints = super().gradient_as_tuple(out_grad, node)
-        shape = node.shape
-        return tuple(
-            [
-                adjoint
-                if adjoint is None or operand.shape == shape
-                else unbroadcast(adjoint, operand.shape)
-                for adjoint, operand in zip(adjoints, node.inputs, strict=True)
-            ]
-        )
+    def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
+        return adjoint if operand.shape == node.shape else unbroadcast(adjoint, operand.shape)
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         try:
@@ -125,7 +116,7 @@ def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         ) from None
 
 
-def unbroadcast(adjoint: Any, shape: tuple[int, ...]) -> Tensor:
+def unbroadcast(adjoint: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The adjoint of broadcasting `shape` to `adjoint.shape`: sums over the axes it repeated."""
     wide = adjoint.shape
     added = len(wide) - len(shape)
