@@ -9,6 +9,7 @@ from . import (
     indexing,
     kinds,
     reductions,
+    special,
     tuples,
     views,
 )
@@ -19,6 +20,7 @@ from .functions import *
 from .indexing import *
 from .kinds import *
 from .reductions import *
+from .special import *
 from .tuples import *
 from .views import *
 
@@ -32,6 +34,7 @@ __all__ = [
         indexing,
         kinds,
         reductions,
+        special,
         tuples,
         views,
     )
