@@ -8,6 +8,7 @@ from . import (
     functions,
     indexing,
     kinds,
+    losses,
     reductions,
     special,
     tuples,
@@ -19,6 +20,7 @@ from .contraction import *
 from .functions import *
 from .indexing import *
 from .kinds import *
+from .losses import *
 from .reductions import *
 from .special import *
 from .tuples import *
@@ -33,6 +35,7 @@ __all__ = [
         functions,
         indexing,
         kinds,
+        losses,
         reductions,
         special,
         tuples,
