@@ -1,0 +1,106 @@
+"""What a dataset is: numbered items, each an array or a tuple of arrays."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Dataset", "NDArrayDataset"]
+
+Transforms = Sequence[Callable[[np.ndarray], np.ndarray]]
+
+
+class Dataset:
+    """Base of datasets: define `__len__` and `__getitem__(index)`, which gives NumPy arrays.
+
+    A `DataLoader` asks for one item at a time and stacks them. Set `takes_index_arrays = True`
+    in the class when `self[index_array]` gives what stacking the items would give: the loader
+    then fetches a batch by one such call.
+
+    Args:
+        transforms: functions from image to image, applied in order by `apply_transforms`.
+
+    Example:
+        >>> import numpy as np
+        >>> import needle as ndl
+        >>> class Squares(ndl.data.Dataset):
+        ...     def __len__(self):
+        ...         return 10
+        ...
+        ...     def __getitem__(self, index):
+        ...         return np.float32(index), np.float32(index**2)
+        >>> inputs, targets = next(iter(ndl.data.DataLoader(Squares(), batch_size=4)))
+        >>> targets
+        needle.Tensor([0. 1. 4. 9.], dtype=float32, requires_grad=False)
+    """
+
+    takes_index_arrays = False
+    transforms: Transforms | None = None  # also where a subclass does not call our __init__
+
+    def __init__(self, transforms: Transforms | None = None) -> None:
+        if callable(transforms):
+            raise TypeError("transforms takes a list of functions: write transforms=[...]")
+        self.transforms = transforms
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} does not define __len__")
+
+    def __getitem__(self, index: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define __getitem__")
+
+    def apply_transforms(self, x: np.ndarray) -> np.ndarray:
+        """`x` (H, W, C) after every transform in turn."""
+        for transform in self.transforms or ():
+            x = transform(x)
+        return x
+
+
+class NDArrayDataset(Dataset):
+    """Arrays of equal length; item i is the tuple of their i-th entries.
+
+    An index is an int, a slice or an index array. What it gives is a copy, so that changing an
+    item does not change the dataset.
+
+    Args:
+        arrays: at least one array (or list) with at least one axis; kept without a copy.
+        transforms: applied to the entries of the first array, each on its own.
+
+    Raises:
+        ValueError: there is no array, or their lengths differ.
+        IndexError: on indexing, out of range.
+    """
+
+    takes_index_arrays = True
+
+    def __init__(self, *arrays: Any, transforms: Transforms | None = None) -> None:
+        super().__init__(transforms)
+        name = type(self).__name__
+        if not arrays:
+            raise ValueError(f"{name} takes at least one array")
+        self.arrays = tuple(np.asarray(array) for array in arrays)
+        if any(array.ndim == 0 for array in self.arrays):
+            raise ValueError(f"{name} takes arrays of items, got a single number")
+        lengths = [len(array) for array in self.arrays]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"{name} takes arrays of equal length, got lengths {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        try:
+            parts = [array[index] for array in self.arrays]
+        except IndexError as error:
+            raise IndexError(f"{type(self).__name__} of {len(self)} items: {error}") from None
+        if not isinstance(index, np.ndarray | list):  # those copy by themselves
+            parts = [part.copy() for part in parts]
+        if self.transforms:
+            is_one_item = parts[0].ndim < self.arrays[0].ndim
+            parts[0] = self.apply_transforms(parts[0]) if is_one_item else self._each(parts[0])
+        return tuple(parts)
+
+    def _each(self, images: np.ndarray) -> np.ndarray:
+        """A batch of images, each transformed on its own."""
+        if len(images) == 0:
+            return images
+        return np.stack([self.apply_transforms(image) for image in images])

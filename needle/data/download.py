@@ -1,0 +1,148 @@
+"""Finding the files of MNIST on this machine, or downloading them."""
+
+import hashlib
+import os
+import shutil
+import sys
+import zlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .idx import FilePath, open_unpacked
+
+__all__ = ["DatasetNotFoundError", "mnist_files"]
+
+MIRRORS = [
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://raw.githubusercontent.com/fgnt/mnist/master/",
+]
+"""Folders on the network with the four files, `.gz`; tried in this order."""
+
+TIMEOUT = 10.0
+"""Seconds to wait for a mirror's answer, and for each next piece of the file."""
+
+# of the unpacked content: mirrors compress differently
+_TRAIN = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+}
+_TEST = {
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+_DAMAGED = (OSError, EOFError, zlib.error, ValueError)  # what reading or fetching a file raises
+
+
+class DatasetNotFoundError(OSError):
+    """The files of a dataset are neither on this machine nor to be had from the network."""
+
+
+def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[Path]:
+    """Paths of the images and the labels of one part of MNIST.
+
+    Looked for in `root`, else in `$NEEDLE_DATA`, else in the user's cache, else downloaded into
+    the cache. The files of a part come from one place. What a user put into a folder of their own
+    is taken as it is; what lies in the cache is checked against the published content.
+
+    Raises:
+        DatasetNotFoundError: the files are nowhere, or a folder has only one of the two.
+    """
+    checksums = _TRAIN if train else _TEST
+    looked = []
+    for place, folder in (("root", root), ("$NEEDLE_DATA", os.environ.get("NEEDLE_DATA"))):
+        if folder is None or folder == "":
+            looked.append(f"{place}: not given")
+            continue
+        found = {name: path for name in checksums if (path := _find(Path(folder), name))}
+        if len(found) == len(checksums):
+            return list(found.values())
+        if found:
+            raise _incomplete(f"{place} {os.fspath(folder)}", found, checksums)
+        state = "none of the files" if os.path.isdir(folder) else "no such folder"
+        looked.append(f"{place} {os.fspath(folder)}: {state}")
+    cache = _cache()
+    looked.append(f"cache {cache}: no whole copy")
+    return [_cached(cache, name, checksums[name], download, looked) for name in checksums]
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    candidates = (folder / name, folder / f"{name}.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _incomplete(
+    place: str, found: dict[str, Path], checksums: dict[str, str]
+) -> DatasetNotFoundError:
+    here = ", ".join(path.name for path in found.values())
+    missing = ", ".join(name for name in checksums if name not in found)
+    return DatasetNotFoundError(
+        f"{place} has {here} but not {missing} (or {missing}.gz): put it there, or empty the folder"
+    )
+
+
+def _cache() -> Path:
+    import pooch  # here, because it takes as long to import as all of needle
+
+    return Path(pooch.os_cache("needle")) / "mnist"
+
+
+def _cached(cache: Path, name: str, checksum: str, download: bool, looked: list[str]) -> Path:
+    """The path of a file in the cache that holds what it should, downloaded if need be."""
+    path = _find(cache, name)
+    if path is not None and _is_whole(path, checksum):
+        return path
+    attempts = []
+    for mirror in MIRRORS if download else ():
+        url = f"{mirror}{name}.gz"
+        try:
+            return _fetch(url, cache / name, checksum)
+        except _DAMAGED as error:
+            attempts.append(f"{url}: {_reason(error)}")
+    lines = [*looked, *(attempts or ["network: not used, because of download=False"])]
+    raise DatasetNotFoundError(
+        f"MNIST's {name} was not found{' and could not be downloaded' if download else ''}.\n"
+        + "".join(f"  {line}\n" for line in lines)
+        + "Ways out: give root= a folder with the four files (.gz or unpacked), set $NEEDLE_DATA "
+        "to it, or use needle.data.Digits, which comes with needle."
+    )
+
+
+def _is_whole(path: Path, checksum: str) -> bool:
+    try:
+        _check(path, checksum)
+    except _DAMAGED:
+        return False
+    return True
+
+
+def _check(path: Path, checksum: str) -> None:
+    with open_unpacked(path) as stream:
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    if actual != checksum:
+        raise ValueError(f"content has SHA-256 {actual}, expected {checksum}")
+
+
+def _fetch(url: str, target: Path, checksum: str) -> Path:
+    """Download, unpack and check a file, and only then move it to `target`."""
+    import pooch
+
+    bar = sys.stderr is not None and sys.stderr.isatty()  # a log file is no place for a bar
+    download = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=TIMEOUT)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="download-", dir=target.parent) as folder:
+        packed, unpacked = Path(folder, "packed"), Path(folder, "unpacked")
+        download(url, str(packed), None)
+        with open_unpacked(packed) as source, open(unpacked, "wb") as copy:
+            shutil.copyfileobj(source, copy)
+        _check(unpacked, checksum)
+        os.replace(unpacked, target)
+    return target
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong at the bottom: the network's libraries wrap it several times."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error) or type(error).__name__
