@@ -157,7 +157,8 @@ class Minimum(Elementwise):
 class Where(Elementwise):
     """a where the condition holds, else b. Adjoints: none, g·[condition], g·[not condition]."""
 
-    compute = np.where
+    def compute(self, condition: Array, a: Array, b: Array) -> Array:
+        return np.where(condition, a, b)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[None, Tensor, Tensor]:
         condition = node.inputs[0]

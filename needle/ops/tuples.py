@@ -4,6 +4,7 @@ In the formulas g is the adjoint of the result, for a tuple a tuple of adjoints.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class TupleGetItem(TensorOp):
         self.index = index
 
     def compute(self, arrays: tuple[Array, ...]) -> Array:
-        return arrays[self.index]
+        return _entry(arrays, self.index)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> TensorTuple:
         arrays = node.inputs[0].realize_cached_data()
@@ -43,6 +44,12 @@ class TupleGetItem(TensorOp):
                 for index, array in enumerate(arrays)
             ]
         )
+
+
+def _entry(values: Sequence[Any], index: int) -> Any:
+    if not -len(values) <= index < len(values):
+        raise IndexError(f"entry {index} of a tuple of {len(values)} tensors")
+    return values[index]
 
 
 def _zeros(array: Array) -> Tensor:
@@ -108,9 +115,7 @@ def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
         IndexError: there is no such entry.
     """
     if isinstance(value.op, MakeTensorTuple):  # the graph needs no detour through the tuple
-        return value.inputs[index]
-    if not -len(value) <= index < len(value):
-        raise IndexError(f"entry {index} of a tuple of {len(value)} tensors")
+        return _entry(value.inputs, index)
     return TupleGetItem(index)(value)
 
 
