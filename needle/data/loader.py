@@ -1,6 +1,5 @@
 """Batches of a dataset."""
 
-import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,14 +54,14 @@ class DataLoader:
     def __init__(
         self, dataset: Any, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False
     ) -> None:
-        if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__"):
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
             raise TypeError(f"batch_size is a whole number, got {batch_size!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size is 1 or more, got {batch_size}")
         if len(dataset) == 0:
             raise ValueError(f"empty dataset: {type(dataset).__name__} has no items to load")
         self.dataset = dataset
-        self.batch_size = operator.index(batch_size)
+        self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
 
