@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -127,9 +127,9 @@ class Op:
             if data is None or data.shape != operand.shape:
                 fit = self._fit
                 pairs = zip(adjoints, node.inputs, strict=True)
-                return tuple([
-                    each if each is None else fit(each, operand, node) for each, operand in pairs
-                ])
+                return tuple(
+                    [each if each is None else fit(each, operand, node) for each, operand in pairs]
+                )
         return adjoints
 
     def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
@@ -394,7 +394,7 @@ class Tensor(Value, _BoundMethods):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        data = self.cached_data  # not through _array(): every op's gradient asks for shapes
+        data = self.cached_data  # not through _array(): gradients ask for it all the time
         return (Value.realize_cached_data(self) if data is None else data).shape
 
     @property
@@ -405,7 +405,8 @@ class Tensor(Value, _BoundMethods):
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._array().ndim
+        data = self.cached_data
+        return (Value.realize_cached_data(self) if data is None else data).ndim
 
     @property
     def size(self) -> int:
@@ -470,13 +471,16 @@ class Tensor(Value, _BoundMethods):
                 "did or because it was made under no_grad() or by detach()"
             )
         if out_grad is None:
-            out_grad = Tensor.make_const(np.ones_like(self._array()))
+            out_grad = Tensor.make_const(self.device.full(self.shape, 1, self.dtype))
         elif not isinstance(out_grad, Tensor):
             out_grad = Tensor(out_grad, dtype=self.dtype, requires_grad=False)
         if out_grad.shape != self.shape:
             raise ValueError(f"out_grad of shape {out_grad.shape} for a tensor of {self.shape}")
-        with nullcontext() if create_graph else no_grad():
+        if create_graph:
             compute_gradient_of_variables(self, out_grad)
+        else:
+            with no_grad():
+                compute_gradient_of_variables(self, out_grad)
 
 
 class TensorOp(Op):
@@ -549,6 +553,7 @@ def compute_gradient_of_variables(output_tensor: Tensor, out_grad: Tensor) -> No
 
 def _in_precision_of(leaf: Any, adjoint: Any) -> Any:
     """`adjoint` in the floating-point dtype of `leaf`: mixing dtypes widens what lies between."""
-    if leaf.dtype.kind == "f" and adjoint.dtype != leaf.dtype:
-        return adjoint.astype(leaf.dtype)
+    dtype = leaf.dtype
+    if dtype.kind == "f" and adjoint.dtype != dtype:
+        return adjoint.astype(dtype)
     return adjoint

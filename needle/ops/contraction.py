@@ -6,7 +6,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .kinds import Contraction, unbroadcast
-from .views import expand_dims
+from .views import expand_dims, reshape, transpose
 
 __all__ = ["MatMul", "matmul"]
 
@@ -25,24 +25,27 @@ class MatMul(Contraction):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
-        assert isinstance(a, Tensor)
-        assert isinstance(b, Tensor)
-        left = a if a.ndim > 1 else expand_dims(a, 0)
-        right = b if b.ndim > 1 else expand_dims(b, 1)
+        if a.ndim == 1 or b.ndim == 1:
+            return self._gradient_of_vectors(out_grad, a, b)
+        adjoint_a = adjoint_b = None
+        if a.requires_grad:
+            adjoint_a = unbroadcast(matmul(out_grad, transpose(b)), a.shape)
+        if b.requires_grad:
+            if a.ndim > 2 and b.ndim == 2:
+                a, out_grad = _as_rows(a), _as_rows(out_grad)
+            adjoint_b = unbroadcast(matmul(transpose(a), out_grad), b.shape)
+        return adjoint_a, adjoint_b
+
+    def _gradient_of_vectors(self, out_grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        row = a if a.ndim > 1 else expand_dims(a, 0)
+        column = b if b.ndim > 1 else expand_dims(b, 1)
         if b.ndim == 1:
             out_grad = expand_dims(out_grad, -1)
         if a.ndim == 1:
             out_grad = expand_dims(out_grad, -2)
-        adjoint_a = adjoint_b = None
-        if a.requires_grad:
-            adjoint_a = unbroadcast(matmul(out_grad, right.transpose()), left.shape)
-            adjoint_a = adjoint_a if a.ndim > 1 else adjoint_a.reshape(a.shape)
-        if b.requires_grad:
-            if left.ndim > 2 and right.ndim == 2:
-                left, out_grad = _as_rows(left), _as_rows(out_grad)
-            adjoint_b = unbroadcast(matmul(left.transpose(), out_grad), right.shape)
-            adjoint_b = adjoint_b if b.ndim > 1 else adjoint_b.reshape(b.shape)
-        return adjoint_a, adjoint_b
+        adjoint_row = unbroadcast(matmul(out_grad, transpose(column)), row.shape)
+        adjoint_column = unbroadcast(matmul(transpose(row), out_grad), column.shape)
+        return reshape(adjoint_row, a.shape), reshape(adjoint_column, b.shape)
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         a, b = arrays

@@ -82,15 +82,6 @@ class Sigmoid(Elementwise):
         return out_grad * (node * (1 - node))
 
 
-class Step(Elementwise):
-    """[a > 0]. Its derivative is 0 wherever there is one: no gradient passes."""
-
-    differentiable = False
-
-    def compute(self, a: Array) -> Array:
-        return np.greater(a, 0)
-
-
 class ReLU(Elementwise):
     """max(a, 0). Adjoint: g·[a > 0], which is 0 at 0."""
 
@@ -98,7 +89,17 @@ class ReLU(Elementwise):
         return np.maximum(a, 0)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * Step()(node.inputs[0])
+        return _apply(_where_positive, (out_grad, node.inputs[0]))
+
+
+class WherePositive(Elementwise):
+    """a·[b > 0]. Adjoint of a: g·[b > 0]; none of b, by whose sign alone it varies."""
+
+    def compute(self, a: Array, b: Array) -> Array:
+        return np.multiply(a, np.greater(b, 0))
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
+        return _apply(_where_positive, (out_grad, node.inputs[1])), None
 
 
 class Sign(Elementwise):
@@ -209,3 +210,4 @@ def astype(a: Tensor, dtype: DTypeLike) -> Tensor:
 
 _apply = Tensor.make_from_op
 _relu = ReLU()
+_where_positive = WherePositive()

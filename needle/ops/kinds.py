@@ -119,6 +119,8 @@ def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 def unbroadcast(adjoint: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The adjoint of broadcasting `shape` to `adjoint.shape`: sums over the axes it repeated."""
     wide = adjoint.shape
+    if wide == shape:
+        return adjoint
     added = len(wide) - len(shape)
     repeated = [
         axis for axis, length in enumerate(shape, start=added) if length == 1 and wide[axis] != 1

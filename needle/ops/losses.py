@@ -18,52 +18,79 @@ def _at_labels(labels: Array) -> tuple[Array, Array]:
     return np.arange(labels.shape[0], like=labels), labels
 
 
-class SoftmaxCrossEntropy(TensorOp):
-    """logsumexp(z) - z_y for each row z of the logits and its class number y.
+_FEW_CLASSES = 64
 
-    Adjoint of the logits: g·(softmax(z) - onehot(y)); none of the class numbers.
+
+class _LogProbabilities(TensorOp):
+    """ln softmax(z) of each row, as a constant that the loss and its gradient share."""
+
+    differentiable = False
+
+    def compute(self, logits: Array) -> Array:
+        if logits.ndim != 2 or not logits.size:
+            raise ValueError("expected logits of shape (batch, classes)")
+        if logits.shape[1] <= _FEW_CLASSES:
+            # NumPy reduces along the axis with the longer stride, several rows at a time
+            logits = np.copy(logits, order="F")
+        shifted = logits - np.max(logits, axis=1, keepdims=True)
+        return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+
+
+class SoftmaxCrossEntropy(TensorOp):
+    """logsumexp(z) - z_y for each row z of the logits and its class number y, or the mean of them.
+
+    Its second operand is ln softmax(z), computed beforehand. Adjoint of the logits:
+    g·(softmax(z) - onehot(y)), for the mean divided by the number of rows.
     """
 
-    def compute(self, logits: Array, labels: Array) -> Array:
+    def __init__(self, mean: bool = False) -> None:
+        self.mean = mean
+
+    def compute(self, logits: Array, log_probabilities: Array, labels: Array) -> Array:
         _check(logits, labels)
-        # z minus its maximum: exp cannot overflow, and the sum is at least 1
-        shifted = logits - np.max(logits, axis=1, keepdims=True)
-        total = np.sum(np.exp(shifted), axis=1)
         try:
-            return np.log(total) - shifted[_at_labels(labels)]
+            at_labels = log_probabilities[_at_labels(labels)]
         except IndexError:
             raise ValueError(_outside(np.max(labels), logits)) from None
+        return np.sum(at_labels) / -labels.shape[0] if self.mean else -at_labels
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        logits, labels = node.inputs
-        return _SoftmaxMinusOneHot()(out_grad, logits, labels), None
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None, None]:
+        return _SoftmaxMinusOneHot(self.mean)(out_grad, *node.inputs), None, None
 
 
 class _SoftmaxMinusOneHot(TensorOp):
-    """w·(softmax(z) - onehot(y)) for each row, its weight w and its class number y.
+    """w·(softmax(z) - onehot(y)) for each row z; for the mean, one weight w divided by the rows.
 
-    Adjoints: Σ g·(softmax(z) - onehot(y)) of the weight; that of w·softmax(z) of the row.
+    Adjoints: Σ g·(softmax(z) - onehot(y)) of a weight; that of w·softmax(z) of the row.
     """
 
-    def compute(self, weights: Array, logits: Array, labels: Array) -> Array:
-        result = np.exp(logits - np.max(logits, axis=1, keepdims=True))
-        result /= np.sum(result, axis=1, keepdims=True)
+    def __init__(self, mean: bool) -> None:
+        self.mean = mean
+
+    def compute(
+        self, weights: Array, logits: Array, log_probabilities: Array, labels: Array
+    ) -> Array:
+        result = np.exp(log_probabilities)
         result[_at_labels(labels)] -= 1
-        result *= weights[:, None]
+        result *= weights / labels.shape[0] if self.mean else weights[:, None]
         return result
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor, None]:
-        weights, logits, labels = node.inputs
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        weights, logits, _, labels = node.inputs
         probabilities = softmax(logits, 1)
         at_labels = out_grad[_at_labels(labels.realize_cached_data())]
-        adjoint = (out_grad * probabilities).sum(1) - at_labels
-        weighted = out_grad * probabilities * weights.expand_dims(1)
-        return adjoint, weighted - probabilities * summation(weighted, 1, keepdims=True), None
+        of_weights = (out_grad * probabilities).sum(1) - at_labels
+        if self.mean:
+            of_weights = of_weights.sum() / logits.shape[0]
+            weights = weights / logits.shape[0]
+        else:
+            weights = weights.expand_dims(1)
+        weighted = out_grad * probabilities * weights
+        of_logits = weighted - probabilities * summation(weighted, 1, keepdims=True)
+        return of_weights, of_logits, None, None
 
 
 def _check(logits: Array, labels: Array) -> None:
-    if logits.ndim != 2 or not logits.size:
-        raise ValueError("expected logits of shape (batch, classes)")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"expected integer labels, got {labels.dtype}: use astype('int64')")
     if labels.shape != logits.shape[:1]:
@@ -78,18 +105,19 @@ def _outside(label: Any, logits: Array) -> str:
     return f"label {label} is outside the {classes} classes: labels are 0 to {classes - 1}"
 
 
-def softmax_cross_entropy(logits: Tensor, labels: Any) -> Tensor:
+def softmax_cross_entropy(logits: Tensor, labels: Any, mean: bool = False) -> Tensor:
     """The cross-entropy of each row's softmax with its class number.
 
     Args:
         logits: (batch, classes), floats.
         labels: (batch,), integers from 0 to classes - 1.
+        mean: whether to average over the batch.
 
     Returns:
-        (batch,): logsumexp(z) - z_y, finite for any finite logits.
+        logsumexp(z) - z_y, finite for any finite logits: (batch,), or () for the mean.
 
     Raises:
         TypeError: the labels are not integers.
         ValueError: their number is not that of the rows, or one is not a class.
     """
-    return SoftmaxCrossEntropy()(logits, labels)
+    return SoftmaxCrossEntropy(mean)(logits, _LogProbabilities()(logits), labels)

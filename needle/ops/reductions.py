@@ -27,7 +27,9 @@ class Summation(Reduction):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
-        return self.expand(out_grad, a).broadcast_to(a.shape)
+        if self.axes is not None:
+            out_grad = self.expand(out_grad, a)
+        return out_grad.broadcast_to(a.shape)
 
 
 class _Extremum(Reduction):

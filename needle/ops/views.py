@@ -59,6 +59,8 @@ class Transpose(View):
         self.axes = axes
 
     def compute(self, a: Array) -> Array:
+        if self.axes is None and a.ndim > 1:
+            return np.swapaxes(a, -2, -1)
         axes = normalize_axes((-2, -1) if self.axes is None else self.axes, a.ndim)
         if len(axes) != 2:
             raise ValueError(f"transpose swaps two axes, got {self.axes}: permute takes them all")
