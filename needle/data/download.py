@@ -78,7 +78,7 @@ def _incomplete(
     here = ", ".join(path.name for path in found.values())
     missing = ", ".join(name for name in checksums if name not in found)
     return DatasetNotFoundError(
-        f"{place} has {here} but not {missing} (or {missing}.gz): put it there, or empty the folder"
+        f"{place} has {here} but not {missing} (or {missing}.gz): add it, or give another folder"
     )
 
 
