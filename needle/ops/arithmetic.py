@@ -132,15 +132,23 @@ class PowerScalar(_WithScalar):
         return out_grad * (node.inputs[0] ** (self.scalar - 1) * self.scalar)
 
 
+def _share(out_grad: Tensor, winner: Tensor, loser: Tensor) -> Tensor:
+    """The adjoint where `winner` > `loser`, half of it where they are equal."""
+    halves = where(equal(winner, loser), out_grad * 0.5, 0)
+    return where(greater(winner, loser), out_grad, halves)
+
+
 class Maximum(Elementwise):
     """max(a, b). Adjoints: g·[a > b] + g/2·[a = b], g·[b > a] + g/2·[a = b]."""
 
     compute = np.maximum
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
-        share_a = where(equal(a, b), 0.5, greater(a, b))
-        return out_grad * share_a, out_grad * (1 - share_a)
+        return (
+            _share(out_grad, a, b) if a.requires_grad else None,
+            _share(out_grad, b, a) if b.requires_grad else None,
+        )
 
 
 class Minimum(Elementwise):
@@ -148,10 +156,12 @@ class Minimum(Elementwise):
 
     compute = np.minimum
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
-        share_a = where(equal(a, b), 0.5, greater(b, a))
-        return out_grad * share_a, out_grad * (1 - share_a)
+        return (
+            _share(out_grad, b, a) if a.requires_grad else None,
+            _share(out_grad, a, b) if b.requires_grad else None,
+        )
 
 
 class Where(Elementwise):

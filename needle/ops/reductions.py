@@ -37,9 +37,9 @@ class _Extremum(Reduction):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
-        ties = equal(a, self.expand(node, a))
-        shares = ties / summation(ties, self.axes, keepdims=True)
-        return self.expand(out_grad, a) * shares.astype(out_grad.dtype)
+        # in the adjoint's precision; float64 where that is an integer
+        ties = equal(a, self.expand(node, a)).astype(np.result_type(out_grad.dtype, 0.0))
+        return self.expand(out_grad, a) * (ties / summation(ties, self.axes, keepdims=True))
 
 
 class Max(_Extremum):
