@@ -471,7 +471,7 @@ class Tensor(Value, _BoundMethods):
                 "did or because it was made under no_grad() or by detach()"
             )
         if out_grad is None:
-            out_grad = Tensor.make_const(self.device.full(self.shape, 1, self.dtype))
+            out_grad = Tensor.make_const(np.ones_like(self._array()))
         elif not isinstance(out_grad, Tensor):
             out_grad = Tensor(out_grad, dtype=self.dtype, requires_grad=False)
         if out_grad.shape != self.shape:
