@@ -1,6 +1,7 @@
 """The operators: each states how arrays are computed and how the graph of its adjoint is built."""
 
 from . import (
+    activations,
     arithmetic,
     binding,  # noqa: F401 - imported for what it does: the operators of Tensor
     comparison,
@@ -9,11 +10,13 @@ from . import (
     indexing,
     kinds,
     losses,
+    normalization,
     reductions,
     special,
     tuples,
     views,
 )
+from .activations import *
 from .arithmetic import *
 from .comparison import *
 from .contraction import *
@@ -21,6 +24,7 @@ from .functions import *
 from .indexing import *
 from .kinds import *
 from .losses import *
+from .normalization import *
 from .reductions import *
 from .special import *
 from .tuples import *
@@ -29,6 +33,7 @@ from .views import *
 __all__ = [
     name
     for family in (
+        activations,
         arithmetic,
         comparison,
         contraction,
@@ -36,6 +41,7 @@ __all__ = [
         indexing,
         kinds,
         losses,
+        normalization,
         reductions,
         special,
         tuples,

@@ -1,0 +1,190 @@
+"""Normalisation to mean 0 and variance 1 along some axes, with a scale and a shift.
+
+Batch and layer normalisation are one computation over different axes. In the formulas g is the
+adjoint of the result y = x̂·w + b with x̂ = (x - mean)·r and r = 1/√(variance + eps), m(·) the mean
+over the normalised axes, and Σ the sum over the axes along which w is repeated.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from .kinds import normalize_axes, unbroadcast
+from .reductions import mean
+
+__all__ = ["BatchMoments", "Moments", "moments", "Normalize", "normalize"]
+
+Axes = tuple[int, ...]
+
+
+class Moments(TensorTupleOp):
+    """The mean and the (biased) variance over axes, which keep length 1.
+
+    No gradient passes: `Normalize`, which takes them together with their x, accounts for it.
+    """
+
+    differentiable = False
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+
+    def compute(self, x: Array) -> tuple[Array, Array]:
+        count = _count(x, self.axes)
+        average = _total(x, self.axes) / count
+        deviation = x - average
+        deviation *= deviation
+        return average, _total(deviation, self.axes) / count
+
+
+class BatchMoments(Moments):
+    """`Moments` that moves running statistics towards the moments of each batch it meets.
+
+    running ← (1 - momentum)·running + momentum·observed, written into the tensors' own arrays.
+    It is the op that writes, not its caller, so that a recorded graph does so whenever it runs.
+    No gradient passes.
+    """
+
+    def __init__(
+        self, axes: Axes, running_mean: Tensor, running_var: Tensor, momentum: float
+    ) -> None:
+        super().__init__(axes)
+        self.running = (running_mean, running_var)
+        self.momentum = momentum
+
+    def compute(self, x: Array) -> tuple[Array, Array]:
+        observed = super().compute(x)
+        for running, moment in zip(self.running, observed, strict=True):
+            array = running.realize_cached_data()
+            array *= 1 - self.momentum
+            array += np.reshape(moment, array.shape) * self.momentum
+        return observed
+
+
+class Normalize(TensorOp):
+    """x̂·w + b, with the moments of x over axes. w and b broadcast to x.
+
+    Adjoints: r·(g·w - m(g·w) - x̂·m(g·w·x̂)), none of the moments, Σ g·x̂, Σ g.
+    """
+
+    def __init__(self, axes: Axes, eps: float) -> None:
+        self.axes = axes
+        self.eps = eps
+
+    def compute(self, x: Array, moments: tuple[Array, Array], weight: Array, bias: Array) -> Array:
+        average, variance = moments
+        result = x - average
+        result *= weight / np.sqrt(variance + self.eps)
+        result += bias
+        return result
+
+    def gradient(self, out_grad: Tensor, node: Any) -> tuple[Tensor, None, Tensor, Tensor]:
+        x, moments, weight, _ = node.inputs
+        adjoints = _NormalizeAdjoint(self.axes, self.eps)(out_grad, x, moments, weight)
+        return adjoints[0], None, adjoints[1], adjoints[2]
+
+
+class _NormalizeAdjoint(TensorTupleOp):
+    """The adjoints of x, w and b in `Normalize`, as a function of g, x, the moments and w.
+
+    With J(v) = r·(v - m(v) - x̂·m(v·x̂)) they are J(g·w), Σ g·x̂ and Σ g. Let h, h_w and h_b be the
+    adjoints of the three. J is symmetric, so the adjoint of g is w·J(h) + x̂·h_w + h_b and that of
+    w is Σ g·J(h). The adjoint of x is J(g·h_w) and, since J depends on x,
+    -r·(m(g·w·x̂)·J(h) + m(h·x̂)·J(g·w) + x̂·m(h·J(g·w))).
+    """
+
+    def __init__(self, axes: Axes, eps: float) -> None:
+        self.axes = axes
+        self.eps = eps
+
+    def compute(
+        self, out_grad: Array, x: Array, moments: tuple[Array, Array], weight: Array
+    ) -> tuple[Array, Array, Array]:
+        average, variance = moments
+        scale = 1 / np.sqrt(variance + self.eps)
+        normalized = x - average
+        normalized *= scale
+        product = out_grad * normalized
+        repeated = _repeated_axes(x.shape, weight.shape)
+        weight_adjoint, bias_adjoint = _total(product, repeated), _total(out_grad, repeated)
+        count = _count(x, self.axes)
+        if repeated == self.axes:  # w does not vary along the axes: their means are known by now
+            factor = weight / count
+            along, offset = weight_adjoint * factor, bias_adjoint * factor
+        else:
+            product *= weight
+            along = _total(product, self.axes) / count
+            offset = _total(out_grad * weight, self.axes) / count
+        normalized *= along
+        normalized += offset
+        result = out_grad * weight
+        result -= normalized
+        result *= scale
+        lengths = weight.shape
+        return result, np.reshape(weight_adjoint, lengths), np.reshape(bias_adjoint, lengths)
+
+    def gradient(self, out_grad: TensorTuple, node: Any) -> tuple[Tensor, Tensor, None, Tensor]:
+        g, x, _, weight = node.inputs
+        h, h_weight, h_bias = out_grad.tuple()
+
+        def m(v: Tensor) -> Tensor:
+            return mean(v, self.axes, keepdims=True)
+
+        def jacobian(v: Tensor) -> Tensor:
+            return (v - m(v) - normalized * m(v * normalized)) * scale
+
+        centred = x - m(x)
+        scale = (m(centred**2) + self.eps) ** -0.5
+        normalized = centred * scale
+        weighted, along_h, along_g = g * weight, jacobian(h), jacobian(g * weight)
+        bend = m(weighted * normalized) * along_h + m(h * normalized) * along_g
+        bend = bend + normalized * m(h * along_g)
+        return (
+            weight * along_h + normalized * h_weight + h_bias,
+            jacobian(g * h_weight) - bend * scale,
+            None,
+            unbroadcast(g * along_h, weight.shape),
+        )
+
+
+def _count(x: Array, axes: Axes) -> int:
+    return math.prod([x.shape[axis] for axis in axes])
+
+
+def _repeated_axes(wide: tuple[int, ...], shape: tuple[int, ...]) -> Axes:
+    """The axes along which broadcasting `shape` to `wide` repeats."""
+    added = len(wide) - len(shape)
+    lengths = (1,) * added + tuple(shape)
+    return tuple(
+        axis for axis, length in enumerate(lengths) if length != wide[axis] or axis < added
+    )
+
+
+def _total(x: Array, axes: Axes) -> Array:
+    """Sums over axes, which keep length 1."""
+    if x.ndim != 2 or len(axes) != 1:
+        return np.sum(x, axis=axes, keepdims=True)
+    # a product with ones is faster than NumPy's sum, and adds up in a more exact order
+    if axes == (0,):
+        return np.matmul(np.ones_like(x, shape=(1, x.shape[0])), x)
+    return np.matmul(x, np.ones_like(x, shape=(x.shape[1], 1)))
+
+
+def moments(x: Tensor, axes: Any) -> TensorTuple:
+    """The mean and the biased variance of x over `axes`, which keep length 1, as constants."""
+    return Moments(normalize_axes(axes, x.ndim))(x)
+
+
+def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1e-5) -> Tensor:
+    """(x - mean)/√(variance + eps)·weight + bias, with the moments of x over `axes`.
+
+    Args:
+        x: any shape, floats.
+        weight: the scale, of a shape that broadcasts to x.
+        bias: the shift, of the same shape.
+        axes: an axis or several.
+        eps: keeps the root away from 0.
+    """
+    axes = normalize_axes(axes, x.ndim)
+    return Normalize(axes, eps)(x, Moments(axes)(x), weight, bias)
