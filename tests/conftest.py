@@ -1,0 +1,123 @@
+"""What several folders of tests share: both modes, numeric gradients, a strict array type."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+import needle as ndl
+
+
+@pytest.fixture(params=["eager", "lazy"])
+def mode(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test once in each mode."""
+    with ndl.lazy_mode() if request.param == "lazy" else nullcontext():
+        yield request.param
+
+
+def central_differences(
+    function: Callable[..., float], arrays: Sequence[np.ndarray], step: float = 1e-6
+) -> list[np.ndarray]:
+    """The gradient of a number-valued function of float64 arrays, element by element."""
+    arrays = [array.copy() for array in arrays]
+    gradients = [np.zeros_like(array) for array in arrays]
+    for array, gradient in zip(arrays, gradients, strict=True):
+        for index in np.ndindex(array.shape):
+            middle = array[index]
+            array[index] = middle + step
+            above = function(*arrays)
+            array[index] = middle - step
+            below = function(*arrays)
+            array[index] = middle
+            gradient[index] = (above - below) / (2 * step)
+    return gradients
+
+
+@pytest.fixture
+def numeric_gradient() -> Callable[..., list[np.ndarray]]:
+    """numeric_gradient(function, arrays): central differences in float64."""
+    return central_differences
+
+
+class StrictArray(NDArrayOperatorsMixin):
+    """An array of another library, as an array on a GPU would be.
+
+    It speaks NumPy's protocols and has an array's attributes; it is no np.ndarray, does not mix
+    with arrays that are (numbers without axes aside), and refuses every conversion.
+    """
+
+    def __init__(self, data: np.ndarray) -> None:
+        self._data = data
+
+    shape = property(lambda self: self._data.shape)
+    dtype = property(lambda self: self._data.dtype)
+    ndim = property(lambda self: self._data.ndim)
+    size = property(lambda self: self._data.size)
+    T = property(lambda self: StrictArray(self._data.T))
+    flags = None  # other libraries have other flags
+
+    def reshape(self, *shape: Any) -> "StrictArray":
+        return StrictArray(self._data.reshape(*shape))
+
+    def astype(self, dtype: Any, copy: bool = True) -> "StrictArray":
+        return StrictArray(self._data.astype(dtype, copy=copy))
+
+    def copy(self) -> "StrictArray":
+        return StrictArray(self._data.copy())
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _wrapped(self._data[_as_index(index)])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._data[_as_index(index)] = _unwrapped(value)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "at":
+            target, index, *values = inputs
+            return ufunc.at(target._data, _as_index(index), *_unwrapped(values))
+        return _wrapped(getattr(ufunc, method)(*_unwrapped(inputs), **_unwrapped(options)))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        return _wrapped(function(*_unwrapped(args), **_unwrapped(options)))
+
+    def _refuse(self, *args: Any, **options: Any) -> Any:
+        raise TypeError("a strict array does not convert itself")
+
+    __array__ = __float__ = __int__ = __bool__ = __index__ = __iter__ = item = tolist = _refuse
+
+
+def _unwrapped(value: Any) -> Any:
+    """NumPy's arrays in place of strict ones, also inside tuples, lists and dicts."""
+    if isinstance(value, StrictArray):
+        return value._data
+    if isinstance(value, np.ndarray) and value.ndim:
+        raise TypeError("a strict array does not mix with NumPy's arrays")
+    if isinstance(value, tuple | list):
+        return type(value)(_unwrapped(entry) for entry in value)
+    if isinstance(value, dict):
+        return {name: _unwrapped(entry) for name, entry in value.items()}
+    return value
+
+
+def _wrapped(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return StrictArray(np.asarray(value))
+    return type(value)(map(_wrapped, value)) if isinstance(value, tuple | list) else value
+
+
+def _as_index(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_as_index(part) for part in index)
+    return index._data if isinstance(index, StrictArray) else index
+
+
+@pytest.fixture
+def strict_array() -> type[StrictArray]:
+    """strict_array(data): an array that speaks NumPy's protocols and nothing else."""
+    return StrictArray
