@@ -1,0 +1,1 @@
+"""Measures needle against the libraries beside it: `python -m benchmarks` (see README.md)."""

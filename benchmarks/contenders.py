@@ -1,0 +1,74 @@
+"""Who is measured: one table. How each of them does a workload stands with the workload."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+from dataclasses import dataclass
+
+__all__ = ["CONTENDERS", "Contender", "limit_threads", "thread_settings"]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to compute the workloads.
+
+    Attributes:
+        title: what reports call it.
+        module: what it imports before anything else.
+        distribution: the installed package that holds the module.
+        requirement: what to give pip to install it.
+        checked: whether its loss and weights must equal the others'.
+    """
+
+    title: str
+    module: str
+    distribution: str
+    requirement: str
+    checked: bool = True
+
+    def is_installed(self) -> bool:
+        return importlib.util.find_spec(self.module) is not None
+
+    def version(self) -> str:
+        try:
+            return importlib.metadata.version(self.distribution)
+        except importlib.metadata.PackageNotFoundError:
+            return "from source"
+
+
+CONTENDERS = {
+    "needle": Contender("needle", "needle", "needle-dl", "needle-dl"),
+    "floor": Contender("matrix products alone", "numpy", "numpy", "numpy", checked=False),
+    "numpy": Contender("NumPy by hand", "numpy", "numpy", "numpy"),
+    "torch": Contender("PyTorch eager", "torch", "torch", "torch"),
+    "jax": Contender("JAX jit", "jax", "jax", "jax"),
+    "mygrad": Contender("MyGrad", "mygrad", "mygrad", "mygrad"),
+    "autograd": Contender("HIPS autograd", "autograd", "autograd", "autograd[scipy]"),
+}
+
+
+def thread_settings(threads: int) -> dict[str, str]:
+    """The environment in which every library computes with `threads` threads."""
+    names = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NPROC",  # XLA's thread pools
+    )
+    settings = dict.fromkeys(names, str(threads))
+    settings["JAX_PLATFORMS"] = "cpu"
+    if threads == 1:
+        flags = os.environ.get("XLA_FLAGS", "")
+        settings["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    return settings
+
+
+def limit_threads(module: str, threads: int) -> None:
+    """Hold this process to `threads` threads, and to as many cores where the system allows it."""
+    if hasattr(os, "sched_setaffinity"):
+        available = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, available[:threads])
+    if module == "torch":
+        importlib.import_module("torch").set_num_threads(threads)

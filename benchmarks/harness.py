@@ -1,0 +1,237 @@
+"""Runs the contenders of a workload side by side: a process each, checked, then timed in turns."""
+
+import multiprocessing
+import pickle
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from .contenders import CONTENDERS
+from .worker import serve
+from .workload import Workload
+
+__all__ = ["BenchmarkError", "Worker", "check_agreement", "profile_workload", "run_workload"]
+
+CHECKED_STEPS = 10
+TOLERANCE = 1e-4
+WARM_UP_SECONDS = 0.5
+TURN_SECONDS = 0.1
+PAUSE_SECONDS = 0.05  # idle thread pools spin for some milliseconds after their last task
+
+
+class BenchmarkError(Exception):
+    """There is nothing to report: a contender failed, or computed something else."""
+
+
+class Worker:
+    """The process of one contender; a context manager that ends it."""
+
+    def __init__(self, workload: str, contender: str, problems: Path, threads: int) -> None:
+        self.contender = contender
+        # spawned, not forked: it must import its library itself, in its own environment
+        context = multiprocessing.get_context("spawn")
+        self._connection, remote = context.Pipe()
+        arguments = (remote, workload, contender, problems, threads)
+        self._process: SpawnProcess = context.Process(target=serve, args=arguments, daemon=True)
+        self._process.start()
+        remote.close()
+
+    def ask(self, command: str, argument: Any) -> Any:
+        """What the worker answers to an order.
+
+        Raises:
+            BenchmarkError: it failed.
+        """
+        try:
+            self._connection.send((command, argument))
+            succeeded, result = self._connection.recv()
+        except (EOFError, BrokenPipeError):
+            raise BenchmarkError(f"the process of {self.contender} died") from None
+        if not succeeded:
+            raise BenchmarkError(f"{self.contender} failed:\n{result}")
+        return result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self._connection.send(None)
+        self._connection.close()
+        self._process.join(timeout=10)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def run_workload(
+    name: str, workload: Workload, contenders: Sequence[str], rounds: int, threads: int
+) -> dict[str, Any]:
+    """Check the contenders against each other, time them, and return what `results.json` holds.
+
+    Raises:
+        BenchmarkError: a contender failed or disagreed with the others.
+    """
+    skipped = {key: reason for key in contenders if (reason := _why_skipped(key, workload))}
+    present = [key for key in contenders if key not in skipped]
+    with _problems(workload) as problems, _workers(name, present, problems, threads) as workers:
+        starts = {worker.contender: worker.ask("warm_up", WARM_UP_SECONDS) for worker in workers}
+        checked = [worker for worker in workers if CONTENDERS[worker.contender].checked]
+        checks = {worker.contender: worker.ask("check", CHECKED_STEPS) for worker in checked}
+        for contender, check in checks.items():
+            check["losses"].insert(0, starts[contender]["loss"])
+        agreement = check_agreement(checks)
+        samples = _measure(workers, starts, rounds)
+    rows = {key: _summary(samples[key], starts[key]) for key in present}
+    if "needle" in rows:
+        unit = rows["needle"]["median_seconds"]
+        for row in rows.values():
+            row["ratio_to_needle"] = row["median_seconds"] / unit
+    return {
+        "title": workload.title,
+        "agreement": agreement,
+        "contenders": rows,
+        "skipped": skipped,
+    }
+
+
+def profile_workload(name: str, workload: Workload, threads: int) -> str:
+    """Where needle's time goes in a workload, as text (see `profiling.py`)."""
+    with _problems(workload) as problems, Worker(name, "needle", problems, threads) as worker:
+        return worker.ask("profile", None)
+
+
+def _why_skipped(contender: str, workload: Workload) -> str | None:
+    if contender not in workload.contenders:
+        return "this workload is not written for it"
+    if not CONTENDERS[contender].is_installed():
+        return f"not installed: pip install '{CONTENDERS[contender].requirement}'"
+    return None
+
+
+@contextmanager
+def _problems(workload: Workload) -> Iterator[Path]:
+    """A folder with the numbers that all contenders start from."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, checking in (("measured", False), ("checked", True)):
+            with Path(folder, name).open("wb") as file:
+                pickle.dump(workload.problem(checking), file, protocol=5)
+        yield Path(folder)
+
+
+@contextmanager
+def _workers(
+    workload: str, contenders: Sequence[str], problems: Path, threads: int
+) -> Iterator[list[Worker]]:
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(Worker(workload, contender, problems, threads))
+            for contender in contenders
+        ]
+
+
+def check_agreement(checks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Raise unless all contenders computed the same losses and, by their steps, the same weights.
+
+    Weights may differ by the tolerance times what they are, and times how far they moved.
+
+    Args:
+        checks: for each contender `losses` (numbers), `before` and `weights` (lists of arrays);
+            `before` is None where the steps change nothing.
+
+    Returns:
+        What was compared and the largest difference found, relative to what is allowed.
+
+    Raises:
+        BenchmarkError: contenders disagree, or the weights moved too little for a comparison.
+    """
+    if not checks:
+        return {"contenders": []}
+    reference, *others = checks
+    expected = checks[reference]
+    allowed = [_allowed_difference(reference, expected, i) for i in range(len(expected["weights"]))]
+    largest = 0.0
+    for other in others:
+        pairs = [("losses", expected["losses"], checks[other]["losses"], TOLERANCE)]
+        if len(checks[other]["weights"]) != len(allowed):
+            raise BenchmarkError(f"{other} and {reference} have different numbers of weights")
+        for i, limit in enumerate(allowed):
+            pairs.append(
+                (f"weights {i}", expected["weights"][i], checks[other]["weights"][i], limit)
+            )
+        for what, wanted, got, limit in pairs:
+            largest = max(
+                largest, _excess(f"{what} of {other} and {reference}", wanted, got, limit)
+            )
+    return {"contenders": list(checks), "steps": CHECKED_STEPS, "largest_difference": largest}
+
+
+def _allowed_difference(contender: str, check: Mapping[str, Any], index: int) -> float:
+    """The absolute part of the tolerance of one array of weights."""
+    weights = check["weights"][index]
+    if check["before"] is None:
+        return TOLERANCE * float(np.abs(weights).max())
+    before = check["before"][index]
+    moved = float(np.abs(weights - before).max())
+    if not moved > TOLERANCE * np.abs(before).max():
+        raise BenchmarkError(
+            f"weights {index} of {contender} moved by {moved:.2g} only in {CHECKED_STEPS} steps: "
+            "the check of this workload needs a larger learning rate"
+        )
+    return TOLERANCE * moved
+
+
+def _excess(what: str, wanted: Any, got: Any, limit: float) -> float:
+    """The largest difference, 1 being what is allowed; raises above it."""
+    wanted, got = np.asarray(wanted, np.float64), np.asarray(got, np.float64)
+    if wanted.shape != got.shape:
+        raise BenchmarkError(f"{what} have different shapes: {got.shape} and {wanted.shape}")
+    excess = float((np.abs(got - wanted) / (limit + TOLERANCE * np.abs(wanted))).max())
+    if not excess <= 1:  # nor nan
+        raise BenchmarkError(
+            f"{what} differ by {excess:.3g} times what is allowed: there is nothing to compare"
+        )
+    return excess
+
+
+def _measure(
+    workers: Sequence[Worker], starts: Mapping[str, Mapping[str, float]], rounds: int
+) -> dict[str, list[float]]:
+    """Seconds a step of every contender, a sample a round; each round in another order."""
+    steps = {
+        contender: max(1, round(TURN_SECONDS / start["step_seconds"]))
+        for contender, start in starts.items()
+    }
+    samples: dict[str, list[float]] = {contender: [] for contender in starts}
+    order = random.Random(0)
+    for _ in range(rounds):
+        for worker in order.sample(workers, len(workers)):
+            time.sleep(PAUSE_SECONDS)
+            seconds = worker.ask("measure", steps[worker.contender])
+            samples[worker.contender].append(seconds)
+    return samples
+
+
+def _summary(samples: Sequence[float], start: Mapping[str, float]) -> dict[str, Any]:
+    low, median, high = np.quantile(samples, [0.25, 0.5, 0.75])
+    return {
+        "median_seconds": float(median),
+        "quartiles_seconds": [float(low), float(high)],
+        "samples_seconds": list(samples),
+        "peak_memory_bytes": start["peak_memory"],
+        "import_memory_bytes": start["import_memory"],
+        "step_memory_bytes": start["step_memory"],
+    }

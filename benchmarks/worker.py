@@ -1,0 +1,128 @@
+"""The process in which one contender does one workload, on orders from the harness."""
+
+import importlib
+import pickle
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from .contenders import CONTENDERS, limit_threads
+
+__all__ = ["serve"]
+
+LEAST_WARM_UP_STEPS = 3
+
+
+def serve(
+    connection: Connection, workload: str, contender: str, problems: Path, threads: int
+) -> None:
+    """Set the contender up, then answer orders (a command and its argument) until None comes.
+
+    Every answer is (True, result) or (False, the traceback of what went wrong).
+    """
+    worker = None
+    while (order := connection.recv()) is not None:
+        command, argument = order
+        try:
+            if worker is None:
+                worker = _Worker(workload, contender, problems, threads)
+            answer = True, getattr(worker, command)(argument)
+        except Exception:
+            answer = False, traceback.format_exc()
+        connection.send(answer)
+
+
+class _Worker:
+    def __init__(self, workload: str, contender: str, problems: Path, threads: int) -> None:
+        module = CONTENDERS[contender].module
+        limit_threads(module, threads)
+        importlib.import_module(module)
+        self.memory_after_import = _peak_memory()
+        definition = importlib.import_module(f"benchmarks.workloads.{workload}").WORKLOAD
+        self.set_up: Callable[[Any], Any] = definition.contenders[contender]
+        self.trains = definition.trains
+        self.problems = problems
+        self.job = self.set_up(self._problem("measured"))
+
+    def _problem(self, name: str) -> Any:
+        with (self.problems / name).open("rb") as file:
+            return pickle.load(file)
+
+    def warm_up(self, seconds: float) -> dict[str, float]:
+        """Steps for that long: the first loss, seconds a step at the end, and memory in bytes.
+
+        `step_memory` is how far the steps raised the peak above what was there before them.
+        """
+        highest = _peak_memory()
+        _reset_peak_memory()
+        before = _peak_memory()
+        loss = _number(self.job.step())
+        start = last = time.perf_counter()
+        steps = 0
+        while steps < LEAST_WARM_UP_STEPS or last - start < seconds:
+            self.job.step()
+            steps += 1
+            previous, last = last, time.perf_counter()
+        after = _peak_memory()
+        return {
+            "loss": loss,
+            "step_seconds": last - previous,
+            "import_memory": self.memory_after_import,
+            "step_memory": after - before,
+            "peak_memory": max(highest, after),
+        }
+
+    def check(self, steps: int) -> dict[str, Any]:
+        """The losses of so many steps on the problem of the check, and the weights around them."""
+        job = self.set_up(self._problem("checked"))
+        before = [array.copy() for array in job.weights()] if self.trains else None
+        losses = [_number(job.step()) for _ in range(steps)]
+        return {"losses": losses, "before": before, "weights": job.weights()}
+
+    def measure(self, steps: int) -> float:
+        """Seconds a step, the mean over `steps` of them."""
+        step = self.job.step
+        for _ in range(steps // 10):  # caches and thread pools were another process's until now
+            step()
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        return (time.perf_counter() - start) / steps
+
+    def profile(self, argument: None) -> str:
+        """Where the time of the steps goes."""
+        from .profiling import profile  # imports needle, which other contenders do not
+
+        return profile(self.job)
+
+
+def _number(loss: Any) -> float:
+    return float(loss.item() if hasattr(loss, "item") else loss)
+
+
+def _peak_memory() -> int:
+    """The most memory that this process has held, in bytes.
+
+    Linux states it for the process alone; elsewhere getrusage does. On Linux getrusage would
+    include what the parent held when it started this process.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _reset_peak_memory() -> None:
+    """Lower the peak to what is held now, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
