@@ -6,13 +6,19 @@ from . import (
     binding,  # noqa: F401 - imported for what it does: the operators of Tensor
     comparison,
     contraction,
+    factorizations,
     functions,
     indexing,
     kinds,
     losses,
+    matrices,
     normalization,
+    norms,
+    products,
     reductions,
+    scans,
     special,
+    systems,
     tuples,
     views,
 )
@@ -20,13 +26,19 @@ from .activations import *
 from .arithmetic import *
 from .comparison import *
 from .contraction import *
+from .factorizations import *
 from .functions import *
 from .indexing import *
 from .kinds import *
 from .losses import *
+from .matrices import *
 from .normalization import *
+from .norms import *
+from .products import *
 from .reductions import *
+from .scans import *
 from .special import *
+from .systems import *
 from .tuples import *
 from .views import *
 
@@ -37,13 +49,19 @@ __all__ = [
         arithmetic,
         comparison,
         contraction,
+        factorizations,
         functions,
         indexing,
         kinds,
         losses,
+        matrices,
         normalization,
+        norms,
+        products,
         reductions,
+        scans,
         special,
+        systems,
         tuples,
         views,
     )

@@ -1,0 +1,40 @@
+"""Linear algebra under the names of numpy.linalg, for real matrices, batched over leading axes.
+
+All of it is made of the ops in `needle.ops`. Here, as in numpy.linalg, `diagonal` and `trace`
+take the last two axes.
+"""
+
+from .autograd import Tensor
+from .ops import matrices
+from .ops.contraction import matmul
+from .ops.factorizations import (
+    EighResult,
+    QRResult,
+    SVDResult,
+    cholesky,
+    eigh,
+    eigvalsh,
+    qr,
+    svd,
+    svdvals,
+)
+from .ops.matrices import tril, triu
+from .ops.norms import norm
+from .ops.products import einsum, outer, tensordot
+from .ops.systems import SlogDetResult, det, inv, inverse, slogdet, solve
+
+__all__ = [
+    "EighResult", "QRResult", "SVDResult", "SlogDetResult", "cholesky", "det", "diagonal", "eigh",
+    "eigvalsh", "einsum", "inv", "inverse", "matmul", "norm", "outer", "qr", "slogdet", "solve",
+    "svd", "svdvals", "tensordot", "trace", "tril", "triu",
+]  # fmt: skip
+
+
+def diagonal(a: Tensor, *, offset: int = 0) -> Tensor:
+    """The diagonals of the last two axes; `needle.ops.diagonal` takes any two."""
+    return matrices.diagonal(a, offset, -2, -1)
+
+
+def trace(a: Tensor, *, offset: int = 0) -> Tensor:
+    """The sums of the diagonals of the last two axes; `needle.ops.trace` takes any two."""
+    return matrices.trace(a, offset, -2, -1)

@@ -1,0 +1,307 @@
+"""Factorizations of matrices, batched over leading axes.
+
+In the formulas g is the adjoint of the result, with the name of a factor the adjoint of that
+factor; ∘ multiplies element by element. Sources: M. Giles, "An extended collection of matrix
+derivative results" (2008); J. Townsend, "Differentiating the singular value decomposition" (2016);
+S. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions" (2010).
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from .indexing import concatenate
+from .kinds import View, unbroadcast
+from .matrices import DiagonalMatrix, tril
+from .systems import MatrixErrors, name_matrix, solve
+from .views import expand_dims
+
+__all__ = [
+    "Cholesky", "cholesky", "Eigh", "EighResult", "eigh", "eigvalsh", "QR", "QRResult", "qr",
+    "SVD", "SVDResult", "svd", "svdvals",
+]  # fmt: skip
+
+
+class Cholesky(MatrixErrors, TensorOp):
+    """The lower triangular L with A = L·Lᵀ. Adjoint: sym(L⁻ᵀ·Φ(Lᵀ·g)·L⁻¹).
+
+    Φ takes the lower triangle with half the diagonal, sym(X) = (X + Xᵀ)/2.
+    """
+
+    compute = staticmethod(np.linalg.cholesky)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        upper = node.transpose()
+        inner = upper @ out_grad
+        half = (tril(inner) + tril(inner, -1)) / 2
+        return _symmetric(solve(upper, solve(upper, half).transpose()))
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        reason = super()._reason(cause, *arrays)
+        if "positive definite" not in reason:
+            return reason
+        (a,) = arrays
+        failing = next(index for index in np.ndindex(a.shape[:-2]) if not _has_cholesky(a[index]))
+        return f"{name_matrix(failing)} is not positive definite: it has an eigenvalue of 0 or less"
+
+
+def _has_cholesky(matrix: Array) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+class Eigh(MatrixErrors, TensorTupleOp):
+    """(w, V) with A = V·diag(w)·Vᵀ. Adjoint: sym(V·(diag(g_w) + K)·Vᵀ).
+
+    K_ij = (Vᵀ·g_V)_ij / (w_j - w_i): no derivative of V where eigenvalues are equal.
+    """
+
+    def __init__(self, uplo: Literal["L", "U"] = "L") -> None:
+        self.uplo = uplo
+
+    def compute(self, a: Array) -> tuple[Array, ...]:
+        return tuple(np.linalg.eigh(a, self.uplo))
+
+    def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> Tensor:
+        (w, v), (g_w, g_v) = node, out_grad
+        turns = Quotient("eigen")(v.transpose() @ g_v, _differences(w), w)
+        return _symmetric(v @ (_diagonal_matrix(g_w) + turns) @ v.transpose())
+
+
+class SVD(MatrixErrors, TensorTupleOp):
+    """(U, s, Vᵀ) with A = U·diag(s)·Vᵀ. Adjoint: U·(diag(g_s) + K)·Vᵀ + parts off U and off V.
+
+    K = (D + Dᵀ + E - Eᵀ)/2, D_ij = (Uᵀ·g_U + Vᵀ·g_V)_ij / (s_j - s_i),
+    E_ij = (Uᵀ·g_U - Vᵀ·g_V)_ij / (s_j + s_i). The parts are (1 - U·Uᵀ)·g_U·diag(s)⁻¹·Vᵀ and
+    U·diag(s)⁻¹·g_Vᵀ·(1 - V·Vᵀ). No derivative of U and V where singular values are equal, or 0
+    unless A is square.
+    """
+
+    square = False
+
+    def __init__(self, full_matrices: bool = True) -> None:
+        self.full_matrices = full_matrices
+
+    def compute(self, a: Array) -> tuple[Array, ...]:
+        return tuple(np.linalg.svd(a, self.full_matrices))
+
+    def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> Tensor:
+        rows, columns = node.inputs[0].shape[-2:]
+        if self.full_matrices and rows != columns:
+            raise ValueError(
+                f"svd of {rows}×{columns} matrices with full_matrices=True: the vectors without "
+                "a singular value are arbitrary and have no derivative; pass full_matrices=False"
+            )
+        (u, s, vt), (g_u, g_s, g_vt) = node, out_grad
+        v, g_v = vt.transpose(), g_vt.transpose()
+        turn_u, turn_v = u.transpose() @ g_u, vt @ g_v
+        quotient = Quotient("singular ")
+        d = quotient(turn_u + turn_v, _differences(s), s)
+        e = quotient(turn_u - turn_v, expand_dims(s, -2) + expand_dims(s, -1), s)
+        turns = (d + d.transpose() + e - e.transpose()) / 2
+        adjoint = u @ (_diagonal_matrix(g_s) + turns) @ vt
+        if rows > columns:
+            adjoint = adjoint + _over(g_u - u @ turn_u, s) @ vt
+        if columns > rows:
+            adjoint = adjoint + u @ _over(g_v - v @ turn_v, s).transpose()
+        return adjoint
+
+
+class QR(MatrixErrors, TensorTupleOp):
+    """(Q, R) with A = Q·R. Adjoint: (g_Q + Q·C(R·g_Rᵀ - g_Qᵀ·Q))·R⁻ᵀ.
+
+    C mirrors the lower triangle. Of a matrix [A, B] with more columns than rows R is
+    [R, Qᵀ·B], whose second part is differentiated as that product.
+    """
+
+    square = False
+
+    def compute(self, a: Array) -> tuple[Array, ...]:
+        return tuple(np.linalg.qr(a))
+
+    def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> Tensor:
+        (a,) = node.inputs
+        (q, r), (g_q, g_r) = node, out_grad
+        rows, columns = a.shape[-2:]
+        if columns <= rows:
+            return _square_part(q, r, g_q, g_r)
+        g_rest = g_r[..., rows:]
+        g_q = g_q + a[..., rows:] @ g_rest.transpose()
+        first = _square_part(q, r[..., :rows], g_q, g_r[..., :rows])
+        return concatenate((first, q @ g_rest), axis=-1)
+
+
+def _square_part(q: Tensor, r: Tensor, g_q: Tensor, g_r: Tensor) -> Tensor:
+    inner = r @ g_r.transpose() - g_q.transpose() @ q
+    mirrored = tril(inner) + tril(inner, -1).transpose()
+    return solve(FullRank()(r), (g_q + q @ mirrored).transpose()).transpose()
+
+
+class FullRank(View):
+    """The triangular R itself, if the columns of Q·R are independent. Adjoint: g."""
+
+    def compute(self, r: Array) -> Array:
+        sizes = np.absolute(np.diagonal(r, axis1=-2, axis2=-1))
+        is_lost = sizes <= _tolerance(sizes)
+        if np.any(is_lost):
+            raise np.linalg.LinAlgError(
+                f"{name_matrix(np.argwhere(is_lost)[0][:-1])} has linearly dependent columns: "
+                "its QR factorization has no derivative"
+            )
+        return r
+
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        return cause
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad
+
+
+class Quotient(TensorOp):
+    """x / d, but 0 where d is 0 to rounding in columns of x that are 0: not used by the result.
+
+    The third operand, w, gives d its scale. Between columns i and j ("pairs") both must be unused.
+    Adjoints: g / d, -g·y / d.
+    """
+
+    def __init__(self, kind: str, pairs: bool = True) -> None:
+        self.kind = kind
+        self.pairs = pairs
+
+    def compute(self, x: Array, d: Array, w: Array) -> Array:
+        is_lost = np.absolute(d) <= np.expand_dims(_tolerance(w), -2)
+        is_used = np.any(x != 0, axis=-2, keepdims=True)
+        is_wrong = is_lost & is_used
+        if self.pairs:
+            off_diagonal = ~np.eye(w.shape[-1], dtype=bool)
+            is_wrong = is_lost & (is_used | np.swapaxes(is_used, -1, -2)) & off_diagonal
+            is_lost = is_lost | ~off_diagonal
+        if np.any(is_wrong):
+            raise np.linalg.LinAlgError(self._complaint(np.argwhere(is_wrong)[0], w))
+        return np.where(is_lost, 0, x) / np.where(is_lost, 1, d)
+
+    def _complaint(self, index: Array, w: Array) -> str:
+        *batch, i, j = map(int, index)
+        values = w[tuple(batch)]
+        which = f"{i} and {j} are equal" if self.pairs else f"{j} is 0"
+        shown = f"{values[i]} and {values[j]}" if self.pairs else f"{values[j]}"
+        return (
+            f"{self.kind}values {which} to rounding in {name_matrix(batch)} ({shown}): their "
+            f"{self.kind}vectors have no derivative; the values have one, and so have the vectors "
+            "of other values"
+        )
+
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        return cause
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        x, d, w = node.inputs
+        adjoint_x = type(self)(self.kind, self.pairs)(out_grad, d, w) if x.requires_grad else None
+        adjoint_d = -type(self)(self.kind, self.pairs)(out_grad * node, d, w)
+        return adjoint_x, unbroadcast(adjoint_d, d.shape), None
+
+
+def _tolerance(values: Array) -> Array:
+    """What differs by rounding alone between the eigenvalues of one matrix."""
+    largest = np.max(np.absolute(values), axis=-1, keepdims=True, initial=0)
+    return largest * (10 * values.shape[-1] * np.finfo(values.dtype).eps)
+
+
+def _differences(w: Tensor) -> Tensor:
+    return expand_dims(w, -2) - expand_dims(w, -1)
+
+
+def _over(vectors: Tensor, s: Tensor) -> Tensor:
+    return Quotient("singular ", pairs=False)(vectors, expand_dims(s, -2), s)
+
+
+def _diagonal_matrix(values: Tensor) -> Tensor:
+    return DiagonalMatrix((*values.shape, values.shape[-1]))(values)
+
+
+def _symmetric(a: Tensor) -> Tensor:
+    return (a + a.transpose()) / 2
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues, ascending, and eigenvectors, the columns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class SVDResult(NamedTuple):
+    """Left singular vectors (columns), singular values, descending, right ones (rows)."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+class QRResult(NamedTuple):
+    """Orthonormal columns and an upper triangular matrix."""
+
+    Q: Tensor
+    R: Tensor
+
+
+def cholesky(a: Tensor, *, upper: bool = False) -> Tensor:
+    """The lower triangular L with a = L·Lᵀ (or its transpose, `upper`) of symmetric matrices.
+
+    Only one triangle of a is read; the gradient is symmetric.
+
+    Raises:
+        numpy.linalg.LinAlgError: a matrix is not positive definite; the text says which.
+    """
+    return Cholesky()(a.transpose()).transpose() if upper else Cholesky()(a)
+
+
+def eigh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> EighResult:
+    """Eigenvalues, ascending, and eigenvectors of symmetric matrices: a·v_i = w_i·v_i.
+
+    Only the triangle `UPLO` of a is read; the gradient is symmetric. Where eigenvalues are equal
+    to rounding, their eigenvectors have no derivative, and backward raises
+    numpy.linalg.LinAlgError if the result used them. A result of the eigenvalues, or of the
+    eigenvectors of other eigenvalues, has its first derivative.
+    """
+    value = Eigh(UPLO)(a)
+    return EighResult(value[0], value[1])
+
+
+def eigvalsh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> Tensor:
+    """The eigenvalues of symmetric matrices, ascending."""
+    return eigh(a, UPLO).eigenvalues
+
+
+def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult | Tensor:
+    """The singular value decomposition a = U·diag(S)·Vh, S descending; S alone if not compute_uv.
+
+    With full_matrices (NumPy's default) U and Vh are square, and only square matrices can be
+    differentiated: pass False. Where singular values are equal to rounding (or 0, unless a is
+    square), their vectors have no derivative, and backward raises numpy.linalg.LinAlgError if the
+    result used them. A result of the singular values alone has its first derivative.
+    """
+    value = SVD(full_matrices and compute_uv)(a)
+    return SVDResult(value[0], value[1], value[2]) if compute_uv else value[1]
+
+
+def svdvals(a: Tensor) -> Tensor:
+    """The singular values, descending."""
+    return SVD(full_matrices=False)(a)[1]
+
+
+def qr(a: Tensor, mode: str = "reduced") -> QRResult | Tensor:
+    """Q with orthonormal columns and upper triangular R, a = Q·R; R alone with mode "r".
+
+    Its derivative exists where the columns of a (the first ones, if there are more than rows) are
+    linearly independent; else backward raises numpy.linalg.LinAlgError.
+    """
+    if mode not in ("reduced", "r"):
+        raise ValueError(f"qr takes the modes 'reduced' and 'r', got {mode!r}")
+    value = QR()(a)
+    return QRResult(value[0], value[1]) if mode == "reduced" else value[1]

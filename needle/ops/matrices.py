@@ -1,0 +1,103 @@
+"""Diagonals, traces and triangles of matrices.
+
+In the formulas g is the adjoint of the result.
+"""
+
+import numpy as np
+
+from ..autograd import Array, Tensor, TensorOp
+from .kinds import View, normalize_axes, unbroadcast
+
+__all__ = [
+    "Diagonal", "diagonal", "DiagonalMatrix", "trace", "Tril", "tril", "Triu", "triu",
+]  # fmt: skip
+
+
+class Diagonal(View):
+    """The diagonal of two axes, as the last axis. Adjoint: zeros with g on that diagonal."""
+
+    def __init__(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> None:
+        self.offset = offset
+        self.axis1 = axis1
+        self.axis2 = axis2
+
+    def compute(self, a: Array) -> Array:
+        return np.diagonal(a, self.offset, *normalize_axes((self.axis1, self.axis2), a.ndim))
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        shape = node.inputs[0].shape
+        return DiagonalMatrix(shape, self.offset, self.axis1, self.axis2)(out_grad)
+
+
+class DiagonalMatrix(TensorOp):
+    """Zeros of `shape` with a on the diagonal of two axes. Adjoint: that diagonal of g."""
+
+    def __init__(
+        self, shape: tuple[int, ...], offset: int = 0, axis1: int = -2, axis2: int = -1
+    ) -> None:
+        self.shape = shape
+        self.offset = offset
+        self.axis1 = axis1
+        self.axis2 = axis2
+
+    def compute(self, a: Array) -> Array:
+        axes = normalize_axes((self.axis1, self.axis2), len(self.shape))
+        rows, columns = (self.shape[axis] for axis in axes)
+        # in a flat matrix the elements of a diagonal are columns + 1 apart
+        start = self.offset if self.offset >= 0 else -self.offset * columns
+        step = columns + 1
+        matrices = np.zeros_like(a, shape=(*a.shape[:-1], rows * columns))
+        matrices[..., start : start + a.shape[-1] * step : step] = a
+        return np.moveaxis(np.reshape(matrices, (*a.shape[:-1], rows, columns)), (-2, -1), axes)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return diagonal(out_grad, self.offset, self.axis1, self.axis2)
+
+
+class Tril(TensorOp):
+    """a with zeros above the k-th diagonal. Adjoint: g with the same zeros."""
+
+    def __init__(self, k: int = 0) -> None:
+        self.k = k
+
+    def compute(self, a: Array) -> Array:
+        return np.tril(a, self.k)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return unbroadcast(tril(out_grad, self.k), node.inputs[0].shape)
+
+
+class Triu(TensorOp):
+    """a with zeros below the k-th diagonal. Adjoint: g with the same zeros."""
+
+    def __init__(self, k: int = 0) -> None:
+        self.k = k
+
+    def compute(self, a: Array) -> Array:
+        return np.triu(a, self.k)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return unbroadcast(triu(out_grad, self.k), node.inputs[0].shape)
+
+
+def diagonal(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The elements a[i, i + offset] of two axes, which go; the diagonal is the last axis.
+
+    `needle.linalg.diagonal` takes the last two axes.
+    """
+    return Diagonal(offset, axis1, axis2)(a)
+
+
+def trace(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of a diagonal. `needle.linalg.trace` takes the last two axes."""
+    return diagonal(a, offset, axis1, axis2).sum(-1)
+
+
+def tril(a: Tensor, k: int = 0) -> Tensor:
+    """The lower triangles of the last two axes: zeros above the k-th diagonal."""
+    return Tril(k)(a)
+
+
+def triu(a: Tensor, k: int = 0) -> Tensor:
+    """The upper triangles of the last two axes: zeros below the k-th diagonal."""
+    return Triu(k)(a)

@@ -1,0 +1,136 @@
+"""Norms of vectors and matrices.
+
+In the formulas g is the adjoint of the result and y the result, both with the reduced axes put
+back at length 1.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Array, Tensor
+from .arithmetic import where
+from .comparison import equal, not_equal
+from .factorizations import svdvals
+from .functions import abs, sign
+from .kinds import Axes, Reduction, normalize_axes
+from .reductions import max, min, summation
+from .views import expand_dims, permute
+
+__all__ = ["Norm", "PowerNorm", "norm"]
+
+
+class Norm(Reduction):
+    """√Σ a². Adjoint: g·a/y, which is 0 where y = 0."""
+
+    def compute(self, a: Array) -> Array:
+        floats = a.astype(np.result_type(a.dtype, 0.0), copy=False)
+        axes = self.reduced_axes(a.ndim)
+        return np.sqrt(np.sum(np.square(floats), axis=axes, keepdims=self.keepdims))
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        (a,) = node.inputs
+        return a * self.expand(out_grad * _inverse_or_zero(node), a)
+
+
+class PowerNorm(Reduction):
+    """(Σ |a|ᵖ)^(1/p). Adjoint: g·sign(a)·|a/y|^(p-1), which is 0 where a = 0."""
+
+    def __init__(self, p: float, axes: Axes = None, keepdims: bool = False) -> None:
+        super().__init__(axes, keepdims)
+        self.p = p
+
+    def compute(self, a: Array) -> Array:
+        floats = np.absolute(a.astype(np.result_type(a.dtype, 0.0), copy=False))
+        axes = self.reduced_axes(a.ndim)
+        total = np.sum(floats**self.p, axis=axes, keepdims=self.keepdims)
+        return total ** (1 / self.p)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        (a,) = node.inputs
+        is_zero = equal(a, 0)
+        # powers of 0 may be infinite, which 0 times is no number
+        ratio = where(is_zero, 1, abs(a) * self.expand(_inverse_or_zero(node), a))
+        slope = where(is_zero, 0, ratio ** (self.p - 1))
+        return self.expand(out_grad, a) * (slope * sign(a))
+
+
+def _inverse_or_zero(a: Tensor) -> Tensor:
+    """1/a, and 0 where a = 0, with all derivatives."""
+    is_zero = equal(a, 0)
+    return where(is_zero, 0, 1 / where(is_zero, 1, a))
+
+
+def norm(
+    x: Tensor,
+    ord: Any = None,
+    axis: int | tuple[int, int] | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """The norm of vectors (`axis` an int) or matrices (`axis` two ints), as np.linalg.norm.
+
+    Args:
+        x: the tensor.
+        ord: of vectors: None or 2 (√Σ x²), 1, inf, -inf, 0 (how many are not 0), or another
+            number p ((Σ |x|ᵖ)^(1/p)); of matrices: None or "fro" (√Σ x²), "nuc" (the sum of the
+            singular values), 1, -1, inf, -inf (sums of |x| down columns and along rows), 2, -2
+            (the largest and the smallest singular value).
+        axis: by default all: x flattened if `ord` is None, else one vector or one matrix.
+        keepdims: leave the reduced axes in at length 1.
+
+    The gradient of the 2-norm at 0 is 0.
+
+    Raises:
+        ValueError: `ord` is no norm of vectors or of matrices, or `axis` names neither.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.norm(ndl.Tensor([3.0, 4.0])).item()
+        5.0
+    """
+    if axis is None and ord is None:
+        return Norm(None, keepdims)(x)
+    axes = normalize_axes(axis, x.ndim)
+    if len(axes) == 1:
+        return _vector_norm(x, ord, axes[0], keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(x, ord, axes, keepdims)
+    raise ValueError(
+        f"norm takes one axis (vectors) or two (matrices), got {len(axes)} of shape {x.shape}: "
+        "give `axis`, or leave `ord` out to flatten x"
+    )
+
+
+def _vector_norm(x: Tensor, order: Any, axis: int, keepdims: bool) -> Tensor:
+    if order is None or order == 2:
+        return Norm(axis, keepdims)(x)
+    if order == 0:
+        count = not_equal(x, 0)
+        return summation(count.astype(np.result_type(x.dtype, 0.0)), axis, keepdims)
+    if order in _OF_SIZES:
+        return _OF_SIZES[order](abs(x), axis, keepdims)
+    if not isinstance(order, int | float):
+        raise ValueError(f"norm of vectors takes a number as ord, got {order!r}")
+    return PowerNorm(order, axis, keepdims)(x)
+
+
+_OF_SIZES = {1: summation, np.inf: max, -np.inf: min}
+_OF_SINGULAR_VALUES = {2: max, -2: min, "nuc": summation}
+# how sums of |x| are compared, and whether they run along rows or down columns
+_OF_LINES = {1: (max, 0), -1: (min, 0), np.inf: (max, 1), -np.inf: (min, 1)}
+
+
+def _matrix_norm(x: Tensor, order: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    if order is None or order == "fro":
+        return Norm(axes, keepdims)(x)
+    matrices = permute(x, [axis for axis in range(x.ndim) if axis not in axes] + list(axes))
+    if order in _OF_LINES:
+        extremum, line = _OF_LINES[order]
+        norms = extremum(summation(abs(matrices), line - 2), -1)
+    elif order in _OF_SINGULAR_VALUES:
+        norms = _OF_SINGULAR_VALUES[order](svdvals(matrices), -1)
+    else:
+        raise ValueError(
+            f"norm of matrices takes 'fro', 'nuc', 1, -1, 2, -2, inf or -inf as ord, got {order!r}"
+        )
+    return expand_dims(norms, sorted(axes)) if keepdims else norms

@@ -1,0 +1,258 @@
+"""Einstein's sum convention, and the products that are cases of it."""
+
+import math
+import string
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Array, Tensor
+from .arithmetic import multiply
+from .kinds import Contraction, normalize_axes
+from .matrices import diagonal
+from .reductions import summation
+from .views import permute, reshape
+
+__all__ = ["Einsum", "einsum", "outer", "tensordot"]
+
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase
+_Labelled = tuple[str, Tensor]  # a letter for each axis, and the tensor
+
+
+class Einsum(Contraction):
+    """Σ a·b over the labels that the result lacks: `Einsum("ij,jk->ik")(a, b)`.
+
+    A label stands once in a term, and in two terms or all three, with one length. Adjoints:
+    einsum of g and b with the labels of a, einsum of a and g with the labels of b.
+    """
+
+    def __init__(self, subscripts: str) -> None:
+        self.subscripts = subscripts
+        operands, self.result = subscripts.split("->")
+        self.left, self.right = left, right = operands.split(",")
+        self._summed = [label for label in left if label not in self.result]
+        self._batch = [label for label in self.result if label in left and label in right]
+        self._rows = [label for label in self.result if label not in right]
+        self._columns = [label for label in self.result if label not in left]
+
+    def compute(self, a: Array, b: Array) -> Array:
+        if not self._summed:
+            return np.multiply(self._spread(a, self.left), self._spread(b, self.right))
+        length = dict(zip(self.left + self.right, a.shape + b.shape, strict=True))
+        batch, rows, columns, summed = (
+            [length[label] for label in labels]
+            for labels in (self._batch, self._rows, self._columns, self._summed)
+        )
+        a = np.transpose(a, _order(self.left, self._batch + self._rows + self._summed))
+        b = np.transpose(b, _order(self.right, self._batch + self._summed + self._columns))
+        inner = math.prod(summed)
+        product = np.matmul(
+            np.reshape(a, (*batch, math.prod(rows), inner)),
+            np.reshape(b, (*batch, inner, math.prod(columns))),
+        )
+        product = np.reshape(product, (*batch, *rows, *columns))
+        return np.transpose(product, _order(self._batch + self._rows + self._columns, self.result))
+
+    def _spread(self, operand: Array, labels: str) -> Array:
+        """An operand with its axes in the result's order, and length 1 where it has none."""
+        kept = [label for label in self.result if label in labels]
+        lengths = iter(np.transpose(operand, _order(labels, kept)).shape)
+        shape = tuple(next(lengths) if label in labels else 1 for label in self.result)
+        return np.reshape(np.transpose(operand, _order(labels, kept)), shape)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = node.inputs
+        adjoint_a = adjoint_b = None
+        if a.requires_grad:
+            adjoint_a = Einsum(f"{self.result},{self.right}->{self.left}")(out_grad, b)
+        if b.requires_grad:
+            adjoint_b = Einsum(f"{self.left},{self.result}->{self.right}")(a, out_grad)
+        return adjoint_a, adjoint_b
+
+
+def _order(labels: Sequence[str], wanted: Iterable[str]) -> list[int]:
+    return [labels.index(label) for label in wanted]
+
+
+def einsum(subscripts: Any, *operands: Any, optimize: Any = "greedy") -> Tensor:
+    """A sum of products of any number of tensors, by Einstein's convention (np.einsum).
+
+    Args:
+        subscripts: a letter an axis, terms divided by commas: `"ij,jk->ik"`. Without `->`, the
+            letters that stand once are the result's, in alphabetical order. `...` stands for
+            axes that broadcast, a letter twice in a term for its diagonal. NumPy's other form,
+            `einsum(a, [0, 1], b, [1, 2], [0, 2])`, is understood, too.
+        operands: the tensors, one a term.
+        optimize: the order of contraction of three and more, as `np.einsum_path` takes it;
+            False for the order in which they stand.
+
+    Raises:
+        ValueError: the terms do not fit the operands, or lengths differ under one letter.
+
+    Example:
+        >>> import needle as ndl
+        >>> a, b = ndl.Tensor([[1.0, 2.0], [3.0, 4.0]]), ndl.Tensor([1.0, 10.0])
+        >>> ndl.einsum("ij,j->i", a, b).numpy()
+        array([21., 43.])
+    """
+    if not isinstance(subscripts, str):
+        subscripts, operands = _from_lists((subscripts, *operands))
+    terms, result = _terms(subscripts, operands)
+    labelled = _once_each(subscripts, terms, operands)
+    for positions in _path(labelled, result, optimize):
+        chosen = [labelled[position] for position in positions]
+        others = [each for position, each in enumerate(labelled) if position not in positions]
+        kept = result + "".join(labels for labels, _ in others)
+        labelled = [*others, _contract(chosen, kept)]
+    ((labels, tensor),) = labelled
+    return permute(tensor, _order(labels, result)) if labels != result else tensor
+
+
+def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """einsum(a, [0, 1], b, [1, 2], [0, 2]) in letters."""
+
+    def letters(labels: Iterable[Any]) -> str:
+        return "".join("..." if label is Ellipsis else _LETTERS[label] for label in labels)
+
+    pairs = len(arguments) // 2
+    subscripts = ",".join(letters(labels) for labels in arguments[1 : 2 * pairs : 2])
+    if len(arguments) % 2:
+        subscripts += "->" + letters(arguments[-1])
+    return subscripts, arguments[0 : 2 * pairs : 2]
+
+
+def _terms(subscripts: str, operands: Sequence[Tensor]) -> tuple[list[str], str]:
+    """The labels of each operand and of the result, with letters for what `...` stands for."""
+    left, arrow, result = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        raise ValueError(
+            f"einsum {subscripts!r} has {len(terms)} terms for {len(operands)} operands"
+        )
+    widths = [_width(subscripts, *pair) for pair in zip(terms, operands, strict=True)]
+    spread = "".join(letter for letter in _LETTERS if letter not in subscripts)[: max(widths)]
+    letters = "".join(terms).replace(".", "")
+    if not arrow:
+        result = "..." + "".join(sorted(each for each in letters if letters.count(each) == 1))
+    named = result.replace("...", "", 1)
+    if len(set(named)) < len(named) or not set(named) <= set(letters):
+        raise ValueError(
+            f"einsum {subscripts!r}: the result takes each letter of the terms at most once"
+        )
+    if spread and named == result:
+        raise ValueError(f"einsum {subscripts!r}: the result lacks the '...' of the terms")
+    terms = [
+        term.replace("...", spread[len(spread) - width :])
+        for term, width in zip(terms, widths, strict=True)
+    ]
+    return terms, result.replace("...", spread)
+
+
+def _width(subscripts: str, term: str, operand: Tensor) -> int:
+    """The number of axes that `...` stands for in a term."""
+    named = term.replace("...", "", 1)
+    width = operand.ndim - len(named)
+    is_fitting = width >= 0 if named != term else width == 0
+    if not is_fitting or not set(named) <= set(_LETTERS):
+        raise ValueError(
+            f"einsum {subscripts!r}: term {term!r} does not fit an operand of shape "
+            f"{operand.shape}: it takes one letter an axis, and '...' for any number of axes"
+        )
+    return width
+
+
+def _once_each(
+    subscripts: str, terms: Sequence[str], operands: Sequence[Tensor]
+) -> list[_Labelled]:
+    """The operands with each label once: diagonals taken, axes that broadcast left out."""
+    labelled = []
+    for labels, tensor in zip(terms, operands, strict=True):
+        for label in sorted(label for label in set(labels) if labels.count(label) > 1):
+            while labels.count(label) > 1:
+                first, second = labels.index(label), labels.rindex(label)
+                if tensor.shape[first] != tensor.shape[second]:
+                    raise ValueError(
+                        f"einsum {subscripts!r}: {label!r} takes the diagonal of axes "
+                        f"{first} and {second} of shape {tensor.shape}, which differ"
+                    )
+                tensor = diagonal(tensor, 0, first, second)
+                labels = labels[:first] + labels[first + 1 : second] + labels[second + 1 :] + label
+        labelled.append((labels, tensor))
+    length: dict[str, int] = {}
+    for labels, tensor in labelled:
+        for label, size in zip(labels, tensor.shape, strict=True):
+            if size != 1 and length.setdefault(label, size) != size:
+                shapes = " and ".join(str(operand.shape) for operand in operands)
+                raise ValueError(
+                    f"einsum {subscripts!r} of shapes {shapes}: {label!r} stands for lengths "
+                    f"{length[label]} and {size}"
+                )
+    return [_without_broadcast(each, length) for each in labelled]
+
+
+def _without_broadcast(labelled: _Labelled, length: dict[str, int]) -> _Labelled:
+    labels, tensor = labelled
+    pairs = list(zip(labels, tensor.shape, strict=True))
+    kept = [(label, size) for label, size in pairs if size == length.get(label, 1)]
+    if len(kept) == len(pairs):
+        return labelled
+    return "".join(label for label, _ in kept), reshape(tensor, tuple(size for _, size in kept))
+
+
+def _path(labelled: Sequence[_Labelled], result: str, optimize: Any) -> list[tuple[int, ...]]:
+    """Which operands to contract in which order; each product joins the end of the line."""
+    if len(labelled) < 3:
+        return [tuple(range(len(labelled)))]
+    equation = ",".join(labels for labels, _ in labelled) + "->" + result
+    # NumPy reads the shapes only: views of one number need no memory
+    shapes = [np.broadcast_to(0.0, tensor.shape) for _, tensor in labelled]
+    return np.einsum_path(equation, *shapes, optimize=optimize)[0][1:]
+
+
+def _contract(chosen: Sequence[_Labelled], kept: str) -> _Labelled:
+    """The product of operands, summed over the labels that are not kept."""
+    product, *others = chosen
+    for position, (labels, tensor) in enumerate(others, start=1):
+        needed = kept + "".join(each for each, _ in chosen[position + 1 :])
+        left, a = _summed(product, needed + labels)
+        right, b = _summed((labels, tensor), needed + product[0])
+        joined = "".join(each for each in dict.fromkeys(needed) if each in left or each in right)
+        product = joined, Einsum(f"{left},{right}->{joined}")(a, b)
+    return _summed(product, kept)
+
+
+def _summed(labelled: _Labelled, kept: str) -> _Labelled:
+    labels, tensor = labelled
+    axes = [axis for axis, label in enumerate(labels) if label not in kept]
+    if not axes:
+        return labelled
+    return "".join(label for label in labels if label in kept), summation(tensor, axes)
+
+
+def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
+    """The sum of products over `axes`: an int (the last of a with the first of b) or two lists.
+
+    Raises:
+        ValueError: the axes of a and b are not equal in number and length.
+    """
+    if isinstance(axes, int):
+        axes = range(a.ndim - axes, a.ndim), range(axes)
+    axes_a, axes_b = (
+        normalize_axes(given, operand.ndim) for given, operand in zip(axes, (a, b), strict=True)
+    )
+    if [a.shape[axis] for axis in axes_a] != [b.shape[axis] for axis in axes_b]:
+        raise ValueError(
+            f"tensordot of shapes {a.shape} and {b.shape}: axes {axes_a} and {axes_b} differ in "
+            "number or length"
+        )
+    left, right = _LETTERS[: a.ndim], list(_LETTERS[a.ndim : a.ndim + b.ndim])
+    for axis_a, axis_b in zip(axes_a, axes_b, strict=True):
+        right[axis_b] = left[axis_a]
+    result = "".join(each for each in (*left, *right) if (each in left) != (each in right))
+    return Einsum(f"{left},{''.join(right)}->{result}")(a, b)
+
+
+def outer(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix a_i·b_j of two vectors; tensors of more axes are flattened."""
+    return multiply(reshape(a, (a.size, 1)), reshape(b, (1, b.size)))
