@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from . import modes
 from .device import Device, default_device
+from .modes import lazy_mode, no_grad
+from .op import Array, Op
+from .reverse import compute_adjoints, compute_gradient_of_variables, find_topo_sort
 
 if TYPE_CHECKING:
     from ._bound import BoundMethods as _BoundMethods
@@ -31,13 +33,13 @@ __all__ = [
     "TensorTuple",
     "TensorTupleOp",
     "Value",
+    "compute_adjoints",
     "compute_gradient_of_variables",
+    "count_live_tensors",
     "find_topo_sort",
     "lazy_mode",
     "no_grad",
 ]
-
-Array = Any  # a NumPy array, or any type that speaks NumPy's protocols
 
 LAZY_MODE = False
 """Set it to compute nothing until it is needed, in every thread; `lazy_mode()` does it locally."""
@@ -45,122 +47,28 @@ LAZY_MODE = False
 if TYPE_CHECKING:
     TENSOR_COUNTER: int
 
-# context variables are local to a thread (and to an async task), and cheap to read
-_lazy_mode: ContextVar[bool] = ContextVar("lazy_mode", default=False)
-_grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
-
-
-@contextmanager
-def _setting(variable: ContextVar[bool], value: bool) -> Iterator[None]:
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
-
-
-def no_grad() -> Any:
-    """Context manager and decorator: results record no graph and require no gradient.
-
-    Example:
-        >>> import needle as ndl
-        >>> with ndl.no_grad():
-        ...     (ndl.Tensor([1.0]) * 2).requires_grad
-        False
-    """
-    return _setting(_grad_enabled, False)
-
-
-def lazy_mode() -> Any:
-    """Context manager and decorator: values are computed when they are first needed."""
-    return _setting(_lazy_mode, True)
-
 
 def __getattr__(name: str) -> Any:
     # counted on access, so that creating a Value pays nothing for it
     if name == "TENSOR_COUNTER":
-        return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
+        return count_live_tensors()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class Op:
-    """How arrays are computed forward, and how the graph of the adjoint is built.
+def count_live_tensors() -> int:
+    """The number of Values alive now; what grows from step to step of a loop is a leak."""
+    return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
 
-    Subclass `TensorOp` (or `TensorTupleOp`), define `compute` and `gradient`, and call the
-    instance on Tensors; parameters that are not differentiated belong in the instance.
-    """
 
-    value_type: ClassVar[type[Value]]
-    differentiable = True  # False: the result never requires a gradient (comparisons, argmax)
+class Hook:
+    """A registered hook, which `remove()` takes away again."""
 
-    def __call__(self, *args: Value) -> Any:
-        return self.value_type.make_from_op(self, args)
+    def __init__(self, hooks: dict[int, Callable[[Any], Any]]) -> None:
+        self._hooks = hooks
 
-    # typed loosely, so that an op may state `compute = np.exp` or name its operands
-    compute: Callable[..., Any]
-    """compute(*arrays) -> array (or tuple of arrays): the op's value, by NumPy's functions only."""
-
-    gradient: Callable[..., Any]
-    """gradient(out_grad, node) -> Value or tuple: one adjoint an input, None where none is needed.
-
-    `out_grad` is the adjoint of `node`, the value that this op made; `node.inputs` are its
-    operands. Built from ops, so that it can be differentiated again."""
-
-    def gradient_as_tuple(self, out_grad: Value, node: Value) -> tuple[Value | None, ...]:
-        """`gradient` as a tuple with one adjoint an input, in the input's shape, or None.
-
-        Raises:
-            ValueError: `gradient` gave another number of adjoints, or one of another shape.
-        """
-        adjoints = self.gradient(out_grad, node)
-        if adjoints.__class__ is not tuple:
-            adjoints = (adjoints,)
-        if len(adjoints) != len(node.inputs):
-            raise ValueError(
-                f"{type(self).__name__}.gradient returned {len(adjoints)} adjoints "
-                f"for {len(node.inputs)} inputs: return one an input, None where none is needed"
-            )
-        for adjoint, operand in zip(adjoints, node.inputs):  # noqa: B905 - counted above
-            if adjoint is None or adjoint.__class__ is TensorTuple:
-                continue
-            data = adjoint.cached_data
-            if data is None or data.shape != operand.shape:
-                fit = self._fit
-                pairs = zip(adjoints, node.inputs, strict=True)
-                return tuple(
-                    [each if each is None else fit(each, operand, node) for each, operand in pairs]
-                )
-        return adjoints
-
-    def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
-        """`adjoint` in the shape of `operand`. A lazy one is taken at its word."""
-        if adjoint.cached_data is None or adjoint.shape == operand.shape:
-            return adjoint
-        raise ValueError(
-            f"{type(self).__name__}.gradient returned an adjoint of shape {adjoint.shape} "
-            f"for an input of shape {operand.shape}: an adjoint has the shape of its input"
-        )
-
-    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
-        kinds = (IndexError, TypeError, OverflowError)
-        kind = next((kind for kind in kinds if isinstance(cause, kind)), ValueError)
-        shapes = " and ".join(str(getattr(array, "shape", type(array))) for array in arrays)
-        return kind(f"{type(self).__name__} of shape {shapes}: {self._reason(cause, *arrays)}")
-
-    def _reason(self, cause: Exception, *arrays: Array) -> str:
-        """Why `compute` failed on these arrays, and what to do about it."""
-        return str(cause)
-
-    def _run(self, arrays: Sequence[Array]) -> Any:
-        """`compute`, with an error that names the op and the shapes."""
-        try:
-            data = self.compute(*arrays)
-        except (ValueError, TypeError, IndexError, OverflowError) as cause:
-            is_ours = type(self).__module__.startswith("needle.")
-            raise self._error(cause, arrays) from (None if is_ours else cause)
-        if data.__class__ is not np.ndarray and isinstance(data, np.generic):
-            return np.asarray(data)  # NumPy gives a scalar object where the result has no axes
-        return data
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self._hooks.pop(id(self), None)
 
 
 class Value:
@@ -174,7 +82,7 @@ class Value:
     requires_grad: bool
     grad: Any  # a Value of the same kind, or None
 
-    _retains_grad = False
+    _hooks: dict[int, Callable[[Any], Any]] | None = None
 
     @classmethod
     def make_const(cls, data: Array, requires_grad: bool = False) -> Self:
@@ -192,7 +100,7 @@ class Value:
 
         Keeps `op` and `inputs` only where a gradient may flow back through them.
         """
-        is_lazy = _lazy_mode.get() or LAZY_MODE
+        is_lazy = modes.is_lazy.get() or LAZY_MODE
         requires_grad = False
         arrays = []
         try:
@@ -208,7 +116,7 @@ class Value:
         value = _new(cls)
         value.cached_data = None if is_lazy else op._run(arrays)
         value.grad = None
-        if requires_grad and op.differentiable and _grad_enabled.get():
+        if requires_grad and op.differentiable and modes.grad_enabled.get():
             value.requires_grad = True
             value.op = op
             value.inputs = inputs
@@ -216,6 +124,8 @@ class Value:
             value.requires_grad = False
             value.op = op if is_lazy else None
             value.inputs = inputs if is_lazy else ()
+        if modes.observers.get():
+            modes.notify(value, op, inputs)
         return value
 
     def realize_cached_data(self) -> Any:
@@ -240,9 +150,37 @@ class Value:
         """Whether no op made this value."""
         return self.op is None
 
+    def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
+        """Have `hook` called with this value's adjoint when `backward` has summed it up.
+
+        What it returns, unless it is None, takes the adjoint's place.
+
+        Returns:
+            A handle; its `remove()` takes the hook away.
+
+        Example:
+            >>> import needle as ndl
+            >>> x = ndl.Tensor([1.0, 2.0])
+            >>> handle = x.register_hook(lambda adjoint: adjoint * 10)
+            >>> (x * x).sum().backward()
+            >>> x.grad.numpy()
+            array([20., 40.])
+            >>> handle.remove()
+        """
+        if self._hooks is None:
+            self._hooks = {}
+        handle = Hook(self._hooks)
+        self._hooks[id(handle)] = hook
+        return handle
+
     def retain_grad(self) -> None:
         """Ask `backward` to store `.grad` here although this is no leaf."""
-        self._retains_grad = True
+
+        def store(adjoint: Any) -> None:
+            self.grad = adjoint
+
+        if not self.is_leaf():
+            self._hooks = {**(self._hooks or {}), 0: store}
 
 
 _new = object.__new__
@@ -391,6 +329,23 @@ class Tensor(Value, _BoundMethods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self._array(), dtype=dtype, copy=copy)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        array = self.realize_cached_data()
+        if self.op is not None:
+            raise RuntimeError(
+                f"a copy of a tensor made by {type(self.op).__name__} would not belong to its "
+                "graph: only leaves can be copied, so copy tensor.detach()"
+            )
+        copy = self.make_const(array.copy(), self.requires_grad)
+        copy.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
+        copy.__dict__.update(self.__dict__)
+        memo[id(self)] = copy
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the values alone: a graph, or a gradient with its graph, is not what one stores
+        return type(self).make_const, (self.realize_cached_data(), self.requires_grad)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
@@ -493,67 +448,3 @@ class TensorTupleOp(Op):
     """An op whose value is a TensorTuple."""
 
     value_type = TensorTuple
-
-
-def find_topo_sort(node_list: Sequence[Value]) -> list[Value]:
-    """All values that `node_list` depends on, inputs first: depth-first post-order."""
-    order: list[Value] = []
-    seen: set[Value] = set()
-    stack: list[Value | None] = list(reversed(node_list))
-    while stack:
-        node = stack.pop()
-        if node is None:  # everything that the value below it depends on is in the order
-            order.append(stack.pop())  # type: ignore[arg-type]
-        elif node not in seen:
-            seen.add(node)
-            if node.inputs:
-                stack += (node, None)
-                stack += node.inputs[::-1]
-            else:
-                order.append(node)
-    return order
-
-
-def compute_gradient_of_variables(output_tensor: Tensor, out_grad: Tensor) -> None:
-    """Store the gradient of `output_tensor` in `.grad` of the leaves that require it.
-
-    Reverse mode: the adjoint of a value is the sum of the partial adjoints that its users pass
-    back. Every adjoint is dropped as soon as its op has used it.
-    """
-    adjoints: dict[Value, Any] = {output_tensor: out_grad}
-    # sums made here, which nobody else holds: a further partial adjoint can be added in place
-    own_sums: set[Value] = set()
-    in_place = not (_grad_enabled.get() or _lazy_mode.get() or LAZY_MODE)
-    order = find_topo_sort([output_tensor])
-    while order:
-        node = order.pop()
-        adjoint = adjoints.pop(node, None)
-        if adjoint is None:  # requires no gradient, or none of its users passed one back
-            continue
-        op = node.op
-        if op is None:
-            node.grad = _in_precision_of(node, adjoint)
-            continue
-        if node._retains_grad:
-            node.grad = adjoint
-        partials = op.gradient_as_tuple(adjoint, node)
-        for operand, partial in zip(node.inputs, partials):  # noqa: B905 - gradient_as_tuple counts
-            if partial is None or not operand.requires_grad:
-                continue
-            known = adjoints.get(operand)
-            if known is None:
-                adjoints[operand] = partial
-            elif operand in own_sums:
-                np.add(known.cached_data, partial.cached_data, out=known.cached_data)
-            else:
-                adjoints[operand] = known + partial
-                if in_place and isinstance(operand, Tensor):
-                    own_sums.add(operand)
-
-
-def _in_precision_of(leaf: Any, adjoint: Any) -> Any:
-    """`adjoint` in the floating-point dtype of `leaf`: mixing dtypes widens what lies between."""
-    dtype = leaf.dtype
-    if dtype.kind == "f" and adjoint.dtype != dtype:
-        return adjoint.astype(dtype)
-    return adjoint

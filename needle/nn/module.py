@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
 
 from ..autograd import Tensor
+from ..device import Device
+from .hooks import Handle, Hooks, call_with_hooks
+from .state import MismatchedKeys, load_state
 
 __all__ = ["Module", "Parameter"]
 
@@ -38,15 +43,30 @@ class Module:
 
     training = True
 
+    # on the class, so that a module works whose __init__ does not call this one
+    _hooks: Hooks | None = None
+    _buffers: Mapping[str, bool] = {}  # names of buffers: whether state_dict() holds them
+    _contents = (
+        ""  # the attribute whose entries go by their own names: 0.weight, not layers.0.weight
+    )
+
     def __init__(self) -> None:
         self.training = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        try:
+            if self._hooks is None:
+                return self.forward(*args, **kwargs)
+            return call_with_hooks(self, self._hooks, args, kwargs)
+        except (ValueError, TypeError, IndexError) as error:
+            _name_layer(self, error)
+            raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The output of the module; each module defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
+
+    # --- what is in it
 
     def parameters(self) -> list[Parameter]:
         """Every parameter of this module and those below it, once each."""
@@ -54,24 +74,11 @@ class Module:
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """Pairs of dotted path and parameter; one that several layers share comes once."""
-        seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
-            for name, value in module._entries():
-                if isinstance(value, Parameter) and id(value) not in seen:
-                    seen.add(id(value))
-                    yield _join(path, name), value
+        return _once(self._walk(prefix), Parameter)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Pairs of dotted path and module: this one and all below it, once each, parents first."""
-        seen: set[int] = set()
-        stack = [(prefix, self)]
-        while stack:
-            path, module = stack.pop()
-            if id(module) not in seen:
-                seen.add(id(module))
-                yield path, module
-                children = [(_join(path, name), child) for name, child in module.named_children()]
-                stack += reversed(children)
+        return _once(self._walk(prefix), Module)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Pairs of name and module directly below this one."""
@@ -79,21 +86,77 @@ class Module:
             if isinstance(value, Module):
                 yield name, value
 
+    def children(self) -> Iterator[Module]:
+        """The modules directly below this one."""
+        return (module for _, module in self.named_children())
+
     def _children(self) -> list[Module]:
         """All modules below this one."""
         return [module for _, module in self.named_modules()][1:]
 
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Make `tensor` the attribute `name`: state that is kept but not trained.
+
+        Args:
+            name: a new attribute.
+            tensor: a Tensor, or None for a place that is filled later.
+            persistent: whether `state_dict()` holds it.
+
+        Raises:
+            TypeError: `tensor` is neither.
+            ValueError: `name` is taken, empty or has a dot.
+        """
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"register_buffer takes a Tensor or None, got {type(tensor).__name__}")
+        if not name or "." in name or (hasattr(self, name) and name not in self._buffers):
+            raise ValueError(f"register_buffer: {name!r} is taken, or no name for an attribute")
+        self._buffers = {**self._buffers, name: persistent}
+        setattr(
+            self, name, tensor.detach() if tensor is not None and tensor.requires_grad else tensor
+        )
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Every buffer of this module and those below it, once each."""
+        return (tensor for _, tensor in self.named_buffers())
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Pairs of dotted path and buffer."""
+        for path, module in self.named_modules(prefix):
+            for name in module._buffers:
+                tensor = getattr(module, name, None)
+                if tensor is not None:
+                    yield _join(path, name), tensor
+
     def _entries(self) -> Iterator[tuple[str, Any]]:
         """Names and values of the attributes, with those of lists, tuples and dicts unpacked."""
-        yield from _unpack(vars(self), "")
+        attributes = vars(self)
+        if self._contents in attributes:
+            yield from _unpack(attributes[self._contents], "")
+            attributes = {name: attributes[name] for name in attributes if name != self._contents}
+        yield from _unpack(attributes, "")
 
-    def train(self, mode: bool = True) -> Module:
+    def _walk(self, path: str, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
+        """Paths of this module and of all modules and parameters below it, parents first.
+
+        What stands in several places comes at each, but no module inside itself.
+        """
+        yield path, self
+        above = (*above, self)
+        for name, value in self._entries():
+            if isinstance(value, Parameter):
+                yield _join(path, name), value
+            elif isinstance(value, Module) and not any(value is module for module in above):
+                yield from value._walk(_join(path, name), above)
+
+    # --- what is done to all of it
+
+    def train(self, mode: bool = True) -> Self:
         """Switch this module and all below it to training mode (Dropout drops, and so on)."""
         for _, module in self.named_modules():
             module.training = mode
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Self:
         """Switch this module and all below it to evaluation mode."""
         return self.train(False)
 
@@ -101,6 +164,106 @@ class Module:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.grad = None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set whether the parameters require gradients: False freezes this part of a model."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Call `function` on every module below this one, then on this one."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def to(self, *where: Any, dtype: Any = None, device: Device | None = None) -> Self:
+        """Move and convert parameters and buffers, which stay the same tensors.
+
+        Args:
+            where: a Device, a dtype, or both, as in PyTorch: `model.to("float64")`.
+            dtype: a floating-point dtype; tensors of integers keep theirs.
+            device: where the arrays shall live.
+
+        Raises:
+            TypeError: `dtype` is not a floating-point dtype.
+        """
+        for entry in where:
+            if isinstance(entry, Device):
+                device = entry
+            else:
+                dtype = entry
+        if dtype is not None and np.dtype(dtype).kind != "f":
+            raise TypeError(f"a model is made of floating-point numbers, got dtype {dtype}")
+        for tensor in (*self.parameters(), *self.buffers()):
+            for part in (tensor, tensor.grad):
+                if part is not None:
+                    _convert(part, dtype, device or tensor.device)
+        return self
+
+    def float(self) -> Self:
+        """Convert parameters and buffers to float32."""
+        return self.to("float32")
+
+    def double(self) -> Self:
+        """Convert parameters and buffers to float64."""
+        return self.to("float64")
+
+    # --- state
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters and persistent buffers by their paths, as Tensors that share their memory."""
+        state = {}
+        for path, value in self._walk(""):
+            if isinstance(value, Parameter):
+                state[path] = value.detach()
+                continue
+            for name, persistent in value._buffers.items():
+                tensor = getattr(value, name, None)
+                if persistent and tensor is not None:
+                    state[_join(path, name)] = tensor.detach()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> MismatchedKeys:
+        """Copy the values of `state` into the parameters and buffers.
+
+        Args:
+            state: what `state_dict()` gave; Tensors or arrays, converted to the model's dtypes.
+            strict: whether the names must be the same; the shapes always must.
+
+        Returns:
+            The names that only the model has, and those that only the state has.
+
+        Raises:
+            ValueError: names or shapes differ. All differences are listed; nothing was loaded.
+        """
+        return load_state(self, state, strict)
+
+    # --- hooks
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, args)` before each forward; what it returns replaces the arguments."""
+        return self._own_hooks().before.add(hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, args, output)` after each forward; a result replaces the output."""
+        return self._own_hooks().after.add(hook)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, input_grads, output_grads)` whenever backward has come through.
+
+        Both are tuples with one adjoint a Tensor among the arguments and the outputs, None where
+        there is none. What the hook returns replaces the adjoints of the inputs.
+        """
+        return self._own_hooks().backward.add(hook)
+
+    def _own_hooks(self) -> Hooks:
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    # --- how it is shown
 
     def extra_repr(self) -> str:
         """What `repr` shows between the parentheses."""
@@ -131,3 +294,31 @@ def _unpack(container: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
+
+
+def _once(pairs: Iterator[tuple[str, Any]], kind: type) -> Iterator[tuple[str, Any]]:
+    """The pairs whose value is a `kind`, each value where it stands first."""
+    seen: set[int] = set()
+    for path, value in pairs:
+        if isinstance(value, kind) and id(value) not in seen:
+            seen.add(id(value))
+            yield path, value
+
+
+def _convert(tensor: Tensor, dtype: Any, device: Device) -> None:
+    array = tensor.realize_cached_data()
+    dtype = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
+    if dtype != array.dtype or device is not tensor.device:
+        tensor.cached_data = device.array(array, dtype)
+
+
+def _name_layer(module: Module, error: Exception) -> None:
+    """Put the path of the layer that failed before the error's text.
+
+    Called by every module that the error leaves; the path grows on its way out, and costs nothing
+    where nothing fails.
+    """
+    layer, text = vars(error).setdefault("_raised_in", (module, str(error)))
+    path = next((path for path, other in module.named_modules() if other is layer), "")
+    if path:
+        error.args = (f"{path}: {text}",)

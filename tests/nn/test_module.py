@@ -26,14 +26,14 @@ def test_parameters_are_found_everywhere_in_order() -> None:
     model = Everywhere()
     assert [name for name, _ in model.named_parameters()] == [
         "first",
-        "table.a",
-        "table.b.1",
-        "last",
         "layers.0.weight",
         "layers.0.bias",
         "layers.1.1.weight",
+        "table.a",
         "table.b.0.weight",
         "table.b.0.bias",
+        "table.b.1",
+        "last",
     ]
     assert model.parameters() == [parameter for _, parameter in model.named_parameters()]
     assert all(isinstance(parameter, nn.Parameter) for parameter in model.parameters())

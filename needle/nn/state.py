@@ -1,0 +1,55 @@
+"""Copying a saved state into a module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..autograd import Tensor
+
+if TYPE_CHECKING:
+    from .module import Module
+
+__all__ = ["MismatchedKeys", "load_state"]
+
+
+class MismatchedKeys(NamedTuple):
+    """Names that a model has and a state has not, and the other way round."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def load_state(module: Module, state: Mapping[str, Any], strict: bool) -> MismatchedKeys:
+    """`Module.load_state_dict`."""
+    own = module.state_dict()
+    arrays = {name: _array(name, state[name]) for name in own if name in state}
+    missing = [name for name in own if name not in state]
+    unexpected = [name for name in state if name not in own]
+    complaints = [
+        f"{name} has shape {own[name].shape} in the model, {array.shape} in the state"
+        for name, array in arrays.items()
+        if array.shape != own[name].shape
+    ]
+    if strict:
+        complaints += [f"{name} is missing from the state" for name in missing]
+        complaints += [f"{name} is unknown to the model" for name in unexpected]
+    if complaints:
+        raise ValueError(
+            f"the state does not fit this {type(module).__name__}, nothing was loaded:\n  "
+            + "\n  ".join(complaints)
+        )
+    for name, array in arrays.items():
+        own[name].realize_cached_data()[...] = array
+    return MismatchedKeys(missing, unexpected)
+
+
+def _array(name: str, value: Any) -> Any:
+    array = value.realize_cached_data() if isinstance(value, Tensor) else np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"state of {name}: expected a Tensor or an array, got {type(value).__name__}"
+        )
+    return array
