@@ -1,0 +1,78 @@
+"""Rows of the elementwise ops: see tests/ops/conftest.py."""
+
+import math
+
+import numpy as np
+
+from needle import ops
+
+
+def _float_of(a):
+    return np.result_type(a.dtype, 0.0)
+
+
+_error_function = np.vectorize(math.erf, otypes=[float])
+
+
+def _erf(a):
+    return np.asarray(_error_function(a), _float_of(a))
+
+
+ONE, TWO, THREE = "one operand", "two operands", "three operands"
+
+ROWS = [
+    # arithmetic with a number
+    ("add_scalar", lambda a: ops.add_scalar(a, 2.5), lambda a: a + 2.5, ONE),
+    ("divide_scalar", lambda a: ops.divide_scalar(a, -4), lambda a: a / -4, ONE),
+    ("mul_scalar", lambda a: ops.mul_scalar(a, -3), lambda a: a * -3, ONE),
+    ("power_scalar 0", lambda a: ops.power_scalar(a, 0), lambda a: np.power(a, 0), ONE),
+    ("power_scalar 0.5", lambda a: ops.power_scalar(a, 0.5), np.sqrt, ONE, "positive"),
+    ("power_scalar 1", lambda a: ops.power_scalar(a, 1), lambda a: a, ONE),
+    ("power_scalar 2", lambda a: ops.power_scalar(a, 2), lambda a: a * a, ONE),
+    ("power_scalar 3", lambda a: ops.power_scalar(a, 3), lambda a: a * a * a, ONE),
+    ("power_scalar -1.5", lambda a: ops.power_scalar(a, -1.5), lambda a: a**-1.5, ONE, "positive"),
+    # functions
+    ("abs", ops.abs, np.abs, ONE),
+    ("arcsin", ops.arcsin, np.arcsin, ONE, "unit"),
+    ("arctan", ops.arctan, np.arctan, ONE),
+    ("astype", lambda a: ops.astype(a, _float_of(a)), lambda a: a.astype(_float_of(a)), ONE),
+    ("clip", lambda a: ops.clip(a, -0.5, 0.5), lambda a: np.clip(a, -0.5, 0.5), ONE),
+    ("clip below", lambda a: ops.clip(a, low=0.1), lambda a: np.maximum(a, 0.1), ONE),
+    ("cos", ops.cos, np.cos, ONE),
+    ("cosh", ops.cosh, np.cosh, ONE),
+    ("erf", ops.erf, _erf, ONE),
+    ("exp", ops.exp, np.exp, ONE),
+    ("expm1", ops.expm1, np.expm1, ONE),
+    ("log", ops.log, np.log, ONE, "positive"),
+    ("log1p", ops.log1p, np.log1p, ONE, "positive"),
+    ("negate", ops.negate, np.negative, ONE),
+    ("relu", ops.relu, lambda a: np.where(a > 0, a, 0), ONE),
+    ("sigmoid", ops.sigmoid, lambda a: 1 / (1 + np.exp(-a)), ONE),
+    ("sign", ops.sign, np.sign, ONE, "constant"),
+    ("sin", ops.sin, np.sin, ONE),
+    ("sinh", ops.sinh, np.sinh, ONE),
+    ("sqrt", ops.sqrt, np.sqrt, ONE, "positive"),
+    ("tan", ops.tan, np.tan, ONE, "unit"),
+    ("tanh", ops.tanh, np.tanh, ONE),
+    # two operands, which broadcast
+    ("add", ops.add, np.add, TWO),
+    ("divide", ops.divide, np.true_divide, TWO, "positive"),
+    ("logaddexp", ops.logaddexp, np.logaddexp, TWO),
+    ("maximum", ops.maximum, np.maximum, TWO),
+    ("minimum", ops.minimum, np.minimum, TWO),
+    ("multiply", ops.multiply, np.multiply, TWO),
+    ("power", ops.power, np.power, TWO, "positive"),
+    (
+        "where",
+        lambda c, a, b: ops.where(c > 0.5, a, b),
+        lambda c, a, b: np.where(c > 0.5, a, b),
+        THREE,
+    ),
+    # comparisons
+    ("equal", ops.equal, np.equal, TWO, "constant"),
+    ("greater", ops.greater, np.greater, TWO, "constant"),
+    ("greater_equal", ops.greater_equal, np.greater_equal, TWO, "constant"),
+    ("less", ops.less, np.less, TWO, "constant"),
+    ("less_equal", ops.less_equal, np.less_equal, TWO, "constant"),
+    ("not_equal", ops.not_equal, np.not_equal, TWO, "constant"),
+]

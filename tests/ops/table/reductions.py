@@ -1,0 +1,117 @@
+"""Rows of reductions, of what normalises along axes, and of losses: see tests/ops/conftest.py."""
+
+import numpy as np
+
+from needle import ops
+
+
+def _log_sum_exp(a, axis, keepdims):
+    return np.log(np.sum(np.exp(a), axis=axis, keepdims=keepdims))
+
+
+def _cross_entropy(z):
+    """With each row's first maximum as its class."""
+    return _log_sum_exp(z, 1, False) - np.max(z, 1)
+
+
+def _normalize(x, weight, bias, axes):
+    variance = np.var(x, axis=axes, keepdims=True)
+    deviation = x - np.mean(x, axis=axes, keepdims=True)
+    return deviation / np.sqrt(variance + 1e-3) * weight + bias
+
+
+_AXES = [
+    (None, [[(2, 3)], [(3,)], [()]]),
+    (0, [[(3, 3)], [(1, 2)]]),
+    (-1, [[(2, 3)], [(0, 3)]]),
+    ((0, 2), [[(2, 3, 2)]]),
+    ((), [[(2,)]]),
+]
+_REDUCTIONS = [
+    ("logsumexp", ops.logsumexp, _log_sum_exp),
+    ("max", ops.max, np.max),
+    ("mean", ops.mean, np.mean),
+    ("min", ops.min, np.min),
+    ("summation", ops.summation, np.sum),
+    ("var", ops.var, np.var),
+]
+_KEEPING_SHAPE = [
+    ("softmax", ops.softmax, lambda a, axis: np.exp(a - _log_sum_exp(a, axis, True))),
+    ("logsoftmax", ops.logsoftmax, lambda a, axis: a - _log_sum_exp(a, axis, True)),
+]
+
+ROWS = [
+    *[
+        (
+            f"{name} over {axes}{' keepdims' * keepdims}",
+            lambda a, f=function, axes=axes, keepdims=keepdims: f(a, axes, keepdims=keepdims),
+            lambda a, f=reference, axes=axes, keepdims=keepdims: f(a, axis=axes, keepdims=keepdims),
+            shapes,
+        )
+        for name, function, reference in _REDUCTIONS
+        for axes, shapes in _AXES
+        for keepdims in (False, True)
+    ],
+    (
+        "var ddof 1",
+        lambda a: ops.var(a, 0, ddof=1),
+        lambda a: np.var(a, axis=0, ddof=1),
+        [[(3, 2)]],
+    ),
+    ("summation of none", lambda a: ops.summation(a, 1), lambda a: np.sum(a, 1), [[(2, 0)]]),
+    *[
+        (
+            f"{name} over {axes}",
+            lambda a, f=function, axes=axes: f(a, axes),
+            lambda a, f=reference, axes=axes: f(a, axes),
+            shapes,
+        )
+        for name, function, reference in _KEEPING_SHAPE
+        for axes, shapes in _AXES
+    ],
+    *[
+        (
+            f"argmax over {axis}",
+            lambda a, axis=axis: ops.argmax(a, axis),
+            lambda a, axis=axis: np.argmax(a, axis),
+            shapes,
+            "constant",
+        )
+        for axis, shapes in ((None, [[(2, 3)], [()]]), (0, [[(3, 3)], [(3, 0)]]), (-1, [[(2, 3)]]))
+    ],
+    # losses
+    (
+        "softmax_cross_entropy",
+        lambda z: ops.softmax_cross_entropy(z, ops.argmax(z, 1)),
+        _cross_entropy,
+        [[(3, 4)], [(1, 1)]],
+    ),
+    (
+        "softmax_cross_entropy mean",
+        lambda z: ops.softmax_cross_entropy(z, ops.argmax(z, 1), mean=True),
+        lambda z: np.mean(_cross_entropy(z)),
+        [[(3, 4)], [(1, 1)]],
+    ),
+    # normalisation
+    (
+        "moments",
+        lambda x: ops.moments(x, 0),
+        lambda x: (np.mean(x, 0, keepdims=True), np.var(x, 0, keepdims=True)),
+        [[(3, 2)], [(3, 2, 2)]],
+        "constant",
+    ),
+    *[
+        (
+            f"normalize over {axes}",
+            lambda x, w, b, axes=axes: ops.normalize(x, w, b, axes, eps=1e-3),
+            lambda x, w, b, axes=axes: _normalize(x, w, b, axes),
+            shapes,
+            "floats",
+        )
+        for axes, shapes in (
+            (0, [[(3, 2), (2,), (2,)], [(3, 2), (1, 2), (1, 2)]]),
+            (-1, [[(2, 3), (3,), (3,)], [(2, 2, 3), (3,), (3,)]]),
+            ((0, 2), [[(2, 2, 3), (2, 1), (2, 1)]]),
+        )
+    ],
+]

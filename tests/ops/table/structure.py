@@ -1,0 +1,165 @@
+"""Rows of views, indexing, tuples and products of matrices: see tests/ops/conftest.py."""
+
+import numpy as np
+
+from needle import ops
+
+ONE = "one operand"
+
+_INDICES = [
+    ("an integer", -1),
+    ("slices", (slice(None, None, -1), slice(1, None))),
+    ("None and Ellipsis", (None, ..., 0)),
+    ("repeated rows", [0, 2, 0, 0]),
+    ("a mask", np.array([True, False, True])),
+    ("pairs", ([0, 0, 1], [1, 1, 2])),
+    ("a row and columns", (0, [2, 2])),
+    ("nothing", slice(0, 0)),
+]
+
+
+def _put(a):
+    result = np.zeros_like(a, shape=(4, 3))
+    for row, target in enumerate([0, 2, 2]):
+        result[target] += a[row]
+    return result
+
+
+ROWS = [
+    # products
+    (
+        "matmul",
+        ops.matmul,
+        np.matmul,
+        [
+            [(2, 3), (3, 4)],
+            [(3,), (3,)],
+            [(3,), (3, 2)],
+            [(2, 3), (3,)],
+            [(2, 2, 3), (3,)],
+            [(3,), (2, 3, 2)],
+            [(2, 2, 3), (3, 2)],
+            [(2, 3), (2, 3, 2)],
+            [(2, 1, 2, 3), (3, 3, 2)],
+            [(1, 2, 3), (2, 3, 2)],
+            [(0, 3), (3, 2)],
+            [(2, 0), (0, 3)],
+            [(2, 2, 0), (0, 3)],
+        ],
+    ),
+    # views
+    *[
+        (
+            f"reshape to {target}",
+            lambda a, target=target: ops.reshape(a, target),
+            lambda a, target=target: np.reshape(a, target),
+            shapes,
+        )
+        for target, shapes in (
+            ((3, 2), [[(2, 3)], [(6,)]]),
+            ((), [[(1, 1)], [()]]),
+            ((-1,), [[(2, 3)], [()], [(0, 2)]]),
+            ((0, 5), [[(2, 0)]]),
+        )
+    ],
+    *[
+        (
+            f"broadcast_to {target}",
+            lambda a, target=target: ops.broadcast_to(a, target),
+            lambda a, target=target: np.broadcast_to(a, target),
+            shapes,
+        )
+        for target, shapes in (
+            ((2, 3), [[(2, 3)], [(3,)], [(1, 3)], [(2, 1)], [(1,)], [()]]),
+            ((1, 1, 3), [[(1, 3)], [(1, 1)], [(3,)]]),
+            ((0, 3), [[(1, 3)], [(0, 1)]]),
+            ((), [[()]]),
+        )
+    ],
+    ("transpose", ops.transpose, lambda a: a.swapaxes(-1, -2), [[(2, 3)], [(2, 3, 4)], [(0, 2)]]),
+    (
+        "transpose (0, -1)",
+        lambda a: ops.transpose(a, (0, -1)),
+        lambda a: a.swapaxes(0, -1),
+        [[(2, 3, 4)]],
+    ),
+    (
+        "permute",
+        lambda a: ops.permute(a, (1, -1, 0)),
+        lambda a: a.transpose(1, 2, 0),
+        [[(2, 3, 2)]],
+    ),
+    ("permute no axes", lambda a: ops.permute(a, ()), lambda a: a, [[()]]),
+    ("flip", ops.flip, np.flip, ONE),
+    ("flip axis", lambda a: ops.flip(a, -1), lambda a: np.flip(a, -1), [[(2, 3)], [(2, 0)]]),
+    (
+        "expand_dims",
+        lambda a: ops.expand_dims(a, (0, -1)),
+        lambda a: np.expand_dims(a, (0, -1)),
+        ONE,
+    ),
+    ("squeeze", ops.squeeze, np.squeeze, [[(1, 2, 1)], [(1,)], [()], [(0, 1)]]),
+    ("squeeze axis", lambda a: ops.squeeze(a, -1), lambda a: np.squeeze(a, -1), [[(1, 2, 1)]]),
+    # joining and taking apart
+    (
+        "concatenate",
+        lambda a, b, c: ops.concatenate([a, b, c]),
+        lambda a, b, c: np.concatenate([a, b, c]),
+        [[(2, 3), (1, 3), (0, 3)], [(1,), (2,), (3,)]],
+    ),
+    (
+        "concatenate along -1",
+        lambda a, b: ops.concatenate([a, b], -1),
+        lambda a, b: np.concatenate([a, b], -1),
+        [[(2, 1), (2, 2)]],
+    ),
+    *[
+        (
+            f"stack along {axis}",
+            lambda a, b, axis=axis: ops.stack([a, b], axis),
+            lambda a, b, axis=axis: np.stack([a, b], axis),
+            [[(2, 3), (2, 3)], [(), ()], [(0, 2), (0, 2)]],
+        )
+        for axis in (0, -1)
+    ],
+    *[
+        (
+            f"split along {axis}",
+            lambda a, axis=axis: ops.split(a, axis),
+            lambda a, axis=axis: tuple(np.moveaxis(a, axis, 0)),
+            shapes,
+        )
+        for axis, shapes in ((0, [[(2, 3)], [(2,)], [(2, 0)]]), (-1, [[(2, 3)], [(1, 2)]]))
+    ],
+    ("make_tuple", lambda a: ops.make_tuple(a, a * a), lambda a: (a, a * a), ONE),
+    (
+        "tuple_get_item",
+        lambda a: ops.tuple_get_item(ops.split(a), -1) * ops.tuple_get_item(ops.split(a), 0),
+        lambda a: a[-1] * a[0],
+        [[(3, 2)], [(1,)]],
+    ),
+    (
+        "fused_add_scalars",
+        lambda a: ops.fused_add_scalars(a, 1, -2.5),
+        lambda a: (a + 1, a - 2.5),
+        ONE,
+    ),
+    # indexing
+    *[
+        (
+            f"getitem by {kind}",
+            lambda a, index=index: ops.getitem(a, index),
+            lambda a, index=index: a[index],
+            [[(3, 3)]],
+        )
+        for kind, index in _INDICES
+    ],
+    ("getitem of no axes", lambda a: ops.getitem(a, ...), lambda a: a, [[()]]),
+    ("put", lambda a: ops.PutItem((np.array([0, 2, 2]),), (4, 3))(a), _put, [[(3, 3)]]),
+    (
+        "put slice",
+        lambda a: ops.PutItem((slice(1, 3),), (4,))(a),
+        lambda a: np.pad(a, 1),
+        [[(2,)]],
+    ),
+]
