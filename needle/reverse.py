@@ -1,0 +1,123 @@
+"""Reverse mode: one walk over the graph, from the outputs to what they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import modes
+
+if TYPE_CHECKING:
+    from .autograd import Value
+
+__all__ = ["compute_adjoints", "compute_gradient_of_variables", "find_topo_sort"]
+
+
+def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> list[Value]:
+    """All values that `node_list` depends on, inputs first: depth-first post-order.
+
+    `known` values, and what only they depend on, are left out.
+    """
+    order: list[Value] = []
+    seen: set[Value] = set(known)
+    stack: list[Any] = list(reversed(node_list))
+    while stack:
+        node = stack.pop()
+        if node is None:  # everything that the value below it depends on is in the order
+            order.append(stack.pop())
+        elif node not in seen:
+            seen.add(node)
+            if node.inputs:
+                stack += (node, None)
+                stack += node.inputs[::-1]
+            else:
+                order.append(node)
+    return order
+
+
+def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
+    """Store the gradient of `output_tensor` in `.grad` of the leaves that require it."""
+    order = find_topo_sort([output_tensor])
+    for node, adjoint in _walk_back({output_tensor: out_grad}, order):
+        if node.op is None:
+            node.grad = _in_precision_of(node, adjoint)
+
+
+def compute_adjoints(
+    outputs: Sequence[Value], out_grads: Sequence[Value], variables: Sequence[Value]
+) -> list[Any]:
+    """The adjoint of each of `variables`, None where no output depends on it.
+
+    Stores nothing in `.grad`. Nothing upstream of the variables is visited, and nothing that does
+    not depend on them.
+    """
+    adjoints: dict[Value, Any] = {}
+    for output, out_grad in zip(outputs, out_grads, strict=True):
+        adjoints[output] = adjoints[output] + out_grad if output in adjoints else out_grad
+    order = find_topo_sort(outputs, known=variables)
+    relevant = set(variables)
+    for node in order:
+        if not relevant.isdisjoint(node.inputs):
+            relevant.add(node)
+    for _ in _walk_back(adjoints, [node for node in order if node in relevant], relevant):
+        pass
+    return [
+        None if variable not in adjoints else _in_precision_of(variable, adjoints[variable])
+        for variable in variables
+    ]
+
+
+def _walk_back(
+    adjoints: dict[Value, Any], order: list[Value], relevant: set[Value] | None = None
+) -> Iterator[tuple[Value, Any]]:
+    """Reverse mode: each value of `order`, last first, with its adjoint.
+
+    The adjoint of a value is the sum of the partial adjoints that its users pass back; it is
+    dropped as soon as its op has used it. `adjoints` holds those of the outputs, and at the end
+    those of values that are not in `order`.
+    """
+    # sums made here, which nobody else holds: a further partial adjoint can be added in place
+    own_sums: set[Value] = set()
+    in_place = not (modes.grad_enabled.get() or modes.observers.get())
+    differentiate = modes.differentiate.get()
+    while order:
+        node = order.pop()
+        adjoint = adjoints.pop(node, None)
+        if adjoint is None:  # requires no gradient, or none of its users passed one back
+            continue
+        if node._hooks:
+            for hook in list(node._hooks.values()):
+                replacement = hook(adjoint)
+                adjoint = adjoint if replacement is None else replacement
+        yield node, adjoint
+        op = node.op
+        if op is None:
+            continue
+        if differentiate is None:
+            partials = op.gradient_as_tuple(adjoint, node)
+        else:
+            partials = differentiate(adjoint, node)
+        for operand, partial in zip(node.inputs, partials):  # noqa: B905 - gradient_as_tuple counts
+            if partial is None or not operand.requires_grad:
+                continue
+            if relevant is not None and operand not in relevant:
+                continue
+            known = adjoints.get(operand)
+            if known is None:
+                adjoints[operand] = partial
+            elif operand in own_sums:
+                np.add(known.cached_data, partial.realize_cached_data(), out=known.cached_data)
+            else:
+                adjoints[operand] = total = known + partial
+                if in_place and not isinstance(total.cached_data, tuple):
+                    own_sums.add(operand)
+
+
+def _in_precision_of(value: Any, adjoint: Any) -> Any:
+    """`adjoint` in the floating-point dtype of `value`: mixing dtypes widens what lies between."""
+    dtype = getattr(value, "dtype", None)  # a tuple has none
+    if dtype is not None and dtype.kind == "f" and adjoint.dtype != dtype:
+        return adjoint.astype(dtype)
+    return adjoint
