@@ -3,6 +3,7 @@
 import math
 import string
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .views import permute, reshape
 __all__ = ["Einsum", "einsum", "outer", "tensordot"]
 
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase
+_Shape = tuple[int, ...]
 _Labelled = tuple[str, Tensor]  # a letter for each axis, and the tensor
 
 
@@ -31,51 +33,60 @@ class Einsum(Contraction):
         self.subscripts = subscripts
         operands, self.result = subscripts.split("->")
         self.left, self.right = left, right = operands.split(",")
-        self._summed = [label for label in left if label not in self.result]
-        self._batch = [label for label in self.result if label in left and label in right]
-        self._rows = [label for label in self.result if label not in right]
-        self._columns = [label for label in self.result if label not in left]
+        result = self.result
+        self._summed = [label for label in left if label not in result]
+        self._batch = [label for label in result if label in left and label in right]
+        self._rows = [label for label in result if label not in right]
+        self._columns = [label for label in result if label not in left]
+        self._orders = (
+            _order(left, self._batch + self._rows + self._summed),
+            _order(right, self._batch + self._summed + self._columns),
+            _order(self._batch + self._rows + self._columns, result),
+        )
+        self._is_inner = not (self._rows or self._columns)
 
     def compute(self, a: Array, b: Array) -> Array:
         if not self._summed:
             return np.multiply(self._spread(a, self.left), self._spread(b, self.right))
+        if self._is_inner and self._batch:  # matmul has no good way with vectors times vectors
+            return np.einsum(self.subscripts, a, b)
         length = dict(zip(self.left + self.right, a.shape + b.shape, strict=True))
-        batch, rows, columns, summed = (
-            [length[label] for label in labels]
-            for labels in (self._batch, self._rows, self._columns, self._summed)
-        )
-        a = np.transpose(a, _order(self.left, self._batch + self._rows + self._summed))
-        b = np.transpose(b, _order(self.right, self._batch + self._summed + self._columns))
-        inner = math.prod(summed)
-        product = np.matmul(
-            np.reshape(a, (*batch, math.prod(rows), inner)),
-            np.reshape(b, (*batch, inner, math.prod(columns))),
-        )
-        product = np.reshape(product, (*batch, *rows, *columns))
-        return np.transpose(product, _order(self._batch + self._rows + self._columns, self.result))
+        batch = [length[label] for label in self._batch]
+        rows = [length[label] for label in self._rows]
+        columns = [length[label] for label in self._columns]
+        inner = math.prod([length[label] for label in self._summed])
+        order_a, order_b, order_result = self._orders
+        a = np.reshape(np.transpose(a, order_a), (*batch, math.prod(rows), inner))
+        b = np.reshape(np.transpose(b, order_b), (*batch, inner, math.prod(columns)))
+        product = np.reshape(np.matmul(a, b), (*batch, *rows, *columns))
+        return np.transpose(product, order_result)
 
     def _spread(self, operand: Array, labels: str) -> Array:
         """An operand with its axes in the result's order, and length 1 where it has none."""
-        kept = [label for label in self.result if label in labels]
-        lengths = iter(np.transpose(operand, _order(labels, kept)).shape)
-        shape = tuple(next(lengths) if label in labels else 1 for label in self.result)
-        return np.reshape(np.transpose(operand, _order(labels, kept)), shape)
+        order = _order(labels, [label for label in self.result if label in labels])
+        index = tuple(slice(None) if label in labels else None for label in self.result)
+        return np.transpose(operand, order)[index]
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
         adjoint_a = adjoint_b = None
         if a.requires_grad:
-            adjoint_a = Einsum(f"{self.result},{self.right}->{self.left}")(out_grad, b)
+            adjoint_a = _einsum(f"{self.result},{self.right}->{self.left}")(out_grad, b)
         if b.requires_grad:
-            adjoint_b = Einsum(f"{self.left},{self.result}->{self.right}")(a, out_grad)
+            adjoint_b = _einsum(f"{self.left},{self.result}->{self.right}")(a, out_grad)
         return adjoint_a, adjoint_b
+
+
+@lru_cache
+def _einsum(subscripts: str) -> Einsum:
+    return Einsum(subscripts)
 
 
 def _order(labels: Sequence[str], wanted: Iterable[str]) -> list[int]:
     return [labels.index(label) for label in wanted]
 
 
-def einsum(subscripts: Any, *operands: Any, optimize: Any = "greedy") -> Tensor:
+def einsum(subscripts: Any, *operands: Any, optimize: bool | str = "greedy") -> Tensor:
     """A sum of products of any number of tensors, by Einstein's convention (np.einsum).
 
     Args:
@@ -84,8 +95,8 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = "greedy") -> Tensor:
             axes that broadcast, a letter twice in a term for its diagonal. NumPy's other form,
             `einsum(a, [0, 1], b, [1, 2], [0, 2])`, is understood, too.
         operands: the tensors, one a term.
-        optimize: the order of contraction of three and more, as `np.einsum_path` takes it;
-            False for the order in which they stand.
+        optimize: the order of contraction of three and more, "greedy" or "optimal"
+            as np.einsum has it; False for the order in which they stand.
 
     Raises:
         ValueError: the terms do not fit the operands, or lengths differ under one letter.
@@ -98,9 +109,11 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = "greedy") -> Tensor:
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists((subscripts, *operands))
-    terms, result = _terms(subscripts, operands)
+    terms, result = _terms(subscripts, tuple(operand.shape for operand in operands))
     labelled = _once_each(subscripts, terms, operands)
-    for positions in _path(labelled, result, optimize):
+    shapes = tuple(tensor.shape for _, tensor in labelled)
+    equation = ",".join(labels for labels, _ in labelled) + "->" + result
+    for positions in _path(equation, shapes, optimize):
         chosen = [labelled[position] for position in positions]
         others = [each for position, each in enumerate(labelled) if position not in positions]
         kept = result + "".join(labels for labels, _ in others)
@@ -122,15 +135,14 @@ def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     return subscripts, arguments[0 : 2 * pairs : 2]
 
 
-def _terms(subscripts: str, operands: Sequence[Tensor]) -> tuple[list[str], str]:
+@lru_cache
+def _terms(subscripts: str, shapes: tuple[_Shape, ...]) -> tuple[list[str], str]:
     """The labels of each operand and of the result, with letters for what `...` stands for."""
     left, arrow, result = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
-    if len(terms) != len(operands):
-        raise ValueError(
-            f"einsum {subscripts!r} has {len(terms)} terms for {len(operands)} operands"
-        )
-    widths = [_width(subscripts, *pair) for pair in zip(terms, operands, strict=True)]
+    if len(terms) != len(shapes):
+        raise ValueError(f"einsum {subscripts!r} has {len(terms)} terms for {len(shapes)} operands")
+    widths = [_width(subscripts, *pair) for pair in zip(terms, shapes, strict=True)]
     spread = "".join(letter for letter in _LETTERS if letter not in subscripts)[: max(widths)]
     letters = "".join(terms).replace(".", "")
     if not arrow:
@@ -149,15 +161,15 @@ def _terms(subscripts: str, operands: Sequence[Tensor]) -> tuple[list[str], str]
     return terms, result.replace("...", spread)
 
 
-def _width(subscripts: str, term: str, operand: Tensor) -> int:
+def _width(subscripts: str, term: str, shape: _Shape) -> int:
     """The number of axes that `...` stands for in a term."""
     named = term.replace("...", "", 1)
-    width = operand.ndim - len(named)
+    width = len(shape) - len(named)
     is_fitting = width >= 0 if named != term else width == 0
     if not is_fitting or not set(named) <= set(_LETTERS):
         raise ValueError(
             f"einsum {subscripts!r}: term {term!r} does not fit an operand of shape "
-            f"{operand.shape}: it takes one letter an axis, and '...' for any number of axes"
+            f"{shape}: it takes one letter an axis, and '...' for any number of axes"
         )
     return width
 
@@ -200,14 +212,14 @@ def _without_broadcast(labelled: _Labelled, length: dict[str, int]) -> _Labelled
     return "".join(label for label, _ in kept), reshape(tensor, tuple(size for _, size in kept))
 
 
-def _path(labelled: Sequence[_Labelled], result: str, optimize: Any) -> list[tuple[int, ...]]:
+@lru_cache
+def _path(equation: str, shapes: tuple[_Shape, ...], optimize: Any) -> list[tuple[int, ...]]:
     """Which operands to contract in which order; each product joins the end of the line."""
-    if len(labelled) < 3:
-        return [tuple(range(len(labelled)))]
-    equation = ",".join(labels for labels, _ in labelled) + "->" + result
+    if len(shapes) < 3:
+        return [tuple(range(len(shapes)))]
     # NumPy reads the shapes only: views of one number need no memory
-    shapes = [np.broadcast_to(0.0, tensor.shape) for _, tensor in labelled]
-    return np.einsum_path(equation, *shapes, optimize=optimize)[0][1:]
+    operands = [np.broadcast_to(0.0, shape) for shape in shapes]
+    return np.einsum_path(equation, *operands, optimize=optimize)[0][1:]
 
 
 def _contract(chosen: Sequence[_Labelled], kept: str) -> _Labelled:
@@ -218,7 +230,7 @@ def _contract(chosen: Sequence[_Labelled], kept: str) -> _Labelled:
         left, a = _summed(product, needed + labels)
         right, b = _summed((labels, tensor), needed + product[0])
         joined = "".join(each for each in dict.fromkeys(needed) if each in left or each in right)
-        product = joined, Einsum(f"{left},{right}->{joined}")(a, b)
+        product = joined, _einsum(f"{left},{right}->{joined}")(a, b)
     return _summed(product, kept)
 
 
@@ -250,7 +262,7 @@ def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     for axis_a, axis_b in zip(axes_a, axes_b, strict=True):
         right[axis_b] = left[axis_a]
     result = "".join(each for each in (*left, *right) if (each in left) != (each in right))
-    return Einsum(f"{left},{''.join(right)}->{result}")(a, b)
+    return _einsum(f"{left},{''.join(right)}->{result}")(a, b)
 
 
 def outer(a: Tensor, b: Tensor) -> Tensor:
