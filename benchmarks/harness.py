@@ -101,7 +101,7 @@ def run_workload(
         for row in rows.values():
             row["ratio_to_needle"] = row["median_seconds"] / unit
     return {
-        "title": workload.title,
+        "title": workload.title + (f" ({workload.note()})" if workload.note else ""),
         "agreement": agreement,
         "contenders": rows,
         "skipped": skipped,

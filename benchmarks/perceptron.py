@@ -155,7 +155,7 @@ def with_numpy(problem: Perceptron) -> Trainer:
             update((1 + bias) * index, gradient)
         return loss
 
-    return Trainer(train, _copies, lambda: parameters)
+    return Trainer(train, _unchanged, lambda: parameters)
 
 
 def with_products_alone(problem: Perceptron) -> Trainer:
@@ -178,7 +178,7 @@ def with_products_alone(problem: Perceptron) -> Trainer:
                 np.matmul(adjoints[index], weights[index].T, out=adjoints[index - 1])
         return 0.0
 
-    return Trainer(train, _copies, None)
+    return Trainer(train, _unchanged, None)
 
 
 def with_torch(problem: Perceptron) -> Trainer:
@@ -247,7 +247,7 @@ def with_jax(problem: Perceptron) -> Trainer:
         return jax.block_until_ready(loss)
 
     def batch(images: np.ndarray, labels: np.ndarray) -> tuple[jax.Array, jax.Array]:
-        return jnp.array(images), jnp.array(labels, jnp.int32)
+        return jnp.asarray(images), jnp.asarray(labels, jnp.int32)
 
     def weights() -> list[np.ndarray]:
         return [np.array(leaf) for leaf in jax.tree.leaves(layers)]
@@ -286,7 +286,7 @@ def with_mygrad(problem: Perceptron) -> Trainer:
             parameter.data -= problem.learning_rate * change
         return loss
 
-    return Trainer(train, _copies, lambda: [parameter.data for parameter in parameters])
+    return Trainer(train, _unchanged, lambda: [parameter.data for parameter in parameters])
 
 
 def with_autograd(problem: Perceptron) -> Trainer:
@@ -294,7 +294,7 @@ def with_autograd(problem: Perceptron) -> Trainer:
     from autograd import value_and_grad
     from autograd.scipy.special import logsumexp
 
-    classes = problem.layers[-1][0].shape[1]
+    one_hot = np.eye(problem.layers[-1][0].shape[1], dtype=np.float32)
     parameters = problem.parameters()
     velocities = [np.zeros_like(parameter) for parameter in parameters]
     bias = problem.layers[0][1] is not None
@@ -325,13 +325,13 @@ def with_autograd(problem: Perceptron) -> Trainer:
         return loss
 
     def batch(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return images.copy(), np.eye(classes, dtype=np.float32)[labels]
+        return images, one_hot[labels]
 
     return Trainer(train, batch, lambda: parameters)
 
 
-def _copies(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return images.copy(), labels.copy()
+def _unchanged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return images, labels
 
 
 TRAINERS: Mapping[str, Callable[[Perceptron], Trainer]] = MappingProxyType(
@@ -349,7 +349,7 @@ TRAINERS: Mapping[str, Callable[[Perceptron], Trainer]] = MappingProxyType(
 
 def _on_one_batch(make_trainer: Callable[[Perceptron], Trainer], problem: Perceptron) -> Job:
     trainer = make_trainer(problem)
-    batch = trainer.batch(problem.images, problem.labels)
+    batch = trainer.batch(problem.images.copy(), problem.labels.copy())
     return Job(partial(trainer.train, *batch), trainer.weights)
 
 

@@ -53,7 +53,7 @@ class _Worker:
             return pickle.load(file)
 
     def warm_up(self, seconds: float) -> dict[str, float]:
-        """Steps for that long: the first loss, seconds a step at the end, and memory in bytes.
+        """Steps for that long: the first loss, seconds a step after it, and memory in bytes.
 
         `step_memory` is how far the steps raised the peak above what was there before them.
         """
@@ -61,16 +61,16 @@ class _Worker:
         _reset_peak_memory()
         before = _peak_memory()
         loss = _number(self.job.step())
-        start = last = time.perf_counter()
-        steps = 0
-        while steps < LEAST_WARM_UP_STEPS or last - start < seconds:
+        start = time.perf_counter()
+        steps, elapsed = 0, 0.0
+        while steps < LEAST_WARM_UP_STEPS or elapsed < seconds:
             self.job.step()
             steps += 1
-            previous, last = last, time.perf_counter()
+            elapsed = time.perf_counter() - start
         after = _peak_memory()
         return {
             "loss": loss,
-            "step_seconds": last - previous,
+            "step_seconds": elapsed / steps,
             "import_memory": self.memory_after_import,
             "step_memory": after - before,
             "peak_memory": max(highest, after),

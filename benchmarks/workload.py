@@ -41,12 +41,14 @@ class Workload:
             not overfit it, because gradients that vanish become slow denormal numbers.
         contenders: by name (see `contenders.py`), what sets up a problem in that library.
         trains: whether the steps change the weights.
+        note: what the report adds to the title, known only when it runs.
     """
 
     title: str
     problem: Callable[[bool], Any]
     contenders: Mapping[str, Callable[[Any], Job]]
     trains: bool = True
+    note: Callable[[], str] | None = None
 
 
 def find_workloads() -> dict[str, Workload]:
