@@ -15,12 +15,12 @@ from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .indexing import concatenate
 from .kinds import View, unbroadcast
 from .matrices import DiagonalMatrix, tril
-from .systems import MatrixErrors, name_matrix, solve
+from .systems import MatrixErrors, entries, name_matrix, solve
 from .views import expand_dims
 
 __all__ = [
-    "Cholesky", "cholesky", "Eigh", "EighResult", "eigh", "eigvalsh", "QR", "QRResult", "qr",
-    "SVD", "SVDResult", "svd", "svdvals",
+    "Cholesky", "cholesky", "Eigh", "EighResult", "eigh", "Eigvalsh", "eigvalsh", "QR", "QRResult",
+    "qr", "SVD", "SVDResult", "svd", "SVDVals", "svdvals",
 ]  # fmt: skip
 
 
@@ -73,6 +73,20 @@ class Eigh(MatrixErrors, TensorTupleOp):
         return _symmetric(v @ (_diagonal_matrix(g_w) + turns) @ v.transpose())
 
 
+class Eigvalsh(MatrixErrors, TensorOp):
+    """The eigenvalues w of A = V·diag(w)·Vᵀ. Adjoint: V·diag(g)·Vᵀ."""
+
+    def __init__(self, uplo: Literal["L", "U"] = "L") -> None:
+        self.uplo = uplo
+
+    def compute(self, a: Array) -> Array:
+        return np.linalg.eigvalsh(a, self.uplo)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        v = eigh(node.inputs[0], self.uplo).eigenvectors
+        return (v * expand_dims(out_grad, -2)) @ v.transpose()
+
+
 class SVD(MatrixErrors, TensorTupleOp):
     """(U, s, Vᵀ) with A = U·diag(s)·Vᵀ. Adjoint: U·(diag(g_s) + K)·Vᵀ + parts off U and off V.
 
@@ -112,6 +126,19 @@ class SVD(MatrixErrors, TensorTupleOp):
         return adjoint
 
 
+class SVDVals(MatrixErrors, TensorOp):
+    """The singular values s of A = U·diag(s)·Vᵀ. Adjoint: U·diag(g)·Vᵀ."""
+
+    square = False
+
+    def compute(self, a: Array) -> Array:
+        return np.linalg.svd(a, compute_uv=False)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        u, _, vt = entries(SVD(full_matrices=False)(node.inputs[0]), 3)
+        return (u * expand_dims(out_grad, -2)) @ vt
+
+
 class QR(MatrixErrors, TensorTupleOp):
     """(Q, R) with A = Q·R. Adjoint: (g_Q + Q·C(R·g_Rᵀ - g_Qᵀ·Q))·R⁻ᵀ.
 
@@ -148,7 +175,7 @@ class FullRank(View):
     def compute(self, r: Array) -> Array:
         sizes = np.absolute(np.diagonal(r, axis1=-2, axis2=-1))
         is_lost = sizes <= _tolerance(sizes)
-        if np.any(is_lost):
+        if _is_any(is_lost):
             raise np.linalg.LinAlgError(
                 f"{name_matrix(np.argwhere(is_lost)[0][:-1])} has linearly dependent columns: "
                 "its QR factorization has no derivative"
@@ -178,22 +205,23 @@ class Quotient(TensorOp):
         is_used = np.any(x != 0, axis=-2, keepdims=True)
         is_wrong = is_lost & is_used
         if self.pairs:
-            off_diagonal = ~np.eye(w.shape[-1], dtype=bool)
+            off_diagonal = ~np.eye(w.shape[-1], dtype=bool, like=w)
             is_wrong = is_lost & (is_used | np.swapaxes(is_used, -1, -2)) & off_diagonal
             is_lost = is_lost | ~off_diagonal
-        if np.any(is_wrong):
+        if _is_any(is_wrong):
             raise np.linalg.LinAlgError(self._complaint(np.argwhere(is_wrong)[0], w))
         return np.where(is_lost, 0, x) / np.where(is_lost, 1, d)
 
     def _complaint(self, index: Array, w: Array) -> str:
         *batch, i, j = map(int, index)
         values = w[tuple(batch)]
-        which = f"{i} and {j} are equal" if self.pairs else f"{j} is 0"
-        shown = f"{values[i]} and {values[j]}" if self.pairs else f"{values[j]}"
+        if self.pairs:
+            who = f"{self.kind}values {i} and {j} are equal to rounding ({values[i]}, {values[j]})"
+        else:
+            who = f"{self.kind}value {j} is 0 to rounding ({values[j]})"
         return (
-            f"{self.kind}values {which} to rounding in {name_matrix(batch)} ({shown}): their "
-            f"{self.kind}vectors have no derivative; the values have one, and so have the vectors "
-            "of other values"
+            f"{who} in {name_matrix(batch)}: such {self.kind}vectors have no derivative, only the "
+            f"{self.kind}values and the other {self.kind}vectors have one"
         )
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
@@ -204,6 +232,10 @@ class Quotient(TensorOp):
         adjoint_x = type(self)(self.kind, self.pairs)(out_grad, d, w) if x.requires_grad else None
         adjoint_d = -type(self)(self.kind, self.pairs)(out_grad * node, d, w)
         return adjoint_x, unbroadcast(adjoint_d, d.shape), None
+
+
+def _is_any(mask: Array) -> bool:
+    return not np.array_equal(mask, np.zeros_like(mask))
 
 
 def _tolerance(values: Array) -> Array:
@@ -269,13 +301,12 @@ def eigh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> EighResult:
     numpy.linalg.LinAlgError if the result used them. A result of the eigenvalues, or of the
     eigenvectors of other eigenvalues, has its first derivative.
     """
-    value = Eigh(UPLO)(a)
-    return EighResult(value[0], value[1])
+    return EighResult(*entries(Eigh(UPLO)(a), 2))
 
 
 def eigvalsh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, ascending."""
-    return eigh(a, UPLO).eigenvalues
+    return Eigvalsh(UPLO)(a)
 
 
 def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult | Tensor:
@@ -286,13 +317,12 @@ def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDRe
     square), their vectors have no derivative, and backward raises numpy.linalg.LinAlgError if the
     result used them. A result of the singular values alone has its first derivative.
     """
-    value = SVD(full_matrices and compute_uv)(a)
-    return SVDResult(value[0], value[1], value[2]) if compute_uv else value[1]
+    return SVDResult(*entries(SVD(full_matrices)(a), 3)) if compute_uv else svdvals(a)
 
 
 def svdvals(a: Tensor) -> Tensor:
     """The singular values, descending."""
-    return SVD(full_matrices=False)(a)[1]
+    return SVDVals()(a)
 
 
 def qr(a: Tensor, mode: str = "reduced") -> QRResult | Tensor:
@@ -303,5 +333,5 @@ def qr(a: Tensor, mode: str = "reduced") -> QRResult | Tensor:
     """
     if mode not in ("reduced", "r"):
         raise ValueError(f"qr takes the modes 'reduced' and 'r', got {mode!r}")
-    value = QR()(a)
-    return QRResult(value[0], value[1]) if mode == "reduced" else value[1]
+    q, r = entries(QR()(a), 2)
+    return QRResult(q, r) if mode == "reduced" else r

@@ -54,30 +54,30 @@ class DiagonalMatrix(TensorOp):
         return diagonal(out_grad, self.offset, self.axis1, self.axis2)
 
 
-class Tril(TensorOp):
-    """a with zeros above the k-th diagonal. Adjoint: g with the same zeros."""
-
+class _Triangle(TensorOp):
     def __init__(self, k: int = 0) -> None:
         self.k = k
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        # NumPy makes a vector the rows of a matrix
+        return unbroadcast(type(self)(self.k)(out_grad), node.inputs[0].shape)
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        return str(cause) if arrays[0].ndim else "it takes matrices in the last two axes"
+
+
+class Tril(_Triangle):
+    """a with zeros above the k-th diagonal. Adjoint: g with the same zeros."""
 
     def compute(self, a: Array) -> Array:
         return np.tril(a, self.k)
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return unbroadcast(tril(out_grad, self.k), node.inputs[0].shape)
 
-
-class Triu(TensorOp):
+class Triu(_Triangle):
     """a with zeros below the k-th diagonal. Adjoint: g with the same zeros."""
-
-    def __init__(self, k: int = 0) -> None:
-        self.k = k
 
     def compute(self, a: Array) -> Array:
         return np.triu(a, self.k)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return unbroadcast(triu(out_grad, self.k), node.inputs[0].shape)
 
 
 def diagonal(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:

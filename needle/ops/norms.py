@@ -15,7 +15,7 @@ from .factorizations import svdvals
 from .functions import abs, sign
 from .kinds import Axes, Reduction, normalize_axes
 from .reductions import max, min, summation
-from .views import expand_dims, permute
+from .views import permute
 
 __all__ = ["Norm", "PowerNorm", "norm"]
 
@@ -116,21 +116,23 @@ def _vector_norm(x: Tensor, order: Any, axis: int, keepdims: bool) -> Tensor:
 
 _OF_SIZES = {1: summation, np.inf: max, -np.inf: min}
 _OF_SINGULAR_VALUES = {2: max, -2: min, "nuc": summation}
-# how sums of |x| are compared, and whether they run along rows or down columns
+# how sums of |x| are compared, and whether they run down columns (0) or along rows (1)
 _OF_LINES = {1: (max, 0), -1: (min, 0), np.inf: (max, 1), -np.inf: (min, 1)}
 
 
 def _matrix_norm(x: Tensor, order: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     if order is None or order == "fro":
         return Norm(axes, keepdims)(x)
-    matrices = permute(x, [axis for axis in range(x.ndim) if axis not in axes] + list(axes))
     if order in _OF_LINES:
         extremum, line = _OF_LINES[order]
-        norms = extremum(summation(abs(matrices), line - 2), -1)
-    elif order in _OF_SINGULAR_VALUES:
+        along, across = axes[line], axes[1 - line]
+        across -= not keepdims and across > along  # an axis has gone
+        return extremum(summation(abs(x), along, keepdims), across, keepdims)
+    if order in _OF_SINGULAR_VALUES:
+        matrices = permute(x, [axis for axis in range(x.ndim) if axis not in axes] + list(axes))
         norms = _OF_SINGULAR_VALUES[order](svdvals(matrices), -1)
-    else:
-        raise ValueError(
-            f"norm of matrices takes 'fro', 'nuc', 1, -1, 2, -2, inf or -inf as ord, got {order!r}"
-        )
-    return expand_dims(norms, sorted(axes)) if keepdims else norms
+        back = tuple(None if axis in axes else slice(None) for axis in range(x.ndim))
+        return norms[back] if keepdims else norms
+    raise ValueError(
+        f"norm of matrices takes 'fro', 'nuc', 1, -1, 2, -2, inf or -inf as ord, got {order!r}"
+    )

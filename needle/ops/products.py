@@ -109,11 +109,12 @@ def einsum(subscripts: Any, *operands: Any, optimize: bool | str = "greedy") -> 
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists((subscripts, *operands))
-    terms, result = _terms(subscripts, tuple(operand.shape for operand in operands))
-    labelled = _once_each(subscripts, terms, operands)
-    shapes = tuple(tensor.shape for _, tensor in labelled)
+    shapes = tuple(operand.shape for operand in operands)
+    terms, result = _terms(subscripts, shapes)
+    length = _lengths(subscripts, terms, shapes)
+    labelled = [_once_each(*each, length) for each in zip(terms, operands, shapes, strict=True)]
     equation = ",".join(labels for labels, _ in labelled) + "->" + result
-    for positions in _path(equation, shapes, optimize):
+    for positions in _path(equation, tuple(length.items()), optimize):
         chosen = [labelled[position] for position in positions]
         others = [each for position, each in enumerate(labelled) if position not in positions]
         kept = result + "".join(labels for labels, _ in others)
@@ -174,51 +175,56 @@ def _width(subscripts: str, term: str, shape: _Shape) -> int:
     return width
 
 
-def _once_each(
-    subscripts: str, terms: Sequence[str], operands: Sequence[Tensor]
-) -> list[_Labelled]:
-    """The operands with each label once: diagonals taken, axes that broadcast left out."""
-    labelled = []
-    for labels, tensor in zip(terms, operands, strict=True):
-        for label in sorted(label for label in set(labels) if labels.count(label) > 1):
-            while labels.count(label) > 1:
-                first, second = labels.index(label), labels.rindex(label)
-                if tensor.shape[first] != tensor.shape[second]:
-                    raise ValueError(
-                        f"einsum {subscripts!r}: {label!r} takes the diagonal of axes "
-                        f"{first} and {second} of shape {tensor.shape}, which differ"
-                    )
-                tensor = diagonal(tensor, 0, first, second)
-                labels = labels[:first] + labels[first + 1 : second] + labels[second + 1 :] + label
-        labelled.append((labels, tensor))
+def _lengths(subscripts: str, terms: Sequence[str], shapes: Sequence[_Shape]) -> dict[str, int]:
+    """The length that each label stands for."""
     length: dict[str, int] = {}
-    for labels, tensor in labelled:
-        for label, size in zip(labels, tensor.shape, strict=True):
-            if size != 1 and length.setdefault(label, size) != size:
-                shapes = " and ".join(str(operand.shape) for operand in operands)
+    for term, shape in zip(terms, shapes, strict=True):
+        own: dict[str, int] = {}
+        for label, size in zip(term, shape, strict=True):
+            if own.setdefault(label, size) != size:
                 raise ValueError(
-                    f"einsum {subscripts!r} of shapes {shapes}: {label!r} stands for lengths "
-                    f"{length[label]} and {size}"
+                    f"einsum {subscripts!r}: {label!r} takes a diagonal of shape {shape}, "
+                    f"but the axes have lengths {own[label]} and {size}"
                 )
-    return [_without_broadcast(each, length) for each in labelled]
+            known = length.get(label, 1)
+            if size != known and 1 not in (size, known):
+                raise ValueError(
+                    f"einsum {subscripts!r} of shapes {' and '.join(map(str, shapes))}: "
+                    f"{label!r} stands for lengths {known} and {size}"
+                )
+            if known == 1:
+                length[label] = size
+    return length
 
 
-def _without_broadcast(labelled: _Labelled, length: dict[str, int]) -> _Labelled:
-    labels, tensor = labelled
-    pairs = list(zip(labels, tensor.shape, strict=True))
-    kept = [(label, size) for label, size in pairs if size == length.get(label, 1)]
-    if len(kept) == len(pairs):
-        return labelled
-    return "".join(label for label, _ in kept), reshape(tensor, tuple(size for _, size in kept))
+def _once_each(labels: str, tensor: Tensor, shape: _Shape, length: dict[str, int]) -> _Labelled:
+    """The operand with each label once: diagonals taken, axes that broadcast left out."""
+    sizes = list(shape)
+    for label in sorted(label for label in set(labels) if labels.count(label) > 1):
+        while labels.count(label) > 1:
+            first, second = labels.index(label), labels.rindex(label)
+            tensor = diagonal(tensor, 0, first, second)
+            sizes.append(sizes[first])
+            del sizes[second], sizes[first]
+            labels = labels[:first] + labels[first + 1 : second] + labels[second + 1 :] + label
+    if all(length[label] == size for label, size in zip(labels, sizes, strict=True)):
+        return labels, tensor
+    kept = [pair for pair in zip(labels, sizes, strict=True) if length[pair[0]] == pair[1]]
+    labels = "".join(label for label, _ in kept)
+    return labels, reshape(tensor, tuple(size for _, size in kept))
 
 
 @lru_cache
-def _path(equation: str, shapes: tuple[_Shape, ...], optimize: Any) -> list[tuple[int, ...]]:
+def _path(
+    equation: str, lengths: tuple[tuple[str, int], ...], optimize: bool | str
+) -> list[tuple[int, ...]]:
     """Which operands to contract in which order; each product joins the end of the line."""
-    if len(shapes) < 3:
-        return [tuple(range(len(shapes)))]
+    length = dict(lengths)
+    terms = equation.partition("->")[0].split(",")
+    if len(terms) < 3:
+        return [tuple(range(len(terms)))]
     # NumPy reads the shapes only: views of one number need no memory
-    operands = [np.broadcast_to(0.0, shape) for shape in shapes]
+    operands = [np.broadcast_to(0.0, tuple(length[label] for label in term)) for term in terms]
     return np.einsum_path(equation, *operands, optimize=optimize)[0][1:]
 
 

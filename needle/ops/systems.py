@@ -12,7 +12,8 @@ from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .indexing import PutItem
 from .kinds import unbroadcast
 from .reductions import summation
-from .views import expand_dims, squeeze
+from .tuples import TupleGetItem
+from .views import expand_dims
 
 __all__ = [
     "Cofactor", "Det", "det", "Inverse", "inv", "inverse", "SlogDet", "SlogDetResult", "slogdet",
@@ -37,6 +38,11 @@ class MatrixErrors:
             kind = "square matrices" if self.square else "matrices"
             return f"it takes {kind} in the last two axes"
         return str(cause)
+
+
+def entries(value: TensorTuple, count: int) -> list[Tensor]:
+    """The entries of a tuple of known length, without computing it."""
+    return [TupleGetItem(index)(value) for index in range(count)]
 
 
 def name_matrix(index: Sequence[int]) -> str:
@@ -109,7 +115,7 @@ class Cofactor(MatrixErrors, TensorOp):
     def compute(self, a: Array) -> Array:
         # A = U·S·V: the cofactors of S are products of its other elements, without a division
         u, s, v = np.linalg.svd(a)
-        own = np.eye(s.shape[-1], dtype=bool)
+        own = np.eye(s.shape[-1], dtype=bool, like=s)
         others = np.prod(np.where(own, 1, np.expand_dims(s, -2)), axis=-1)
         signs = np.expand_dims(np.linalg.det(u) * np.linalg.det(v), (-2, -1))
         return signs * np.matmul(u * np.expand_dims(others, -2), v)
@@ -124,19 +130,18 @@ class Cofactor(MatrixErrors, TensorOp):
 
     @staticmethod
     def _gradient_by_minors(out_grad: Tensor, a: Tensor) -> Tensor:
-        index, signs = _minors(a.shape[-1])
-        minors = a[index]
-        weights = expand_dims(out_grad * signs.astype(a.dtype), (-2, -1))
-        return PutItem(index, a.shape)(weights * Cofactor()(minors))
+        index = _minors(a.shape[-1])
+        signs = np.ones_like(a.realize_cached_data(), shape=a.shape[-2:])
+        signs[::2, 1::2] = signs[1::2, ::2] = -1
+        weights = expand_dims(out_grad * Tensor.make_const(signs), (-2, -1))
+        return PutItem(index, a.shape)(weights * Cofactor()(a[index]))
 
 
-def _minors(n: int) -> tuple[tuple[Any, ...], np.ndarray]:
-    """An index that gives the minors of n×n matrices, and their signs."""
-    others = np.array([[each for each in range(n) if each != left] for left in range(n)], int)
-    others = others.reshape(n, max(n - 1, 0))
-    rows, columns = others[:, None, :, None], others[None, :, None, :]
-    signs = (-1.0) ** np.add.outer(np.arange(n), np.arange(n))
-    return (Ellipsis, rows, columns), signs
+def _minors(n: int) -> tuple[Any, ...]:
+    """The index of the n² matrices that lack a row and a column of an n×n matrix."""
+    others = [[each for each in range(n) if each != left] for left in range(n)]
+    kept = np.reshape(np.array(others, int), (n, max(n - 1, 0)))
+    return Ellipsis, kept[:, None, :, None], kept[None, :, None, :]
 
 
 class SlogDet(MatrixErrors, TensorTupleOp):
@@ -175,7 +180,7 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         numpy.linalg.LinAlgError: a matrix is singular; the text says which.
     """
-    return squeeze(Solve()(a, expand_dims(b, -1)), -1) if b.ndim == 1 else Solve()(a, b)
+    return Solve()(a, expand_dims(b, -1))[..., 0] if b.ndim == 1 else Solve()(a, b)
 
 
 def det(a: Tensor) -> Tensor:
@@ -193,4 +198,4 @@ def slogdet(a: Tensor) -> SlogDetResult:
     Differentiating the logarithm of a singular matrix raises numpy.linalg.LinAlgError.
     """
     value = SlogDet()(a)
-    return SlogDetResult(value[0], value[1])
+    return SlogDetResult(*entries(value, 2))
