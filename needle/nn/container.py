@@ -1,30 +1,57 @@
 """Modules made of modules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any
 
 from ..autograd import Tensor
-from .module import Module
+from .module import Module, Parameter
 
-__all__ = ["Residual", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Residual", "Sequential"]
 
 
 class Sequential(Module):
-    """Modules applied one after another; `modules` holds them, and their names are 0, 1, ..."""
+    """Modules applied one after another; `modules` holds them, and their names are 0, 1, ...
+
+    Indexing gives a module, a slice gives a Sequential of the same modules.
+
+    Example:
+        >>> from needle import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU()).append(nn.Linear(8, 2))
+        >>> [name for name, _ in model.named_parameters()]
+        ['0.weight', '0.bias', '2.weight', '2.bias']
+        >>> len(model[:2])
+        2
+    """
+
+    _contents = "modules"
 
     def __init__(self, *modules: Module) -> None:
         super().__init__()
-        self.modules = modules
-
-    def _entries(self) -> Iterator[tuple[str, Any]]:
-        # PyTorch's names: 0.weight, not modules.0.weight
-        for name, value in super()._entries():
-            yield name.removeprefix("modules."), value
+        self.modules = tuple(_check_step(module) for module in modules)
 
     def forward(self, x: Any) -> Any:
         for module in self.modules:
             x = module(x)
         return x
+
+    def append(self, module: Module) -> "Sequential":
+        """Add a module at the end."""
+        self.modules = (*self.modules, _check_step(module))
+        return self
+
+    def __len__(self) -> int:
+        return len(self.modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.modules)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return type(self)(*self.modules[index]) if isinstance(index, slice) else self.modules[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        modules = list(self.modules)
+        modules[index] = _check_step(module)
+        self.modules = tuple(modules)
 
 
 class Residual(Module):
@@ -36,3 +63,99 @@ class Residual(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fn(x) + x
+
+
+class _Items(Module, MutableSequence):
+    """A list that is a module; a subclass says what may stand in it (`_as_item`)."""
+
+    _contents = "items"
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self.items = [self._as_item(item) for item in items]
+
+    def _as_item(self, item: Any) -> Any:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return type(self)(self.items[index]) if isinstance(index, slice) else self.items[index]
+
+    def __setitem__(self, index: Any, item: Any) -> None:
+        self.items[index] = self._as_item(item)
+
+    def __delitem__(self, index: Any) -> None:
+        del self.items[index]
+
+    def insert(self, index: int, value: Any) -> None:
+        """Put a value before `index`."""
+        self.items.insert(index, self._as_item(value))
+
+
+class ModuleList(_Items):
+    """A list of modules, with the methods of a list; their names are 0, 1, ..."""
+
+    def _as_item(self, item: Any) -> Module:
+        return _check_module(item, "ModuleList")
+
+
+class ParameterList(_Items):
+    """A list of parameters, with the methods of a list; Tensors in it become Parameters."""
+
+    def _as_item(self, item: Any) -> Parameter:
+        if isinstance(item, Parameter):
+            return item
+        if not isinstance(item, Tensor):
+            raise TypeError(f"ParameterList takes Tensors, got {type(item).__name__}")
+        return Parameter(item)
+
+    def extra_repr(self) -> str:
+        return ", ".join(str(parameter.shape) for parameter in self.items)
+
+
+class ModuleDict(Module, MutableMapping):
+    """A dict of modules, with the methods of a dict; the keys are their names."""
+
+    _contents = "table"
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        super().__init__()
+        self.table: dict[str, Module] = {}
+        self.update(modules)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table)
+
+    def __getitem__(self, key: str) -> Module:
+        return self.table[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        if not isinstance(key, str) or not key or "." in key:
+            raise ValueError(f"ModuleDict: a key is a name without dots, got {key!r}")
+        self.table[key] = _check_module(module, f"ModuleDict, at {key!r},")
+
+    def __delitem__(self, key: str) -> None:
+        del self.table[key]
+
+
+def _check_step(value: Any) -> Any:
+    """Unless it is no module, and no function either, which can stand in a chain, too."""
+    if isinstance(value, type) or not callable(value):
+        hint = f"write {value.__name__}()" if isinstance(value, type) else "write Sequential(*list)"
+        raise TypeError(f"Sequential takes modules one by one, got {value!r}: {hint}")
+    return value
+
+
+def _check_module(value: Any, where: str) -> Module:
+    if not isinstance(value, Module):
+        hint = f": write {value.__name__}()" if isinstance(value, type) else ""
+        raise TypeError(f"{where} takes modules, got {value!r}{hint}")
+    return value

@@ -1,4 +1,4 @@
-"""Linear maps, and modules that only pass on or reshape."""
+"""Linear and bilinear maps, and the identity."""
 
 import math
 from typing import Any
@@ -6,25 +6,20 @@ from typing import Any
 from .. import init
 from ..autograd import Tensor
 from ..device import Device
+from . import functional
 from .module import Module, Parameter
 
-__all__ = ["Flatten", "Identity", "Linear"]
+__all__ = ["Bilinear", "Identity", "Linear"]
 
 
 class Identity(Module):
-    """x."""
+    """x. The constructor ignores its arguments, so that it can stand in for any layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
 
     def forward(self, x: Any) -> Any:
         return x
-
-
-class Flatten(Module):
-    """Keeps the first axis and joins all others: (N, ...) → (N, product of the others)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim == 0:
-            raise ValueError("Flatten expected a batch (N, ...), got a tensor without axes")
-        return x.reshape((x.shape[0], math.prod(x.shape[1:])))
 
 
 class Linear(Module):
@@ -35,6 +30,7 @@ class Linear(Module):
         bias: (1, out_features), Kaiming-uniform with fan_in = out_features; None without bias.
 
     Raises:
+        TypeError: the input holds no floating-point numbers.
         ValueError: the last axis of the input has another length.
 
     Example:
@@ -62,13 +58,67 @@ class Linear(Module):
             self.bias = Parameter(column.reshape((1, out_features)))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not x.ndim or x.shape[-1] != self.in_features:
-            flat = math.prod(x.shape[1:]) == self.in_features
-            hint = ": flatten the images first (nn.Flatten)" if flat else ""
-            raise ValueError(f"Linear expected (..., {self.in_features}), got {x.shape}{hint}")
-        y = x @ self.weight
-        return y if self.bias is None else y + self.bias
+        check_features("Linear", x, self.in_features)
+        return functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"
         return f"{self.in_features}, {self.out_features}{bias}"
+
+
+class Bilinear(Module):
+    """x1ᵀ·W_k·x2 + b_k: (..., in1_features) and (..., in2_features) → (..., out_features).
+
+    Attributes:
+        weight: (out_features, in1_features, in2_features), U(±1/√in1_features).
+        bias: (out_features,), likewise; None without bias.
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Device | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__()
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        bound = 1 / math.sqrt(in1_features)
+        uniform: dict[str, Any] = {"low": -bound, "high": bound, "device": device, "dtype": dtype}
+        self.weight = Parameter(init.rand(out_features, in1_features, in2_features, **uniform))
+        self.bias = Parameter(init.rand(out_features, **uniform)) if bias else None
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        check_features("Bilinear", x1, self.in1_features)
+        check_features("Bilinear", x2, self.in2_features)
+        if x1.shape[:-1] != x2.shape[:-1]:
+            raise ValueError(
+                f"Bilinear expected inputs with equal leading axes, got {x1.shape} and {x2.shape}"
+            )
+        return functional.bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"{self.in1_features}, {self.in2_features}, {self.out_features}{bias}"
+
+
+def check_features(layer: str, x: Tensor, features: int) -> None:
+    """Raise unless x is (..., features) of floating-point numbers."""
+    shape = x.shape
+    if not shape or shape[-1] != features:
+        flat = math.prod(shape[1:]) == features
+        hint = ": flatten the images first (nn.Flatten)" if flat else ""
+        raise ValueError(f"{layer} expected (..., {features}), got {shape}{hint}")
+    check_floats(layer, x)
+
+
+def check_floats(layer: str, x: Tensor) -> None:
+    """Raise unless x holds floating-point numbers."""
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"{layer} expected floating-point numbers, got {x.dtype}: use astype('float32')"
+        )

@@ -3,6 +3,7 @@
 from . import (
     activations,
     arithmetic,
+    binary,
     binding,  # noqa: F401 - imported for what it does: the operators of Tensor
     comparison,
     contraction,
@@ -24,6 +25,7 @@ from . import (
 )
 from .activations import *
 from .arithmetic import *
+from .binary import *
 from .comparison import *
 from .contraction import *
 from .factorizations import *
@@ -47,6 +49,7 @@ __all__ = [
     for family in (
         activations,
         arithmetic,
+        binary,
         comparison,
         contraction,
         factorizations,

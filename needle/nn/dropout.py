@@ -1,0 +1,33 @@
+"""Dropout."""
+
+from ..autograd import Tensor
+from . import functional
+from .linear import check_floats
+from .module import Module
+
+__all__ = ["Dropout"]
+
+
+class Dropout(Module):
+    """In training, each element is 0 with probability p, else divided by 1 - p; else x itself.
+
+    (Srivastava et al. 2014.) An element is kept where U(0, 1) ≤ 1 - p.
+
+    Raises:
+        ValueError: p is not in [0, 1].
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p must be a probability from 0 to 1, got {p}")
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        check_floats("Dropout", x)
+        return functional.dropout(x, self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

@@ -1,0 +1,105 @@
+"""Linear and bilinear maps, dropout, embedding, flattening."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...autograd import Tensor
+from ...ops.random import dropout_mask
+
+__all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,)."""
+    y = x @ weight
+    return y if bias is None else y + bias
+
+
+def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x1ᵀ·W_k·x2 + b_k for each output k.
+
+    Args:
+        x1: (..., in1).
+        x2: (..., in2), with the same leading axes.
+        weight: (out, in1, in2).
+        bias: (out,).
+
+    Returns:
+        (..., out).
+    """
+    outputs, in1, in2 = weight.shape
+    columns = weight.permute((1, 0, 2)).reshape((in1, outputs * in2))
+    left = (x1 @ columns).reshape((*x1.shape[:-1], outputs, in2))
+    y = (left @ x2.expand_dims(-1)).squeeze(-1)
+    return y if bias is None else y + bias
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Each element 0 with probability p, else divided by 1 - p; x itself unless `training`.
+
+    Raises:
+        ValueError: p is not in [0, 1].
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p must be a probability from 0 to 1, got {p}")
+    return x * dropout_mask(x, p) if training else x
+
+
+def embedding(x: Tensor, weight: Tensor) -> Tensor:
+    """The rows of `weight` (number, dim) that x (...) names: (..., dim).
+
+    Raises:
+        TypeError: x holds something else than whole numbers.
+        ValueError: x names a row that does not exist.
+    """
+    rows = x.realize_cached_data()
+    if rows.dtype.kind == "f" and (np.floor(rows) == rows).all():
+        rows = rows.astype(np.int64)
+    if rows.dtype.kind not in "iu":
+        raise TypeError(f"Embedding expected whole numbers, got {x.dtype}")
+    if rows.size and not 0 <= rows.min() <= rows.max() < weight.shape[0]:
+        raise ValueError(
+            f"Embedding expected indices from 0 to {weight.shape[0] - 1}, "
+            f"got {rows.min()} to {rows.max()}"
+        )
+    return weight[rows]
+
+
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Joins the axes from `start_dim` to `end_dim` into one.
+
+    Raises:
+        IndexError: there is no such axis.
+        ValueError: `end_dim` comes before `start_dim`.
+    """
+    ndim = x.ndim
+    for axis in (start_dim, end_dim):
+        if not -ndim <= axis < max(ndim, 1):
+            raise IndexError(f"flatten: axis {axis} of a tensor of shape {x.shape}")
+    start, end = start_dim % max(ndim, 1), end_dim % max(ndim, 1)
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    joined = math.prod(x.shape[start : end + 1])
+    return x.reshape((*x.shape[:start], joined, *x.shape[end + 1 :]))
+
+
+def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Splits the axis `dim` into axes of the given lengths, of which one may be -1: what is left.
+
+    Raises:
+        IndexError: there is no such axis.
+        ValueError: the lengths do not multiply to that of the axis.
+    """
+    if not -x.ndim <= dim < x.ndim:
+        raise IndexError(f"unflatten: axis {dim} of a tensor of shape {x.shape}")
+    axis = dim % x.ndim
+    length = x.shape[axis]
+    known = math.prod(size for size in sizes if size != -1)
+    lengths = [length // known if size == -1 and known else size for size in sizes]
+    if math.prod(lengths) != length or min(lengths, default=0) < 0:
+        raise ValueError(
+            f"unflatten: axis {dim} of length {length} does not split into {tuple(sizes)}"
+        )
+    return x.reshape((*x.shape[:axis], *lengths, *x.shape[axis + 1 :]))

@@ -1,0 +1,268 @@
+"""Losses.
+
+`reduction` is "mean", "sum" or "none": what becomes of the losses of the single elements.
+"""
+
+import numpy as np
+
+from ... import ops
+from ...autograd import Tensor
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "check_reduction",
+    "cross_entropy", "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
+]  # fmt: skip
+
+
+def cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """logsumexp(z) - z_y for logits z and class number y; -Σ p·ln softmax(z) for probabilities p.
+
+    Args:
+        logits: (N, C), (N, C, ...) or (C,).
+        target: class numbers, integers of the logits' shape without C; or probabilities of the
+            logits' shape.
+        weight: (C,), what each class counts.
+        ignore_index: a class number that counts nothing.
+        reduction: the mean is weighted: Σ losses / Σ weights of the labels. For probabilities it
+            is the sum over the number of samples.
+        label_smoothing: ε, mixes the target with equal probabilities: (1 - ε)·p + ε/C.
+
+    Raises:
+        TypeError: the target is neither integers nor probabilities.
+        ValueError: shapes do not fit, a label is outside the classes, a probability or ε outside
+            [0, 1], or there is nothing to take the mean of.
+    """
+    check_reduction(reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1: {label_smoothing}")
+    if target.dtype.kind == "f" and target.shape == logits.shape:
+        return _cross_entropy_of_probabilities(logits, target, weight, reduction, label_smoothing)
+    rows, labels, counted = _rows_and_labels("cross_entropy", logits, target, ignore_index)
+    if weight is None and counted is None and not label_smoothing and reduction == "mean":
+        return ops.softmax_cross_entropy(rows, labels, mean=True)
+    share = _share_of_labels(weight, labels, counted)
+    losses = _times(ops.softmax_cross_entropy(rows, labels), share)
+    if label_smoothing:
+        classes = rows.shape[1]
+        even = -_times(ops.logsoftmax(rows), weight).sum(1) / classes
+        losses = losses * (1 - label_smoothing) + _times(even, counted) * label_smoothing
+    return _reduce_weighted(losses, share, target.shape, reduction)
+
+
+def nll_loss(
+    log_probabilities: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """-l_y for log-probabilities l and class number y; arguments as in `cross_entropy`."""
+    check_reduction(reduction)
+    rows, labels, counted = _rows_and_labels("nll_loss", log_probabilities, target, ignore_index)
+    share = _share_of_labels(weight, labels, counted)
+    losses = -_times(rows[np.arange(labels.size), labels], share)
+    return _reduce_weighted(losses, share, target.shape, reduction)
+
+
+def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(x - t)²."""
+    return _reduce((x - _same_shape("mse_loss", x, target)) ** 2, reduction)
+
+
+def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """|x - t|."""
+    return _reduce(ops.abs(x - _same_shape("l1_loss", x, target)), reduction)
+
+
+def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2 (Girshick 2015).
+
+    Raises:
+        ValueError: β is negative.
+    """
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
+    if beta == 0:
+        return l1_loss(x, target, reduction)
+    difference = x - _same_shape("smooth_l1_loss", x, target)
+    limited = ops.clip(difference, -beta, beta)
+    return _reduce(limited * (difference - limited * 0.5) / beta, reduction)
+
+
+def binary_cross_entropy(
+    p: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """-(t·ln p + (1 - t)·ln(1 - p)), with logarithms of at least -100, so finite at 0 and 1.
+
+    Args:
+        p: probabilities.
+        target: probabilities of the same shape, mostly 0 and 1.
+        weight: what each element counts; broadcasts.
+        reduction: see the top of this module.
+
+    Raises:
+        ValueError: something is outside [0, 1], or the shapes differ.
+    """
+    _check_probabilities("binary_cross_entropy: probabilities", p)
+    _check_probabilities("binary_cross_entropy: targets", target)
+    losses = ops.binary_cross_entropy(p, _same_shape("binary_cross_entropy", p, target))
+    return _reduce(_times(losses, weight), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """t·softplus(-z) + (1 - t)·softplus(z): the binary cross-entropy of σ(z), for any logit z.
+
+    Args:
+        logits: any shape.
+        target: probabilities of the same shape, mostly 0 and 1.
+        weight: what each element counts; broadcasts.
+        reduction: see the top of this module.
+        pos_weight: what the term with t counts; broadcasts.
+
+    Raises:
+        ValueError: a target is outside [0, 1], or the shapes differ.
+    """
+    _check_probabilities("binary_cross_entropy_with_logits: targets", target)
+    target = _same_shape("binary_cross_entropy_with_logits", logits, target)
+    softplus = ops.Softplus()
+    losses = _times(target, pos_weight) * softplus(-logits) + (1 - target) * softplus(logits)
+    return _reduce(_times(losses, weight), reduction)
+
+
+def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """t·(ln t - x) for log-probabilities x, and 0 where t = 0.
+
+    Args:
+        x: log-probabilities, any shape.
+        target: probabilities of the same shape, or their logarithms.
+        reduction: also "batchmean": the sum over the length of the first axis, which is the
+            divergence; the mean over all elements is not.
+        log_target: whether `target` holds logarithms.
+    """
+    check_reduction(reduction, "batchmean")
+    target = _same_shape("kl_div", x, target)
+    if log_target:
+        losses = ops.exp(target) * (target - x)
+    else:
+        _check_probabilities("kl_div: targets", target)
+        losses = target * (ops.log(ops.where(target == 0, 1, target)) - x)
+    if reduction == "batchmean":
+        return losses.sum() / x.shape[0]
+    return _reduce(losses, reduction)
+
+
+def check_reduction(reduction: str, *more: str) -> str:
+    """Raise unless `reduction` is one of mean, sum, none, or of `more`."""
+    known = ("mean", "sum", "none", *more)
+    if reduction not in known:
+        raise ValueError(f"reduction {reduction!r}: expected one of {', '.join(known)}")
+    return reduction
+
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
+    check_reduction(reduction)
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    if not losses.size:
+        raise ValueError(f"the mean of no losses: they have shape {losses.shape}")
+    return losses.mean()
+
+
+def _reduce_weighted(
+    losses: Tensor, share: Tensor | None, shape: tuple[int, ...], reduction: str
+) -> Tensor:
+    """As `_reduce`, with the mean divided by the sum of the losses' shares."""
+    if share is None or reduction != "mean":
+        return _reduce(losses.reshape(shape) if reduction == "none" else losses, reduction)
+    total = share.sum()
+    if not total.item():
+        raise ValueError("the mean of no losses: every label is ignored or has weight 0")
+    return losses.sum() / total
+
+
+def _times(x: Tensor, weight: Tensor | None) -> Tensor:
+    return x if weight is None else x * weight
+
+
+def _cross_entropy_of_probabilities(
+    logits: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
+) -> Tensor:
+    _check_probabilities("cross_entropy: targets", target)
+    axis = min(1, logits.ndim - 1)
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / logits.shape[axis]
+    if weight is not None:
+        target = target * weight.reshape((-1,) + (1,) * (logits.ndim - 1 - axis))
+    return _reduce(-(target * ops.logsoftmax(logits, axis)).sum(axis), reduction)
+
+
+def _rows_and_labels(
+    name: str, scores: Tensor, target: Tensor, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Scores as (rows, classes), labels as (rows,), and 1 for labels that count, 0 for others.
+
+    The last is None where all count; an ignored label is replaced by class 0.
+    """
+    axis = min(1, scores.ndim - 1)
+    expected = scores.shape[:axis] + scores.shape[axis + 1 :]
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{name} expected integer labels, got {target.dtype}: use astype('int64')")
+    if axis < 0 or target.shape != expected:
+        raise ValueError(
+            f"{name} expected labels of shape {expected} for scores of shape {scores.shape}, "
+            f"got {target.shape}"
+        )
+    classes = scores.shape[axis]
+    if scores.ndim > 2:
+        scores = scores.permute((0, *range(2, scores.ndim), 1))
+    rows = scores if scores.ndim == 2 else scores.reshape((target.size, classes))
+    labels = target.realize_cached_data().reshape(-1)
+    ignored = labels == ignore_index
+    counted = None
+    if ignored.any():
+        counted = Tensor.make_const((~ignored).astype(scores.dtype))
+        labels = np.where(ignored, 0, labels)
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"{name}: labels from {labels.min()} to {labels.max()}, but {classes} classes: labels "
+            f"must be 0 to {classes - 1}, or ignore_index={ignore_index}"
+        )
+    return rows, Tensor.make_const(labels), counted
+
+
+def _share_of_labels(
+    weight: Tensor | None, labels: Tensor, counted: Tensor | None
+) -> Tensor | None:
+    """What each label counts; None where all count 1."""
+    if weight is None:
+        return counted
+    return _times(weight[labels], counted)
+
+
+def _same_shape(name: str, x: Tensor, target: Tensor) -> Tensor:
+    if x.shape != target.shape:
+        raise ValueError(
+            f"{name} expected two tensors of one shape, got {x.shape} and {target.shape}"
+        )
+    return target
+
+
+def _check_probabilities(what: str, x: Tensor) -> None:
+    values = x.realize_cached_data()
+    if values.size and not 0 <= values.min() <= values.max() <= 1:
+        raise ValueError(f"{what} must be from 0 to 1, got {values.min()} to {values.max()}")

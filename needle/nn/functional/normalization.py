@@ -1,0 +1,134 @@
+"""Normalisation over the batch, over features, over groups of channels."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ... import init, ops
+from ...autograd import Tensor
+
+__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean)/√(variance + eps)·weight + bias for each channel (Ioffe & Szegedy 2015).
+
+    In training, mean and (biased) variance are those of the batch, and the running ones, unless
+    None, move towards them: running ← (1 - momentum)·running + momentum·observed. Otherwise the
+    running ones are used.
+
+    Args:
+        x: (N, C, ...).
+        running_mean, running_var, weight, bias: (C,); no scale or shift where None.
+
+    Raises:
+        ValueError: training with one value a channel, whose variance says nothing; or running
+            statistics are missing where they are needed.
+    """
+    channels = x.shape[1]
+    axes = (0, *range(2, x.ndim))
+    scale = _along_channels(x, init.ones(channels, dtype=x.dtype) if weight is None else weight)
+    shift = _along_channels(x, init.zeros(channels, dtype=x.dtype) if bias is None else bias)
+    if training:
+        if x.size <= channels:
+            raise ValueError(
+                f"batch normalisation in training expected more than one value a channel, got "
+                f"shape {x.shape}: use a larger batch, or eval()"
+            )
+        op = ops.Moments(axes)
+        if running_mean is not None and running_var is not None:
+            op = ops.BatchMoments(axes, running_mean, running_var, momentum)
+        return ops.Normalize(axes, eps)(x, op(x), scale, shift)
+    if running_mean is None or running_var is None:
+        raise ValueError("batch normalisation outside training expected running statistics")
+    scale = scale * _along_channels(x, running_var + eps) ** -0.5
+    return x * scale + (shift - _along_channels(x, running_mean) * scale)
+
+
+def _along_channels(x: Tensor, values: Tensor) -> Tensor:
+    """`values` (C,) in a shape that broadcasts along axis 1 of x."""
+    return values if x.ndim == 2 else values.reshape((-1,) + (1,) * (x.ndim - 2))
+
+
+def layer_norm(
+    x: Tensor,
+    normalized_shape: Sequence[int] | int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean)/√(variance + eps)·weight + bias over the last axes (Ba et al. 2016).
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: the lengths of the axes that are normalised together.
+        weight, bias: of that shape; no scale or shift where None.
+    """
+    shape = _as_shape(normalized_shape)
+    axes = tuple(range(x.ndim - len(shape), x.ndim))
+    scale = init.ones(*shape, dtype=x.dtype) if weight is None else weight
+    shift = init.zeros(*shape, dtype=x.dtype) if bias is None else bias
+    return ops.normalize(x, scale, shift, axes, eps)
+
+
+def group_norm(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each sample's channels in groups, each normalised over all its values (Wu & He 2018).
+
+    Args:
+        x: (N, C, ...).
+        num_groups: a divisor of C.
+        weight, bias: (C,); no scale or shift where None.
+
+    Raises:
+        ValueError: the channels do not split into `num_groups`.
+    """
+    samples, channels = x.shape[:2]
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(f"{channels} channels do not split into {num_groups} groups")
+    size = x.size // max(1, samples * num_groups)
+    y = layer_norm(x.reshape((samples, num_groups, size)), size, eps=eps).reshape(x.shape)
+    y = y if weight is None else y * _along_channels(x, weight)
+    return y if bias is None else y + _along_channels(x, bias)
+
+
+def rms_norm(
+    x: Tensor,
+    normalized_shape: Sequence[int] | int,
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """x/√(m(x²) + eps)·weight, m(·) the mean over the last axes (Zhang & Sennrich 2019).
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: the lengths of the axes that are normalised together.
+        weight: of that shape; no scale where None.
+        eps: by default the spacing of x's dtype at 1.
+    """
+    axes = tuple(range(-len(_as_shape(normalized_shape)), 0))
+    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    y = x * ((x**2).mean(axes, keepdims=True) + eps) ** -0.5
+    return y if weight is None else y * weight
+
+
+def _as_shape(normalized_shape: Sequence[int] | int) -> tuple[int, ...]:
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or math.prod(shape) < 1:
+        raise ValueError(f"normalized_shape {shape}: expected one or more positive lengths")
+    return shape
