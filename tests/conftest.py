@@ -72,7 +72,7 @@ class StrictArray(NDArrayOperatorsMixin):
         return len(self._data)
 
     def __getitem__(self, index: Any) -> Any:
-        return _wrapped(self._data[_as_index(index)])
+        return self._wrapped(self._data[_as_index(index)])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._data[_as_index(index)] = _unwrapped(value)
@@ -81,10 +81,21 @@ class StrictArray(NDArrayOperatorsMixin):
         if method == "at":
             target, index, *values = inputs
             return ufunc.at(target._data, _as_index(index), *_unwrapped(values))
-        return _wrapped(getattr(ufunc, method)(*_unwrapped(inputs), **_unwrapped(options)))
+        return self._wrapped(getattr(ufunc, method)(*_unwrapped(inputs), **_unwrapped(options)))
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        return _wrapped(function(*_unwrapped(args), **_unwrapped(options)))
+        if function is np.asarray:  # called with `like`, which asks for a strict array
+            return StrictArray(function(*args, **options))
+        return self._wrapped(function(*_unwrapped(args), **_unwrapped(options)))
+
+    def _wrapped(self, value: Any) -> Any:
+        """Strict arrays in place of NumPy's, also in a tuple."""
+        if isinstance(value, np.ndarray | np.generic):
+            return StrictArray(np.asarray(value))
+        if isinstance(value, tuple):
+            entries = map(self._wrapped, value)
+            return type(value)(*entries) if hasattr(value, "_fields") else tuple(entries)
+        return value
 
     def _refuse(self, *args: Any, **options: Any) -> Any:
         raise TypeError("a strict array does not convert itself")
@@ -103,12 +114,6 @@ def _unwrapped(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _unwrapped(entry) for name, entry in value.items()}
     return value
-
-
-def _wrapped(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return StrictArray(np.asarray(value))
-    return type(value)(map(_wrapped, value)) if isinstance(value, tuple | list) else value
 
 
 def _as_index(index: Any) -> Any:

@@ -79,9 +79,9 @@ class Case:
         return rng.normal(size=shape)
 
     def outputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """The function's value as a list of Tensors, one unless it is a TensorTuple."""
+        """The function's value as a list of Tensors, one unless it is a tuple."""
         value = self.function(*inputs)
-        return list(value) if isinstance(value, ndl.TensorTuple) else [value]
+        return list(value) if isinstance(value, ndl.TensorTuple | tuple) else [value]
 
     def expected(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What the outputs should be."""

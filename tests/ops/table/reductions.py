@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from needle import ops
+from needle import Tensor, ops
 
 
 def _log_sum_exp(a, axis, keepdims):
@@ -18,6 +18,11 @@ def _normalize(x, weight, bias, axes):
     variance = np.var(x, axis=axes, keepdims=True)
     deviation = x - np.mean(x, axis=axes, keepdims=True)
     return deviation / np.sqrt(variance + 1e-3) * weight + bias
+
+
+def _running(x):
+    row = x.realize_cached_data()[0]
+    return Tensor.make_const(np.zeros_like(row)), Tensor.make_const(np.ones_like(row))
 
 
 _AXES = [
@@ -99,6 +104,14 @@ ROWS = [
         lambda x: (np.mean(x, 0, keepdims=True), np.var(x, 0, keepdims=True)),
         [[(3, 2)], [(3, 2, 2)]],
         "constant",
+    ),
+    (
+        "moments that move running ones",
+        lambda x: ops.BatchMoments((0,), *_running(x), momentum=0.1)(x),
+        lambda x: (np.mean(x, 0, keepdims=True), np.var(x, 0, keepdims=True)),
+        [[(3, 2)]],
+        "constant",
+        "floats",
     ),
     *[
         (
