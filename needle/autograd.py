@@ -61,14 +61,21 @@ def count_live_tensors() -> int:
 
 
 class Hook:
-    """A registered hook, which `remove()` takes away again."""
+    """A registered hook, which `remove()`, or the end of a `with` block, takes away again."""
 
-    def __init__(self, hooks: dict[int, Callable[[Any], Any]]) -> None:
+    def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         self._hooks = hooks
+        hooks[self] = hook
 
     def remove(self) -> None:
         """Call the hook no more."""
-        self._hooks.pop(id(self), None)
+        self._hooks.pop(self, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
 
 
 class Value:
@@ -82,7 +89,7 @@ class Value:
     requires_grad: bool
     grad: Any  # a Value of the same kind, or None
 
-    _hooks: dict[int, Callable[[Any], Any]] | None = None
+    _hooks: dict[Any, Callable[[Any], Any]] | None = None
 
     @classmethod
     def make_const(cls, data: Array, requires_grad: bool = False) -> Self:
@@ -169,9 +176,7 @@ class Value:
         """
         if self._hooks is None:
             self._hooks = {}
-        handle = Hook(self._hooks)
-        self._hooks[id(handle)] = hook
-        return handle
+        return Hook(self._hooks, hook)
 
     def retain_grad(self) -> None:
         """Ask `backward` to store `.grad` here although this is no leaf."""
@@ -180,7 +185,8 @@ class Value:
             self.grad = adjoint
 
         if not self.is_leaf():
-            self._hooks = {**(self._hooks or {}), 0: store}
+            self._hooks = {} if self._hooks is None else self._hooks
+            self._hooks["retain_grad"] = store
 
 
 _new = object.__new__
@@ -338,7 +344,7 @@ class Tensor(Value, _BoundMethods):
             )
         copy = self.make_const(array.copy(), self.requires_grad)
         copy.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
-        copy.__dict__.update(self.__dict__)
+        vars(copy).update({name: vars(self)[name] for name in vars(self) if name != "_hooks"})
         memo[id(self)] = copy
         return copy
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import Tensor, TensorTuple, TensorTupleOp
@@ -10,65 +10,21 @@ from ..autograd import Tensor, TensorTuple, TensorTupleOp
 if TYPE_CHECKING:
     from .module import Module
 
-__all__ = ["Handle", "HookList", "Hooks", "call_with_hooks"]
-
-Hook = Callable[..., Any]
-
-
-class HookList:
-    """Hooks of one kind, called in the order in which they were added."""
-
-    def __init__(self) -> None:
-        self._hooks: dict[int, Hook] = {}
-        self._next = 0
-
-    def add(self, hook: Hook) -> Handle:
-        """Add a hook; the handle takes it away again."""
-        self._next += 1
-        self._hooks[self._next] = hook
-        return Handle(self, self._next)
-
-    def discard(self, key: int) -> None:
-        """Take a hook away; nothing happens if it is gone."""
-        self._hooks.pop(key, None)
-
-    def __len__(self) -> int:
-        return len(self._hooks)
-
-    def __iter__(self) -> Iterator[Hook]:
-        return iter(tuple(self._hooks.values()))
-
-
-class Handle:
-    """Takes a hook away again: by `remove()`, or at the end of a `with` block."""
-
-    def __init__(self, hooks: HookList, key: int) -> None:
-        self._hooks = hooks
-        self._key = key
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.discard(self._key)
-
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.remove()
+__all__ = ["Hooks", "call_with_hooks"]
 
 
 class Hooks:
-    """The hooks of one module."""
+    """The hooks of one module, each kind in the order in which they were added."""
 
     def __init__(self) -> None:
-        self.before = HookList()
-        self.after = HookList()
-        self.backward = HookList()
+        self.before: dict[Any, Callable[..., Any]] = {}
+        self.after: dict[Any, Callable[..., Any]] = {}
+        self.backward: dict[Any, Callable[..., Any]] = {}
 
 
 def call_with_hooks(module: Module, hooks: Hooks, args: Any, kwargs: dict[str, Any]) -> Any:
     """`module.forward` between its hooks."""
-    for hook in hooks.before:
+    for hook in tuple(hooks.before.values()):
         changed = hook(module, args)
         if changed is not None:
             args = changed if isinstance(changed, tuple) else (changed,)
@@ -76,7 +32,7 @@ def call_with_hooks(module: Module, hooks: Hooks, args: Any, kwargs: dict[str, A
     if call is not None:
         args = call.watch_inputs(args)
     output = module.forward(*args, **kwargs)
-    for hook in hooks.after:
+    for hook in tuple(hooks.after.values()):
         changed = hook(module, args, output)
         if changed is not None:
             output = changed
@@ -103,7 +59,7 @@ class _Backward:
     own share of the adjoints is seen, whatever else the tensors are used for.
     """
 
-    def __init__(self, module: Module, hooks: HookList) -> None:
+    def __init__(self, module: Module, hooks: dict[Any, Callable[..., Any]]) -> None:
         self.module = module
         self.hooks = hooks
         self.input_count = 0
@@ -133,7 +89,7 @@ class _Backward:
         return self._run(adjoints)
 
     def _run(self, input_grads: Any) -> Any:
-        for hook in self.hooks:
+        for hook in tuple(self.hooks.values()):
             changed = hook(self.module, input_grads, self.output_grads)
             if changed is not None:
                 input_grads = changed if isinstance(changed, tuple) else (changed,)

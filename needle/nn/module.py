@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..autograd import Tensor
+from ..autograd import Hook, Tensor
 from ..device import Device
-from .hooks import Handle, Hooks, call_with_hooks
+from .hooks import Hooks, call_with_hooks
 from .state import MismatchedKeys, load_state
 
 __all__ = ["Module", "Parameter"]
@@ -242,21 +242,21 @@ class Module:
 
     # --- hooks
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Hook:
         """Call `hook(module, args)` before each forward; what it returns replaces the arguments."""
-        return self._own_hooks().before.add(hook)
+        return Hook(self._own_hooks().before, hook)
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Hook:
         """Call `hook(module, args, output)` after each forward; a result replaces the output."""
-        return self._own_hooks().after.add(hook)
+        return Hook(self._own_hooks().after, hook)
 
-    def register_full_backward_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> Hook:
         """Call `hook(module, input_grads, output_grads)` whenever backward has come through.
 
         Both are tuples with one adjoint a Tensor among the arguments and the outputs, None where
         there is none. What the hook returns replaces the adjoints of the inputs.
         """
-        return self._own_hooks().backward.add(hook)
+        return Hook(self._own_hooks().backward, hook)
 
     def _own_hooks(self) -> Hooks:
         if self._hooks is None:
