@@ -1,8 +1,20 @@
 """needle: a PyTorch-style deep learning framework in Python on NumPy."""
 
 from . import autograd, data, init, linalg, nn, ops, optim
-from .autograd import Op, Tensor, TensorOp, TensorTuple, TensorTupleOp, Value, lazy_mode, no_grad
+from .autograd import (
+    Op,
+    Tensor,
+    TensorOp,
+    TensorTuple,
+    TensorTupleOp,
+    Value,
+    count_live_tensors,
+    lazy_mode,
+    no_grad,
+)
 from .device import Device, cpu, default_device, manual_seed
+from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .modes import enable_grad
 from .ops import *
 
 __all__ = [
@@ -14,10 +26,17 @@ __all__ = [
     "TensorTupleOp",
     "Value",
     "autograd",
+    "count_live_tensors",
     "cpu",
     "data",
     "default_device",
+    "enable_grad",
+    "grad",
+    "hessian",
+    "hvp",
     "init",
+    "jacobian",
+    "jvp",
     "lazy_mode",
     "linalg",
     "manual_seed",
@@ -25,5 +44,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optim",
+    "value_and_grad",
+    "vjp",
     *ops.__all__,
 ]

@@ -6,11 +6,9 @@ Context variables are local to a thread (and to an async task), and cheap to rea
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 __all__ = ["enable_grad", "lazy_mode", "no_grad", "setting"]
-
-_T = TypeVar("_T")
 
 is_lazy: ContextVar[bool] = ContextVar("is_lazy", default=False)
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
@@ -26,7 +24,7 @@ differentiate: ContextVar[Callable[..., Any] | None] = ContextVar("differentiate
 
 
 @contextmanager
-def setting(variable: ContextVar[_T], value: _T) -> Iterator[None]:
+def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
     """`variable` has `value` inside the block, and its former value after it."""
     token = variable.set(value)
     try:

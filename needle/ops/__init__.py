@@ -20,6 +20,7 @@ from . import (
     scans,
     special,
     systems,
+    tangents,  # noqa: F401 - likewise: the tangents of ops that state none
     tuples,
     views,
 )

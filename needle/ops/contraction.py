@@ -1,6 +1,7 @@
 """Contractions: sums of products, where the time goes."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -46,6 +47,15 @@ class MatMul(Contraction):
         adjoint_row = unbroadcast(matmul(out_grad, transpose(column)), row.shape)
         adjoint_column = unbroadcast(matmul(transpose(row), out_grad), column.shape)
         return reshape(adjoint_row, a.shape), reshape(adjoint_column, b.shape)
+
+    def tangent(self, tangents: Sequence[Tensor | None], node: Tensor) -> Tensor:
+        a, b = node.inputs
+        tangent_a, tangent_b = tangents
+        if tangent_a is None:
+            assert tangent_b is not None
+            return matmul(a, tangent_b)
+        of_a = matmul(tangent_a, b)
+        return of_a if tangent_b is None else of_a + matmul(a, tangent_b)
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         a, b = arrays

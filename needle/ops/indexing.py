@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
-from .kinds import normalize_axes
+from .kinds import linear_tangent, normalize_axes
 
 __all__ = ["Concatenate", "concatenate", "GetItem", "getitem", "PutItem"]
 
 
 class GetItem(TensorOp):
     """a[index], with NumPy's basic and advanced indexing. Adjoint: g added up into zeros."""
+
+    tangent = linear_tangent
 
     def __init__(self, index: Any) -> None:
         parts = index if isinstance(index, tuple) else (index,)
@@ -30,6 +32,8 @@ class GetItem(TensorOp):
 
 class PutItem(TensorOp):
     """Zeros of `shape` with a added at `index`, as often as it stands there. Adjoint: g[index]."""
+
+    tangent = linear_tangent
 
     def __init__(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
         self.index = index
@@ -49,6 +53,8 @@ class PutItem(TensorOp):
 
 class Concatenate(TensorOp):
     """Tensors one after another along an axis. Adjoints: the pieces of g."""
+
+    tangent = linear_tangent
 
     def __init__(self, axis: int = 0) -> None:
         self.axis = axis

@@ -22,6 +22,7 @@ __all__ = [
     "View",
     "broadcast_shape",
     "constant_like",
+    "linear_tangent",
     "normalize_axes",
     "unbroadcast",
 ]
@@ -68,8 +69,20 @@ class Reduction(TensorOp):
         return reduced.reshape(tuple(shape))
 
 
+def linear_tangent(op: TensorOp, tangents: Sequence[Any], node: Any) -> Any:
+    """The tangent of an op that is linear in all its operands together: the op itself."""
+    return op(
+        *[
+            constant_like(operand, 0) if tangent is None else tangent
+            for operand, tangent in zip(node.inputs, tangents, strict=True)
+        ]
+    )
+
+
 class View(TensorOp):
     """The same data under another shape or other strides."""
+
+    tangent = linear_tangent
 
 
 class Contraction(TensorOp):

@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import Array, Tensor, TensorOp
 from .comparison import equal
 from .functions import exp
-from .kinds import Axes, Reduction, normalize_axes
+from .kinds import Axes, Reduction, linear_tangent, normalize_axes
 
 __all__ = [
     "ArgMax", "argmax", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max", "max",
@@ -21,6 +21,8 @@ __all__ = [
 
 class Summation(Reduction):
     """Σ a. Adjoint: g, repeated along the reduced axes."""
+
+    tangent = linear_tangent
 
     def compute(self, a: Array) -> Array:
         return np.sum(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from .kinds import normalize_axes
+from .kinds import linear_tangent, normalize_axes
 
 __all__ = [
     "FusedAddScalars", "fused_add_scalars", "MakeTensorTuple", "make_tuple", "Split", "split",
@@ -20,6 +20,8 @@ __all__ = [
 class MakeTensorTuple(TensorTupleOp):
     """(a, b, ...). Adjoints: the entries of g."""
 
+    tangent = linear_tangent
+
     def compute(self, *arrays: Array) -> tuple[Array, ...]:
         return arrays
 
@@ -29,6 +31,8 @@ class MakeTensorTuple(TensorTupleOp):
 
 class TupleGetItem(TensorOp):
     """The entry `index` of a tuple. Adjoint: g at that entry, zeros at the others."""
+
+    tangent = linear_tangent
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -59,6 +63,8 @@ def _zeros(array: Array) -> Tensor:
 class Stack(TensorOp):
     """Tensors of a tuple along a new axis. Adjoint: g, split along it."""
 
+    tangent = linear_tangent
+
     def __init__(self, axis: int = 0) -> None:
         self.axis = axis
 
@@ -75,6 +81,8 @@ class Stack(TensorOp):
 
 class Split(TensorTupleOp):
     """The slices along an axis, which disappears. Adjoint: g, stacked along it."""
+
+    tangent = linear_tangent
 
     def __init__(self, axis: int = 0) -> None:
         self.axis = axis

@@ -12,9 +12,29 @@ from ..autograd import Array, Tensor
 from .kinds import Axes, View, normalize_axes, unbroadcast
 
 __all__ = [
-    "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute", "Reshape", "reshape",
-    "Transpose", "transpose", "expand_dims", "squeeze",
+    "Alias", "alias", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
+    "Reshape", "reshape", "StopGradient", "stop_gradient", "Transpose", "transpose",
+    "expand_dims", "squeeze",
 ]  # fmt: skip
+
+
+class Alias(View):
+    """a, as another node of the graph. Adjoint: g."""
+
+    def compute(self, a: Array) -> Array:
+        return a
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad
+
+
+class StopGradient(View):
+    """a, as a constant: no gradient and no tangent passes."""
+
+    differentiable = False
+
+    def compute(self, a: Array) -> Array:
+        return a
 
 
 class Reshape(View):
@@ -98,6 +118,22 @@ class Flip(View):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return flip(out_grad, self.axes)
+
+
+def alias(a: Tensor) -> Tensor:
+    """a, as another node of the graph."""
+    return Alias()(a)
+
+
+def stop_gradient(a: Tensor) -> Tensor:
+    """a, as a constant for differentiation.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.grad(lambda x: x * ndl.stop_gradient(x))(ndl.Tensor(3.0)).item()
+        3.0
+    """
+    return StopGradient()(a)
 
 
 def reshape(a: Tensor, shape: Sequence[int] | int) -> Tensor:

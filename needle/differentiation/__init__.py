@@ -1,0 +1,13 @@
+"""Derivatives of functions: gradients, Jacobians and their products, of any order, both ways.
+
+Each function here takes a function of tensors and gives a function, or values, of its derivative.
+Arguments and results may be nested containers of tensors and Modules (see `needle.tree`);
+derivatives have the structure of what they are taken with respect to. They nest, and they leave
+`.grad` of every tensor alone.
+"""
+
+from .forward import jvp
+from .jacobian import hessian, hvp, jacobian
+from .reverse import grad, value_and_grad, vjp
+
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]

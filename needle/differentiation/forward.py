@@ -1,0 +1,109 @@
+"""Forward mode: tangents that travel beside the values, op by op."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import modes
+from ..autograd import Tensor
+from ..nn import Module
+from ..ops import alias
+from ..tree import flatten
+from .arguments import check_differentiable, check_outputs, full_like, matching
+
+__all__ = ["jvp", "push_forward"]
+
+
+def jvp(
+    function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[Any, Any]:
+    """The value of `function` at `primals`, and its derivative along `tangents`: forward mode.
+
+    The tangents travel beside the values, op by op, and no graph is kept for them.
+
+    Args:
+        primals: the arguments.
+        tangents: one for each primal, in its structure, shapes and dtypes (for a Module a dict
+            under the names of its parameters).
+
+    Returns:
+        The value and Jacobian·tangents, in the same structure.
+
+    Raises:
+        ValueError: structures or shapes of tangents and primals differ.
+        TypeError: their dtypes differ, or `function` gives no tensor.
+
+    Example:
+        >>> import needle as ndl
+        >>> f = lambda x1, x2: ndl.log(x1) + x1 * x2 - ndl.sin(x2)
+        >>> one, zero = ndl.Tensor(1.0), ndl.Tensor(0.0)
+        >>> value, tangent = ndl.jvp(f, (ndl.Tensor(2.0), ndl.Tensor(5.0)), (one, zero))
+        >>> round(value.item(), 3), tangent.item()
+        (11.652, 5.5)
+    """
+    if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
+        raise TypeError("jvp takes tuples of primals and of tangents: write (x,) for one argument")
+    given = matching("tangents", tuple(tangents), "the primals", tuple(primals))
+    return push_forward(function, primals, range(len(primals)), given)
+
+
+def push_forward(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    argnums: Sequence[int],
+    tangents: Sequence[Tensor],
+) -> tuple[Any, Any]:
+    """`jvp` along `tangents` of the tensors in the arguments `argnums`."""
+    level = object()
+    args = list(args)
+    variables: list[Tensor] = []
+    for argnum in argnums:
+        tensors, rebuild = flatten(args[argnum])
+        check_differentiable(function, argnum, tensors)
+        if not isinstance(args[argnum], Module):
+            tensors = [alias(tensor) for tensor in tensors]
+            args[argnum] = rebuild(tensors)
+        variables += tensors
+    watching = (*modes.observers.get(), functools.partial(_carry_tangent, level))
+    try:
+        for variable, tangent in zip(variables, tangents, strict=True):
+            _tangents_of(variable)[level] = tangent
+        with modes.setting(modes.observers, watching):
+            value = function(*args)
+        outputs, rebuild = flatten(value)
+        check_outputs(function, outputs)
+        found = [_tangents_of(output).get(level) for output in outputs]
+    finally:
+        for variable in variables:
+            _tangents_of(variable).pop(level, None)
+    return value, rebuild(
+        [
+            full_like(output, 0) if tangent is None else tangent
+            for output, tangent in zip(outputs, found, strict=True)
+        ]
+    )
+
+
+def _tangents_of(value: Any) -> dict[object, Any]:
+    """The tangents that travel with a value, one for each `jvp` under way."""
+    return value.__dict__.setdefault("tangents", {})
+
+
+def _carry_tangent(level: object, value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
+    """Observer: give a new value its tangent, if an input has one."""
+    tangents = [
+        operand.__dict__["tangents"].get(level) if "tangents" in operand.__dict__ else None
+        for operand in inputs
+    ]
+    if not op.differentiable or all(tangent is None for tangent in tangents):
+        return
+    former = value.op, value.inputs
+    value.op, value.inputs = op, inputs  # kept only where a gradient is recorded
+    try:
+        tangent = op.tangent(tangents, value)
+    finally:
+        value.op, value.inputs = former
+    if tangent is not None:
+        _tangents_of(value)[level] = tangent

@@ -1,0 +1,174 @@
+"""Reverse mode: gradients and vector-Jacobian products of functions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import modes
+from ..autograd import Tensor, compute_adjoints, find_topo_sort
+from ..nn import Module
+from ..ops import alias
+from ..tree import flatten
+from .arguments import (
+    check_differentiable,
+    check_outputs,
+    full_like,
+    matching,
+    positions,
+    scalar_value,
+)
+
+__all__ = ["Recording", "grad", "value_and_grad", "vjp"]
+
+
+class Recording:
+    """One evaluation of a function, recorded so that it can be pulled back to its arguments.
+
+    `variables` are the tensors to differentiate by: an alias of each argument, through which
+    outer transformations see the argument itself, and the parameters of Modules as they are.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int]):
+        outer = modes.grad_enabled.get()
+        args = list(args)
+        selected = []
+        self.variables: list[Tensor] = []
+        aliases: set[Tensor] = set()
+        for argnum in argnums:
+            tensors, rebuild = flatten(args[argnum])
+            check_differentiable(function, argnum, tensors)
+            if isinstance(args[argnum], Module):
+                moving = tensors
+            else:
+                with modes.enable_grad():
+                    moving = [alias(tensor) for tensor in tensors]
+                for variable in moving:
+                    if not variable.requires_grad:
+                        variable.requires_grad = True
+                        aliases.add(variable)
+                args[argnum] = rebuild(moving)
+            self.variables += moving
+            selected.append((len(moving), rebuild))
+        self._selected = selected
+        with modes.enable_grad():
+            self.result = function(*args)
+        self.outputs, self.rebuild_outputs = flatten(self.result)
+        # a graph of the derivative is kept only where somebody else can differentiate it
+        captured = find_topo_sort(self.outputs, known=self.variables)
+        self.keeps_graph = outer and (
+            not aliases.issuperset(self.variables)
+            or any(node.op is None and node.requires_grad for node in captured)
+        )
+
+    def pull_back(self, outputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:
+        """The adjoint of each variable, zeros where the outputs do not depend on it."""
+        pairs = [
+            (output, cotangent)
+            for output, cotangent in zip(outputs, cotangents, strict=True)
+            if output.requires_grad
+        ]
+        with modes.enable_grad(self.keeps_graph):
+            adjoints = compute_adjoints(
+                [output for output, _ in pairs], [cotangent for _, cotangent in pairs],
+                self.variables,
+            )  # fmt: skip
+        return [
+            full_like(variable, 0) if adjoint is None else adjoint
+            for variable, adjoint in zip(self.variables, adjoints, strict=True)
+        ]
+
+    def arrange(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """One value a variable, in the structure of each differentiated argument."""
+        arranged = []
+        position = 0
+        for count, rebuild in self._selected:
+            arranged.append(rebuild(values[position : position + count]))
+            position += count
+        return tuple(arranged)
+
+    def released(self, tree: Any) -> Any:
+        """A result, outside the graph unless somebody else can differentiate it."""
+        if self.keeps_graph:
+            return tree
+        tensors, rebuild = flatten(tree)
+        return rebuild([tensor.detach() for tensor in tensors])
+
+
+def value_and_grad(
+    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function of the same arguments that gives the value of `function` and its gradient.
+
+    Args:
+        function: gives a tensor of one element.
+        argnums: the argument to differentiate by, or several.
+        has_aux: whether `function` gives a pair (value, anything); the first result of the new
+            function is then that pair.
+
+    Raises:
+        ValueError: the value has several elements, or there is no argument `argnums`.
+        TypeError: the value is no tensor, or the argument holds no floating-point tensors.
+
+    Example:
+        >>> import needle as ndl
+        >>> value, gradient = ndl.value_and_grad(lambda x: (x * x).sum())(ndl.Tensor([1.0, 2.0]))
+        >>> value.item(), gradient.numpy()
+        (5.0, array([2., 4.]))
+    """
+
+    @functools.wraps(function)
+    def differentiated(*args: Any) -> Any:
+        recording = Recording(function, args, positions(function, argnums, args))
+        value = scalar_value(function, recording.result, has_aux)
+        gradients = recording.arrange(recording.pull_back([value], [full_like(value, 1)]))
+        gradient = gradients[0] if isinstance(argnums, int) else gradients
+        return recording.released(recording.result), gradient
+
+    return differentiated
+
+
+def grad(
+    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function of the same arguments that gives the gradient of `function`.
+
+    Arguments and errors as in `value_and_grad`. With `has_aux` it gives (gradient, anything).
+
+    Example:
+        >>> import needle as ndl
+        >>> cube = lambda x: x**3
+        >>> ndl.grad(cube)(ndl.Tensor(2.0)).item(), ndl.grad(ndl.grad(cube))(ndl.Tensor(2.0)).item()
+        (12.0, 12.0)
+    """
+    both = value_and_grad(function, argnums, has_aux)
+
+    @functools.wraps(function)
+    def differentiated(*args: Any) -> Any:
+        value, gradient = both(*args)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return differentiated
+
+
+def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The value of `function` at `primals`, and the function that pulls a cotangent back.
+
+    The latter takes cotangents in the structure of the value, and gives a tuple with the
+    product cotangent·Jacobian for each primal. It may be called several times.
+
+    Example:
+        >>> import needle as ndl
+        >>> value, pull_back = ndl.vjp(lambda x: x * x, ndl.Tensor([1.0, 2.0]))
+        >>> pull_back(ndl.Tensor([1.0, 10.0]))[0].numpy()
+        array([ 2., 40.])
+    """
+    recording = Recording(function, primals, range(len(primals)))
+    check_outputs(function, recording.outputs)
+
+    def pull_back(cotangents: Any) -> tuple[Any, ...]:
+        given = matching("cotangents", cotangents, "the value", recording.result)
+        return recording.arrange(recording.pull_back(recording.outputs, given))
+
+    return recording.released(recording.result), pull_back
