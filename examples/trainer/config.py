@@ -1,0 +1,159 @@
+"""Configs: a YAML file, changed by `--set`, checked against one table before anything is loaded."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+
+from .datasets import SOURCES
+from .errors import UserError
+from .kinds import FLAG, NOTHING, TEXT, Entry, Kind, choice, number, read_mapping, refused, whole
+from .parts import LAYER_LIST, OPTIMIZER, Part, check_model, check_optimizer
+
+__all__ = ["CONFIGS", "SCHEMA", "read_config"]
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+_FOLDER = Kind("an existing folder", lambda value: isinstance(value, str) and Path(value).is_dir())
+
+# every key that a config may have; a new one needs a line here and nothing else
+SCHEMA = {
+    "seed": Entry((whole(0, 2**32 - 1),)),
+    "dataset": Entry((choice(*SOURCES),)),
+    "offline": Entry((choice("digits"), NOTHING), default=None),
+    "data_dir": Entry((_FOLDER, NOTHING), default=None),
+    "model": Entry((LAYER_LIST,)),
+    "loop": Entry((choice("train_epoch", "nn_epoch"),), default="train_epoch"),
+    "optimizer": Entry((OPTIMIZER,)),
+    "lr_decay": Entry(
+        (number("a number above 0 and at most 1", lambda value: 0 < value <= 1),), default=1.0
+    ),
+    "epochs": Entry((whole(1),)),
+    "batch_size": Entry((whole(1),)),
+    "shuffle": Entry((FLAG,)),
+    "results": Entry((TEXT,)),
+}
+
+
+def read_config(file: str, overrides: list[tuple[str, Any]]) -> SimpleNamespace:
+    """The settings of a config file as attributes, named as in `SCHEMA`.
+
+    Two more: `name`, that of the file, and `stated`, the mapping before it was read.
+
+    Args:
+        file: a path; a bare name is looked up in the current folder, then in `CONFIGS`.
+        overrides: pairs of dotted key and value that replace entries of the file.
+
+    Raises:
+        UserError: there is no such file, it holds no mapping, or a value is not allowed.
+    """
+    path = _find(file)
+    try:
+        settings = _read_yaml(path)
+        for key, value in overrides:
+            _replace(settings, key, value)
+        config = SimpleNamespace(**read_mapping("", settings, SCHEMA))
+        _check_together(config)
+    except RecursionError:  # an alias inside its own anchor
+        raise UserError(f"{path.name}: layers inside layers without end") from None
+    except UserError as error:
+        raise UserError(f"{path.name}: {error}") from None
+    config.name, config.stated = path.name, settings
+    return config
+
+
+def _find(file: str) -> Path:
+    path = Path(file)
+    is_bare = path.name == file
+    for candidate in (path, CONFIGS / file) if is_bare else (path,):
+        if candidate.is_file():
+            return candidate
+    names = ", ".join(sorted(config.name for config in CONFIGS.glob("*.yaml")))
+    places = f"the current folder or {CONFIGS}" if is_bare else f"{path.parent}"
+    raise UserError(f"no config {path.name} in {places}; those that come with needle: {names}")
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}") from None
+    settings = _parse(text)
+    if not isinstance(settings, dict):
+        raise refused("the file", settings, f"a mapping with the keys {', '.join(SCHEMA)}")
+    return settings
+
+
+def _parse(text: str | bytes) -> Any:
+    """The value of a YAML text, without constructing any Python object but plain values."""
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:  # on odd input PyYAML raises whatever its helpers do
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"malformed YAML: {reason}") from None
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """The dotted key and the value of a `--set KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise UserError(f"--set {text}: allowed: KEY=VALUE, such as optimizer.lr=0.1")
+    try:
+        return key, _parse(value)
+    except UserError as error:
+        raise UserError(f"--set {text}: {error}") from None
+
+
+def _replace(settings: dict, dotted: str, value: Any) -> None:
+    """Replace the entry at a dotted key, such as `optimizer.lr` or `model.1.Linear.bias`."""
+    *parents, last = dotted.split(".")
+    holder: Any = settings
+    walked = ""
+    for name in parents:
+        holder = _entry(holder, walked, name, dotted)
+        walked = f"{walked}.{name}" if walked else name
+    if isinstance(holder, list):
+        _entry(holder, walked, last, dotted)
+        holder[int(last)] = value
+    elif isinstance(holder, dict):
+        holder[last] = value
+    else:
+        raise refused(walked, holder, f"a mapping, for {dotted} to be set")
+
+
+def _entry(holder: Any, walked: str, name: str, dotted: str) -> Any:
+    if isinstance(holder, dict) and name in holder:
+        return holder[name]
+    if isinstance(holder, list) and name.isdecimal() and int(name) < len(holder):
+        return holder[int(name)]
+    place = f"{walked} has" if walked else "the config has"
+    raise UserError(f"{dotted}: cannot be set, {place} no entry {name}")
+
+
+def _check_together(config: SimpleNamespace) -> None:
+    """What no single entry shows: layers that fit together, settings that exclude each other."""
+    for dataset in filter(None, (config.dataset, config.offline)):
+        check_model(config.model, SOURCES[dataset])
+    check_optimizer(config.optimizer)
+    if config.loop == "nn_epoch":
+        _check_nn_epoch(config)
+
+
+def _check_nn_epoch(config: SimpleNamespace) -> None:
+    """`nn_epoch` is one particular network, trained in one particular way."""
+    layers = config.model
+    is_two_layer = [layer.name for layer in layers] == ["Flatten", "Linear", "ReLU", "Linear"]
+    if not is_two_layer or layers[1].arguments["bias"] or layers[3].arguments["bias"]:
+        raise UserError(
+            "model: loop: nn_epoch allows only Flatten, Linear, ReLU, Linear, with bias: false"
+        )
+    if not _is_plain_sgd(config.optimizer):
+        raise UserError("optimizer: loop: nn_epoch allows only SGD with lr and nothing else")
+    if config.shuffle:
+        raise refused("shuffle", True, "false, with loop: nn_epoch")
+
+
+def _is_plain_sgd(optimizer: Part) -> bool:
+    extras = {name: value for name, value in optimizer.arguments.items() if name != "lr"}
+    return optimizer.name == "SGD" and not any(extras.values())

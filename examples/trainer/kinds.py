@@ -1,0 +1,162 @@
+"""Kinds of values in a config, and the one function that checks a mapping of them."""
+
+import difflib
+import math
+import re
+import reprlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import UserError
+
+__all__ = [
+    "FLAG",
+    "NOTHING",
+    "NUMBER",
+    "REQUIRED",
+    "TEXT",
+    "WHOLE",
+    "Entry",
+    "Kind",
+    "choice",
+    "join",
+    "number",
+    "pick",
+    "read_mapping",
+    "read_value",
+    "refused",
+    "whole",
+]
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value: how an error describes it, which values are of it, how they are read."""
+
+    allowed: str
+    accepts: Callable[[Any], bool]
+    read: Callable[[str, Any], Any] = lambda key, value: value
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a key of a mapping may hold: a value of one of the kinds, or `default` without it."""
+
+    kinds: tuple[Kind, ...]
+    default: Any = REQUIRED
+
+
+def read_mapping(key: str, mapping: Mapping[Any, Any], entries: Mapping[str, Entry]) -> dict:
+    """The values of `mapping`, checked and read by `entries`, with defaults filled in.
+
+    Raises:
+        UserError: a key is unknown or missing, or a value is of no kind allowed there.
+    """
+    for name in mapping:
+        pick(key, name, entries, "key")
+    values = {}
+    for name, entry in entries.items():
+        if name in mapping:
+            values[name] = read_value(join(key, name), mapping[name], entry.kinds)
+        elif entry.default is REQUIRED:
+            raise UserError(f"{join(key, name)}: missing, allowed: {_either(entry.kinds)}")
+        else:
+            values[name] = entry.default
+    return values
+
+
+def read_value(key: str, value: Any, kinds: tuple[Kind, ...]) -> Any:
+    """`value` as the first of `kinds` that accepts it reads it."""
+    for kind in kinds:
+        if kind.accepts(value):
+            return kind.read(key, value)
+    raise refused(key, value, _either(kinds))
+
+
+def pick(key: str, name: Any, table: Mapping[str, Any], what: str) -> Any:
+    """The entry of `table` under `name`, which is a `what` that stands at `key`."""
+    if isinstance(name, str) and name in table:
+        return table[name]
+    lowercase = {known.lower(): known for known in table}
+    close = difflib.get_close_matches(_short(name).strip("'").lower(), lowercase, n=1)
+    hint = f" (did you mean {lowercase[close[0]]}?)" if close else ""
+    place = f"{key}: " if key else ""
+    allowed = ", ".join(table) or "none"
+    raise UserError(f"{place}unknown {what} {_short(name)}{hint}, allowed: {allowed}")
+
+
+def refused(key: str, found: Any, allowed: str) -> UserError:
+    """The error of a value that is not allowed."""
+    return UserError(f"{key}: found {_short(found)}, allowed: {allowed}")
+
+
+def join(key: str, name: str | int) -> str:
+    """The dotted path of `name` below `key`, as `--set` takes it."""
+    return f"{key}.{name}" if key else str(name)
+
+
+def _either(kinds: Iterable[Kind]) -> str:
+    return " or ".join(kind.allowed for kind in kinds)
+
+
+def _short(value: Any) -> str:
+    """A value for an error text, however large or deep it is."""
+    if value is None:
+        return "nothing"
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python does not print integers of thousands of digits
+        return "an enormous number"
+
+
+# YAML 1.1 reads 1e-3, without a dot, as text
+_EXPONENT_WITHOUT_DOT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(_EXPONENT_WITHOUT_DOT.fullmatch(value)) and math.isfinite(float(value))
+    # a comparison, because NaN fails it and an int too large for a float does not overflow in it
+    return _is(value, int | float) and abs(value) <= sys.float_info.max
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """isinstance, except that true and false are no numbers."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def whole(low: int, high: int | None = None) -> Kind:
+    """Whole numbers from `low` to `high`."""
+    span = f"of at least {low}" if high is None else f"from {low} to {high}"
+    return Kind(
+        f"a whole number {span}",
+        lambda value: _is(value, int) and low <= value and (high is None or value <= high),
+    )
+
+
+def number(allowed: str, holds: Callable[[float], bool]) -> Kind:
+    """Finite numbers for which `holds` is true; `allowed` describes them."""
+    return Kind(
+        allowed,
+        lambda value: _is_number(value) and holds(float(value)),
+        lambda key, value: float(value),
+    )
+
+
+def choice(*values: str) -> Kind:
+    """One of a few words."""
+    return Kind(" or ".join(values), lambda value: isinstance(value, str) and value in values)
+
+
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+NOTHING = Kind("null", lambda value: value is None)
+NUMBER = number("a finite number", lambda value: True)
+TEXT = Kind(
+    "text",
+    lambda value: isinstance(value, str) and value.isprintable() and value != "",
+)
+WHOLE = Kind("a whole number", lambda value: _is(value, int))

@@ -1,0 +1,131 @@
+"""Results: metrics, learning curve and weights, each file whole or not there."""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from needle import Tensor, nn
+
+from .errors import UserError
+from .kinds import refused
+
+__all__ = [
+    "apply_weights",
+    "check_writable",
+    "read_weights",
+    "write_curve",
+    "write_metrics",
+    "write_weights",
+    "write_whole",
+]
+
+
+def check_writable(results: str) -> None:
+    """Raise unless the folder of results can be written, or made."""
+    folder = Path(results).absolute()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise refused("results", results, f"a folder that can be written, which {nearest} cannot")
+
+
+def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
+    """Write a mapping as JSON, with the versions it was made with."""
+    versions = {"python": platform.python_version(), "numpy": np.__version__}
+    text = json.dumps({**metrics, "versions": versions}, indent=2, allow_nan=False)
+    write_whole(path, lambda file: file.write(f"{text}\n".encode()))
+
+
+def write_curve(path: Path, title: str, epochs: list[dict[str, Any]]) -> bool:
+    """Draw loss and accuracy over the epochs; False where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError:
+        return False
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(1, 2)
+    curves = (("train_loss", "test_loss"), ("test_accuracy",))
+    for panel, names, label in zip(panels, curves, ("loss", "accuracy (%)"), strict=True):
+        for name in names:
+            heights = [epoch[name] for epoch in epochs]
+            numbers = [epoch["epoch"] for epoch in epochs]
+            panel.plot(numbers, heights, marker="o", label=name.replace("_", " "))
+        panel.set(xlabel="epoch", ylabel=label)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(alpha=0.3)
+        panel.legend()
+    write_whole(path, lambda file: figure.savefig(file, format="png", metadata={"Title": title}))
+    return True
+
+
+def write_weights(path: Path, model: nn.Module, dataset: str) -> None:
+    """Write the parameters by name, and the name of the dataset they were trained on."""
+    arrays = {name: parameter.numpy() for name, parameter in model.named_parameters()}
+    write_whole(path, lambda file: np.savez(file, dataset=np.array(dataset), **arrays))
+
+
+def read_weights(path: str) -> dict[str, np.ndarray]:
+    """The arrays of a file that `write_weights` wrote; runs no code from it.
+
+    Raises:
+        UserError: the file is missing, damaged or of another format.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except OSError as error:
+        if error.strerror:
+            raise UserError(f"weights {path}: {error.strerror}") from None
+        raise _damaged(path, error) from None
+    except Exception as error:  # zip, zlib and NumPy each have their own for a damaged file
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(f"weights {path}: damaged, or not an .npz file of this trainer ({reason})")
+
+
+def apply_weights(path: str, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
+    """Put arrays into the parameters of their names.
+
+    Raises:
+        UserError: they are of another model; names everything that does not fit.
+    """
+    parameters = dict(model.named_parameters())
+    found = {name: array for name, array in arrays.items() if name != "dataset"}
+    faults = [f"no {name}" for name in parameters if name not in found]
+    faults += [f"{name} unknown here" for name in found if name not in parameters]
+    for name, array in found.items():
+        expected = parameters.get(name)
+        if expected is not None and (array.shape, array.dtype) != (expected.shape, expected.dtype):
+            faults.append(
+                f"{name} is {array.dtype} {array.shape}, here {expected.dtype} {expected.shape}"
+            )
+    if faults:
+        trained_on = f", trained on {arrays['dataset']}" if "dataset" in arrays else ""
+        raise UserError(f"weights {path}: of another model{trained_on}: {'; '.join(faults)}")
+    for name, parameter in parameters.items():
+        parameter.data = Tensor.make_const(found[name])
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write under another name and move into place: at no time is half a file at `path`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,138 @@
+"""Ctrl-C, the bar, and the loops themselves."""
+
+import io
+import json
+import signal
+from threading import Event
+
+import numpy as np
+import pytest
+import train_mnist
+from trainer.errors import UserError
+from trainer.progress import Progress, ctrl_c_as_event
+
+from needle import data, nn, optim
+
+
+def test_ctrl_c_leaves_the_results_so_far_and_exit_code_130(program, empty_machine):
+    process = program("--config", "digits.yaml", "--epochs", "1000000")
+    for line in process.stdout:
+        if "epoch 3/" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    assert "stopped by Ctrl-C" in out
+
+    folder = empty_machine / "runs/digits"
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "weights-digits.npz"]
+    result = json.loads((folder / "metrics.json").read_text())
+    assert result["interrupted"] is True
+    assert 3 <= len(result["epochs"]) < 1000000
+    with np.load(folder / "weights-digits.npz", allow_pickle=False) as weights:
+        assert all(np.isfinite(weights[name]).all() for name in weights if name != "dataset")
+
+
+def test_an_epoch_that_was_cut_short_says_so(train, monkeypatch):
+    def pressed_after_two_batches(self, loss, count, batch=Progress.__call__):
+        batch(self, loss, count)
+        if self.images == 64:
+            signal.raise_signal(signal.SIGINT)
+        return self.interrupted.is_set()
+
+    monkeypatch.setattr(Progress, "__call__", pressed_after_two_batches)
+    code, out, _ = train("--config", "digits.yaml")
+    assert code == 130
+    lines = out.splitlines()
+    assert lines[1].startswith("Digits epoch 1/30 stopped after 64 of 1,437 images  train loss")
+    assert "after 1 of 30 epochs" in lines[2]
+
+
+def test_ctrl_c_before_training_ends_at_once(train, monkeypatch):
+    def pressed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_mnist, "load", pressed)
+    assert train("--config", "digits.yaml") == (130, "", "train_mnist: interrupted\n")
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    former = signal.getsignal(signal.SIGINT)
+    with ctrl_c_as_event() as interrupted:
+        assert not interrupted.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is former
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "is_shown"), [(Terminal, True), (io.StringIO, False)])
+def test_the_bar_shows_loss_and_speed_in_a_terminal_only(monkeypatch, stream, is_shown):
+    screen = stream()
+    monkeypatch.setattr("sys.stderr", screen)
+    with Progress("Digits epoch 1/2", 300, Event()) as progress:
+        progress.bar.mininterval = 0
+        for _ in range(2):
+            assert progress(0.5, 100) is False
+    assert progress.loss == 0.5
+    shown = screen.getvalue()
+    assert ("Digits epoch 1/2" in shown and "loss 0.5000" in shown) is is_shown
+    assert ("images/s" in shown) is is_shown
+    assert bool(shown) is is_shown
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_training(loss):
+    with (
+        Progress("Digits epoch 1/2", 300, Event()) as progress,
+        pytest.raises(UserError, match=f"loss became {loss} after 100 images of Digits epoch 1/2"),
+    ):
+        progress(loss, 100)
+
+
+def test_divergence_is_told_in_one_line(train, empty_machine):
+    code, _, err = train("--config", "digits.yaml", "--set", "optimizer.lr=1e+30")
+    assert code == 1
+    assert err.startswith("train_mnist: the loss became ")
+    assert err.count("\n") == 1
+    assert not (empty_machine / "runs").exists()
+
+
+def test_train_epoch_visits_every_batch_and_stops_when_told():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    loader = data.DataLoader(data.Digits(), batch_size=500)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    calls = []
+
+    def on_batch(loss, count):
+        calls.append((loss, count))
+        return len(calls) == 5
+
+    before = model.modules[1].weight.numpy()
+    train_mnist.train_epoch(model, loader, nn.SoftmaxLoss(), optimizer, on_batch)
+    assert [count for _, count in calls] == [500, 500, 437]
+    assert calls[2][0] < calls[0][0]
+    assert model.training
+    assert np.abs(model.modules[1].weight.numpy() - before).max() > 0
+    train_mnist.train_epoch(model, loader, nn.SoftmaxLoss(), optimizer, on_batch)
+    assert len(calls) == 5
+
+
+def test_evaluate_weighs_batches_by_their_size():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    test_set = data.Digits(train=False)
+    scores = [
+        train_mnist.evaluate(model, data.DataLoader(test_set, size), nn.SoftmaxLoss())
+        for size in (360, 100)
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+    logits = test_set.images.reshape(360, 64) @ model.modules[1].weight.numpy()
+    logits += model.modules[1].bias.numpy()
+    assert scores[0][1] == pytest.approx(100 * np.mean(logits.argmax(1) == test_set.labels))
+    assert not model.training
