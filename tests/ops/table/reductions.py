@@ -97,6 +97,12 @@ ROWS = [
         lambda z: np.mean(_cross_entropy(z)),
         [[(3, 4)], [(1, 1)]],
     ),
+    (
+        "binary_cross_entropy",
+        lambda z, t: ops.binary_cross_entropy(ops.sigmoid(z), ops.sigmoid(t)),
+        lambda z, t: np.log(1 + np.exp(z)) - z / (1 + np.exp(-t)),
+        [[(2, 3), (2, 3)], [(3,), ()], [(0, 2), (0, 2)]],
+    ),
     # normalisation
     (
         "moments",
