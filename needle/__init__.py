@@ -1,6 +1,7 @@
 """needle: a PyTorch-style deep learning framework in Python on NumPy."""
 
 from . import autograd, data, init, linalg, nn, ops, optim
+from .anomaly import detect_anomaly
 from .autograd import (
     Op,
     Tensor,
@@ -12,6 +13,7 @@ from .autograd import (
     lazy_mode,
     no_grad,
 )
+from .checkpointing import checkpoint
 from .device import Device, cpu, default_device, manual_seed
 from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .modes import enable_grad
@@ -26,10 +28,12 @@ __all__ = [
     "TensorTupleOp",
     "Value",
     "autograd",
+    "checkpoint",
     "count_live_tensors",
     "cpu",
     "data",
     "default_device",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "hessian",

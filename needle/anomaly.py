@@ -1,0 +1,83 @@
+"""Finding the op that made the first NaN or infinity."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import modes
+
+__all__ = ["detect_anomaly"]
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Inside the block, the first NaN or infinity raises, forward or backward.
+
+    The error names the op, the shapes of its inputs and the line of your code that called it;
+    for a gradient, the op that was differentiated. It slows everything down: for finding a bug.
+
+    Raises:
+        FloatingPointError: at the op whose result, or whose adjoint, is not finite.
+
+    Example:
+        >>> import needle as ndl
+        >>> with ndl.detect_anomaly():
+        ...     ndl.sqrt(ndl.Tensor([0.0])).backward()
+        Traceback (most recent call last):
+            ...
+        FloatingPointError: backward of Sqrt made ...
+    """
+    backward = [0]  # the depth of gradients under way, whose own ops are not the ones to name
+
+    def watch(value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
+        value.__dict__["created_at"] = _user_line()
+        if not backward[0]:
+            _check("", value.realize_cached_data(), op, inputs, value)
+
+    def differentiate(out_grad: Any, node: Any) -> tuple[Any, ...]:
+        backward[0] += 1
+        try:
+            adjoints = node.op.gradient_as_tuple(out_grad, node)
+        finally:
+            backward[0] -= 1
+        for adjoint in adjoints:
+            if adjoint is not None:
+                _check("backward of ", adjoint.realize_cached_data(), node.op, node.inputs, node)
+        return adjoints
+
+    watching = (*modes.observers.get(), watch)
+    with (
+        modes.setting(modes.observers, watching),
+        modes.setting(modes.differentiate, differentiate),
+        np.errstate(all="ignore"),  # NumPy's warnings would come first, and say less
+    ):
+        yield
+
+
+def _check(phase: str, data: Any, op: Any, inputs: tuple[Any, ...], value: Any) -> None:
+    for array in data if isinstance(data, tuple) else (data,):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            kind = "NaN" if np.isnan(array).any() else "infinity"
+            shapes = ", ".join(str(operand.shape) for operand in inputs)
+            where = value.__dict__.get("created_at", "before detect_anomaly() began")
+            raise FloatingPointError(
+                f"{phase}{type(op).__name__} made {kind} from inputs of shape {shapes}, "
+                f"created at {where}"
+            )
+
+
+def _user_line() -> str:
+    """The innermost line of the stack outside needle."""
+    for frame, line in traceback.walk_stack(None):
+        filename = frame.f_code.co_filename
+        if not filename.startswith((_PACKAGE, "<frozen")) and "contextlib" not in filename:
+            return f"{filename}:{line} in {frame.f_code.co_name}"
+    return "an unknown line"
