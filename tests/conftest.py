@@ -42,6 +42,40 @@ def numeric_gradient() -> Callable[..., list[np.ndarray]]:
     return central_differences
 
 
+def _check_derivatives(
+    function: Callable[..., Any], *arrays: np.ndarray, tolerance: float = 1e-6
+) -> None:
+    rng = np.random.default_rng(1)
+    ways, others = ([rng.normal(size=array.shape) for array in arrays] for _ in range(2))
+
+    def gradients(step: float) -> tuple[Any, list[Any], list[Any]]:
+        """Of Σ w·y + y²/2, which depends on all of the value y: itself, inputs, adjoints."""
+        inputs = [ndl.Tensor(array + step * way) for array, way in zip(arrays, ways, strict=True)]
+        y = function(*inputs)
+        objective = (y * np.cos(np.arange(y.size)).reshape(y.shape) + y * y / 2).sum()
+        objective.backward()
+        return objective, inputs, [x.grad for x in inputs]
+
+    def product(adjoints: Sequence[Any], directions: Sequence[np.ndarray]) -> Any:
+        terms = [(g * d).sum() for g, d in zip(adjoints, directions, strict=True)]
+        return sum(terms[1:], start=terms[0])
+
+    step = 1e-5
+    (high, _, above), (low, _, below), (_, inputs, middle) = map(gradients, (step, -step, 0.0))
+    first = (high.item() - low.item()) / (2 * step)
+    second = (product(above, others).item() - product(below, others).item()) / (2 * step)
+    np.testing.assert_allclose(product(middle, ways).item(), first, tolerance, tolerance)
+    product(middle, others).backward()
+    curvature = product([x.grad for x in inputs], ways).item()
+    np.testing.assert_allclose(curvature, second, tolerance, tolerance)
+
+
+@pytest.fixture
+def check_derivatives() -> Callable[..., None]:
+    """check_derivatives(function, *arrays): first and second ones along random directions."""
+    return _check_derivatives
+
+
 class StrictArray(NDArrayOperatorsMixin):
     """An array of another library, as an array on a GPU would be.
 
