@@ -4,40 +4,27 @@ import argparse
 import datetime
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import footprint, report
-from .contenders import CONTENDERS, thread_settings
+from .contenders import CONTENDERS, thread_settings, usable_cores
 from .harness import BenchmarkError, profile_workload, run_workload
-from .workload import find_workloads
+from .workload import Workload, find_workloads
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 if there is a report, 1 if the run refuses to give one."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     workloads = find_workloads()
     options = _parser(list(workloads)).parse_args(arguments)
     os.environ.update(thread_settings(options.threads))
-    if options.profile:
-        print(profile_workload(options.profile, workloads[options.profile], options.threads))
-        return 0
-    contenders = [name for name in CONTENDERS if name in (options.contender or CONTENDERS)]
-    results: dict[str, Any] = {
-        "command": " ".join(["python -m benchmarks", *(arguments or sys.argv[1:])]),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": report.machine(),
-        "versions": report.versions(),
-        "threads": options.threads,
-        "rounds": options.rounds,
-        "workloads": {},
-    }
     try:
-        for name in options.workload or workloads:
-            print(f"{name} ...", file=sys.stderr, flush=True)
-            results["workloads"][name] = run_workload(
-                name, workloads[name], contenders, options.rounds, options.threads
-            )
-        results["footprint"] = footprint.measure(contenders)
+        if options.profile:
+            print(profile_workload(options.profile, workloads[options.profile], options.threads))
+            return 0
+        results = _measure(arguments, options, workloads)
     except BenchmarkError as error:
         print(f"No report: {error}", file=sys.stderr)
         return 1
@@ -48,17 +35,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _measure(
+    arguments: Sequence[str], options: argparse.Namespace, workloads: Mapping[str, Workload]
+) -> dict[str, Any]:
+    """What `results.json` holds."""
+    contenders = [name for name in CONTENDERS if name in (options.contender or CONTENDERS)]
+    results: dict[str, Any] = {
+        "command": " ".join(["python -m benchmarks", *arguments]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": report.machine(),
+        "versions": report.versions(),
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "workloads": {},
+    }
+    for name in options.workload or workloads:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        results["workloads"][name] = run_workload(
+            name, workloads[name], contenders, options.rounds, options.threads
+        )
+    results["footprint"] = footprint.measure(contenders)
+    return results
+
+
 def _parser(workloads: list[str]) -> argparse.ArgumentParser:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measure needle.")
     add = parser.add_argument
     add("--workload", action="append", choices=workloads, help="may be repeated; default: all")
     add("--contender", action="append", choices=CONTENDERS, help="may be repeated; default: all")
-    add("--rounds", type=int, default=20, help="turns of each contender (default: %(default)s)")
-    add("--threads", type=int, default=usable, help="for all alike (default: %(default)s)")
+    add("--rounds", type=_positive, default=20, help="turns of each contender (%(default)s)")
+    cores = len(usable_cores())
+    add("--threads", type=_positive, default=cores, help="for all alike (%(default)s)")
     add("--out", type=Path, help="folder for report.md, results.json and chart.svg")
     add("--profile", choices=workloads, help="instead: where needle's time goes in this workload")
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
+    return number
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import importlib.util
 import os
 from dataclasses import dataclass
 
-__all__ = ["CONTENDERS", "Contender", "limit_threads", "thread_settings"]
+__all__ = ["CONTENDERS", "Contender", "limit_threads", "thread_settings", "usable_cores"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ CONTENDERS = {
 }
 
 
+def usable_cores() -> list[int]:
+    """The numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def thread_settings(threads: int) -> dict[str, str]:
     """The environment in which every library computes with `threads` threads."""
     names = (
@@ -68,7 +75,6 @@ def thread_settings(threads: int) -> dict[str, str]:
 def limit_threads(module: str, threads: int) -> None:
     """Hold this process to `threads` threads, and to as many cores where the system allows it."""
     if hasattr(os, "sched_setaffinity"):
-        available = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, available[:threads])
+        os.sched_setaffinity(0, usable_cores()[:threads])
     if module == "torch":
         importlib.import_module("torch").set_num_threads(threads)

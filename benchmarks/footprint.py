@@ -22,9 +22,14 @@ def measure(contenders: Iterable[str]) -> dict[str, Any]:
     """Import time, own size and size with all dependencies of the contenders' libraries."""
     installed = [CONTENDERS[name] for name in contenders if CONTENDERS[name].is_installed()]
     libraries = {each.module: each.distribution for each in installed}
+    seconds: dict[str, list[float]] = {module: [] for module in libraries}
+    for _ in range(1 + IMPORTS):  # in turns, so that a busy moment of the machine hits all alike
+        for module, samples in seconds.items():
+            samples.append(import_seconds(module))
     return {
         module: {
-            "import_seconds": import_seconds(module),
+            # the first import reads the files from the disk
+            "import_seconds": statistics.median(seconds[module][1:]),
             "own_bytes": installed_bytes(distribution, with_dependencies=False),
             "total_bytes": installed_bytes(distribution, with_dependencies=True),
         }
@@ -33,15 +38,10 @@ def measure(contenders: Iterable[str]) -> dict[str, Any]:
 
 
 def import_seconds(module: str) -> float:
-    """Seconds that `import module` takes in a fresh Python: the median of several."""
+    """Seconds that `import module` takes in a fresh Python."""
     code = f"from time import perf_counter as t; s = t(); import {module}; print(t() - s)"
-
-    def once() -> float:
-        run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-        return float(run.stdout)
-
-    once()  # the first reads the files from the disk
-    return statistics.median(once() for _ in range(IMPORTS))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    return float(run.stdout)
 
 
 def installed_bytes(distribution: str, with_dependencies: bool) -> int:

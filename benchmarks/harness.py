@@ -24,6 +24,7 @@ CHECKED_STEPS = 10
 TOLERANCE = 1e-4
 WARM_UP_SECONDS = 0.5
 TURN_SECONDS = 0.1
+PROFILE_SECONDS = 2.0
 PAUSE_SECONDS = 0.05  # idle thread pools spin for some milliseconds after their last task
 
 
@@ -111,7 +112,7 @@ def run_workload(
 def profile_workload(name: str, workload: Workload, threads: int) -> str:
     """Where needle's time goes in a workload, as text (see `profiling.py`)."""
     with _problems(workload) as problems, Worker(name, "needle", problems, threads) as worker:
-        return worker.ask("profile", None)
+        return worker.ask("profile", PROFILE_SECONDS)
 
 
 def _why_skipped(contender: str, workload: Workload) -> str | None:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -12,21 +11,20 @@ from typing import Any
 import numpy as np
 
 from . import chart
-from .contenders import CONTENDERS
+from .contenders import CONTENDERS, usable_cores
 
 __all__ = ["footprint_table", "machine", "markdown", "versions", "workload_table", "write"]
 
 
 def machine() -> dict[str, Any]:
     """The computer and the Python that measure."""
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    blas = np.show_config(mode="dicts")["Build Dependencies"].get("blas", {})
     return {
         "cpu": _cpu_name(),
-        "cores": len(usable),
+        "cores": len(usable_cores()),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "numpy_blas": f"{blas['name']} {blas['version']}",
+        "numpy_blas": f"{blas.get('name', 'BLAS')} {blas.get('version', 'unknown')}",
     }
 
 
@@ -50,8 +48,9 @@ def markdown(results: Mapping[str, Any]) -> str:
     computer, packages = results["machine"], results["versions"]
     names = ", ".join(f"{name} {version}" for name, version in packages.items())
     parts = [
-        f"`{results['command']}`: {computer['cpu']}, {results['threads']} threads, "
-        f"Python {computer['python']}, {computer['numpy_blas']}; {names}. "
+        f"`{results['command']}`: {computer['cpu']}, {computer['cores']} cores, "
+        f"{results['threads']} threads, Python {computer['python']}, {computer['numpy_blas']}; "
+        f"{names}. "
         f"Median of {results['rounds']} rounds, quartiles in brackets."
     ]
     parts += [workload_table(name, result) for name, result in results["workloads"].items()]

@@ -93,11 +93,11 @@ class _Worker:
             step()
         return (time.perf_counter() - start) / steps
 
-    def profile(self, argument: None) -> str:
-        """Where the time of the steps goes."""
+    def profile(self, seconds: float) -> str:
+        """Where the time of the steps goes, from that many seconds of them."""
         from .profiling import profile  # imports needle, which other contenders do not
 
-        return profile(self.job)
+        return profile(self.job, seconds)
 
 
 def _number(loss: Any) -> float:
