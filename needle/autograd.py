@@ -434,7 +434,8 @@ class Tensor(Value, _BoundMethods):
         if out_grad is None:
             out_grad = Tensor.make_const(np.ones_like(self._array()))
         elif not isinstance(out_grad, Tensor):
-            out_grad = Tensor(out_grad, dtype=self.dtype, requires_grad=False)
+            dtype = self.dtype if self.dtype.kind == "f" else None  # integers get fractions, too
+            out_grad = Tensor(out_grad, dtype=dtype, requires_grad=False)
         if out_grad.shape != self.shape:
             raise ValueError(f"out_grad of shape {out_grad.shape} for a tensor of {self.shape}")
         if create_graph:
