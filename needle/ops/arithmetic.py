@@ -20,12 +20,16 @@ __all__ = [
 ]  # fmt: skip
 
 
+def plain_number(scalar: Any) -> Any:
+    """A Python number: NumPy's own would widen, np.float64(2) times a float32 array is float64."""
+    return scalar.item() if isinstance(scalar, np.generic) else scalar
+
+
 class _WithScalar(Elementwise):
     """An op on a tensor and a number, which widens no dtype."""
 
     def __init__(self, scalar: Any) -> None:
-        # NumPy's own scalars would widen: np.float64(2) times a float32 array is float64
-        self.scalar = scalar.item() if isinstance(scalar, np.generic) else scalar
+        self.scalar = plain_number(scalar)
 
 
 class EWiseAdd(Elementwise):

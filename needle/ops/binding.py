@@ -52,7 +52,8 @@ def _subtract(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _subtract_scalar(a: Tensor, scalar: float) -> Tensor:
-    return arithmetic.add_scalar(a, -scalar)
+    # a Python number: NumPy's unsigned ones have no negatives
+    return arithmetic.add_scalar(a, -arithmetic.plain_number(scalar))
 
 
 def _subtract_from_scalar(a: Tensor, scalar: float) -> Tensor:

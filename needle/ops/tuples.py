@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from .arithmetic import plain_number
 from .kinds import linear_tangent, normalize_axes
 
 __all__ = [
@@ -101,8 +102,8 @@ class FusedAddScalars(TensorTupleOp):
     """(a + c0, a + c1). Adjoint: g0 + g1."""
 
     def __init__(self, c0: float, c1: float) -> None:
-        self.c0 = c0
-        self.c1 = c1
+        self.c0 = plain_number(c0)
+        self.c1 = plain_number(c1)
 
     def compute(self, a: Array) -> tuple[Array, Array]:
         return a + self.c0, a + self.c1
@@ -129,6 +130,8 @@ def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
 
 def add_tuples(a: TensorTuple, b: TensorTuple) -> TensorTuple:
     """The sums of the entries of two tuples of equal length."""
+    if len(a) != len(b):
+        raise ValueError(f"tuples of {len(a)} and {len(b)} entries do not add")
     return make_tuple(*[first + second for first, second in zip(a, b, strict=True)])
 
 
