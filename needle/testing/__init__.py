@@ -1,0 +1,5 @@
+"""Checks of gradients against differences, for needle's own tests and for yours."""
+
+from .checks import GradcheckError, gradcheck, numerical_gradient
+
+__all__ = ["GradcheckError", "gradcheck", "numerical_gradient"]
