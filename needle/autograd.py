@@ -107,7 +107,7 @@ class Value:
 
         Keeps `op` and `inputs` only where a gradient may flow back through them.
         """
-        is_lazy = modes.is_lazy.get() or LAZY_MODE
+        is_lazy = _lazy_mode() or LAZY_MODE
         requires_grad = False
         arrays = []
         try:
@@ -123,7 +123,7 @@ class Value:
         value = _new(cls)
         value.cached_data = None if is_lazy else op._run(arrays)
         value.grad = None
-        if requires_grad and op.differentiable and modes.grad_enabled.get():
+        if requires_grad and op.differentiable and _grad_enabled():
             value.requires_grad = True
             value.op = op
             value.inputs = inputs
@@ -131,7 +131,7 @@ class Value:
             value.requires_grad = False
             value.op = op if is_lazy else None
             value.inputs = inputs if is_lazy else ()
-        if modes.observers.get():
+        if _observers():
             modes.notify(value, op, inputs)
         return value
 
@@ -189,7 +189,11 @@ class Value:
             self._hooks["retain_grad"] = store
 
 
+# looked up once: every op asks them
 _new = object.__new__
+_lazy_mode = modes.is_lazy.get
+_grad_enabled = modes.grad_enabled.get
+_observers = modes.observers.get
 
 
 def _as_values(op: Op, inputs: Sequence[Any]) -> tuple[Value, ...]:

@@ -108,10 +108,13 @@ def _walk_back(
             if known is None:
                 adjoints[operand] = partial
             elif operand in own_sums:
-                np.add(known.cached_data, partial.realize_cached_data(), out=known.cached_data)
+                whole = known.cached_data
+                data = partial.cached_data
+                np.add(whole, partial.realize_cached_data() if data is None else data, whole)
             else:
                 adjoints[operand] = total = known + partial
-                if in_place and not isinstance(total.cached_data, tuple):
+                # a lazy sum has no array yet
+                if in_place and not isinstance(total.cached_data, tuple | None):
                     own_sums.add(operand)
 
 

@@ -68,8 +68,8 @@ class EWiseMul(Elementwise):
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
         return (
-            out_grad * b if a.requires_grad else None,
-            out_grad * a if b.requires_grad else None,
+            _apply(_multiply, (out_grad, b)) if a.requires_grad else None,
+            _apply(_multiply, (out_grad, a)) if b.requires_grad else None,
         )
 
 
