@@ -12,17 +12,22 @@ from .basic import (
     zeros_like,
 )
 from .fan import kaiming_normal, kaiming_uniform, xavier_normal, xavier_uniform
+from .gain import calculate_gain
+from .special import orthogonal, trunc_normal
 
 __all__ = [
+    "calculate_gain",
     "constant",
     "kaiming_normal",
     "kaiming_uniform",
     "one_hot",
     "ones",
     "ones_like",
+    "orthogonal",
     "rand",
     "randb",
     "randn",
+    "trunc_normal",
     "xavier_normal",
     "xavier_uniform",
     "zeros",

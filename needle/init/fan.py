@@ -11,10 +11,9 @@ from typing import Any
 
 from ..autograd import Tensor
 from .basic import rand, randn
+from .gain import calculate_gain
 
 __all__ = ["kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"]
-
-_GAINS = {"relu": math.sqrt(2.0), "linear": 1.0}
 
 
 def xavier_uniform(fan_in: int, fan_out: int, gain: float = 1.0, **kwargs: Any) -> Tensor:
@@ -37,7 +36,7 @@ def kaiming_uniform(
     **kwargs: Any,
 ) -> Tensor:
     """U(-b, b) with b = gain·√(3 / fan_in), gain √2 for relu (He et al. 2015, eq. 10)."""
-    bound = _gain(nonlinearity) * math.sqrt(3.0 / fan_in)
+    bound = calculate_gain(nonlinearity) * math.sqrt(3.0 / fan_in)
     return rand(*(shape or (fan_in, fan_out)), low=-bound, high=bound, **kwargs)
 
 
@@ -49,11 +48,5 @@ def kaiming_normal(
     **kwargs: Any,
 ) -> Tensor:
     """N(0, std²) with std = gain / √fan_in, gain √2 for relu (He et al. 2015, eq. 10)."""
-    std = _gain(nonlinearity) / math.sqrt(fan_in)
+    std = calculate_gain(nonlinearity) / math.sqrt(fan_in)
     return randn(*(shape or (fan_in, fan_out)), std=std, **kwargs)
-
-
-def _gain(nonlinearity: str) -> float:
-    if nonlinearity not in _GAINS:
-        raise ValueError(f"nonlinearity {nonlinearity!r}: known are {', '.join(_GAINS)}")
-    return _GAINS[nonlinearity]

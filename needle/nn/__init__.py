@@ -1,6 +1,6 @@
 """Modules: layers with parameters, containers and losses."""
 
-from . import functional
+from . import functional, init
 from .activation import (
     ELU,
     GELU,
@@ -75,4 +75,5 @@ __all__ = [
     "Tanh",
     "Unflatten",
     "functional",
+    "init",
 ]
