@@ -113,9 +113,13 @@ def _walk_back(
                 np.add(whole, partial.realize_cached_data() if data is None else data, whole)
             else:
                 adjoints[operand] = total = known + partial
-                # a lazy sum has no array yet
-                if in_place and not isinstance(total.cached_data, tuple | None):
+                if in_place and _can_grow(total.cached_data):
                     own_sums.add(operand)
+
+
+def _can_grow(data: Any) -> bool:
+    """Whether adjoints can be added to `data` in place: no tuple, nothing lazy, no integers."""
+    return data is not None and data.__class__ is not tuple and data.dtype.kind == "f"
 
 
 def _in_precision_of(value: Any, adjoint: Any) -> Any:
