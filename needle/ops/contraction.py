@@ -7,7 +7,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .kinds import Contraction, unbroadcast
-from .views import expand_dims, reshape, transpose
+from .views import Transpose, expand_dims, reshape, transpose
 
 __all__ = ["MatMul", "matmul"]
 
@@ -30,11 +30,13 @@ class MatMul(Contraction):
             return self._gradient_of_vectors(out_grad, a, b)
         adjoint_a = adjoint_b = None
         if a.requires_grad:
-            adjoint_a = unbroadcast(matmul(out_grad, transpose(b)), a.shape)
+            adjoint_a = _apply(_matmul, (out_grad, _apply(_swap_last_axes, (b,))))
+            adjoint_a = unbroadcast(adjoint_a, a.shape)
         if b.requires_grad:
             if a.ndim > 2 and b.ndim == 2:
                 a, out_grad = _as_rows(a), _as_rows(out_grad)
-            adjoint_b = unbroadcast(matmul(transpose(a), out_grad), b.shape)
+            adjoint_b = _apply(_matmul, (_apply(_swap_last_axes, (a,)), out_grad))
+            adjoint_b = unbroadcast(adjoint_b, b.shape)
         return adjoint_a, adjoint_b
 
     def _gradient_of_vectors(self, out_grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,6 +75,7 @@ def _as_rows(a: Array) -> Array:
 
 
 _matmul = MatMul()
+_swap_last_axes = Transpose()
 _apply = Tensor.make_from_op
 
 
