@@ -79,7 +79,7 @@ def finished(program):
 
     def run(*arguments):
         process = program(*arguments)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         return process.returncode, out, err
 
     return run

@@ -20,7 +20,7 @@ def test_ctrl_c_leaves_the_results_so_far_and_exit_code_130(program, empty_machi
         if "epoch 3/" in line:
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "")
     assert "stopped by Ctrl-C" in out
 
