@@ -48,6 +48,8 @@ ROWS = [
         ],
     ),
     # views
+    ("alias", ops.alias, lambda a: a, ONE),
+    ("stop_gradient", ops.stop_gradient, lambda a: a, ONE, "constant"),
     *[
         (
             f"reshape to {target}",
