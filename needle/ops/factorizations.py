@@ -289,6 +289,12 @@ def cholesky(a: Tensor, *, upper: bool = False) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: a matrix is not positive definite; the text says which.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.linalg.cholesky(ndl.Tensor([[4.0, 0.0], [0.0, 9.0]])).numpy()
+        array([[2., 0.],
+               [0., 3.]])
     """
     return Cholesky()(a.transpose()).transpose() if upper else Cholesky()(a)
 
@@ -300,6 +306,12 @@ def eigh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> EighResult:
     to rounding, their eigenvectors have no derivative, and backward raises
     numpy.linalg.LinAlgError if the result used them. A result of the eigenvalues, or of the
     eigenvectors of other eigenvalues, has its first derivative.
+
+    Example:
+        >>> import needle as ndl
+        >>> w, v = ndl.linalg.eigh(ndl.Tensor([[2.0, 1.0], [1.0, 2.0]]))
+        >>> w.numpy().round(6)
+        array([1., 3.])
     """
     return EighResult(*entries(Eigh(UPLO)(a), 2))
 
@@ -316,6 +328,12 @@ def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDRe
     differentiated: pass False. Where singular values are equal to rounding (or 0, unless a is
     square), their vectors have no derivative, and backward raises numpy.linalg.LinAlgError if the
     result used them. A result of the singular values alone has its first derivative.
+
+    Example:
+        >>> import needle as ndl
+        >>> u, s, vh = ndl.linalg.svd(ndl.Tensor([[0.0, 2.0], [3.0, 0.0], [0.0, 0.0]]), False)
+        >>> s.numpy(), u.shape
+        (array([3., 2.]), (3, 2))
     """
     return SVDResult(*entries(SVD(full_matrices)(a), 3)) if compute_uv else svdvals(a)
 
@@ -330,6 +348,13 @@ def qr(a: Tensor, mode: str = "reduced") -> QRResult | Tensor:
 
     Its derivative exists where the columns of a (the first ones, if there are more than rows) are
     linearly independent; else backward raises numpy.linalg.LinAlgError.
+
+    Example:
+        >>> import needle as ndl
+        >>> q, r = ndl.linalg.qr(ndl.Tensor([[3.0], [4.0]]))
+        >>> abs(q @ r).numpy().round(6)
+        array([[3.],
+               [4.]])
     """
     if mode not in ("reduced", "r"):
         raise ValueError(f"qr takes the modes 'reduced' and 'r', got {mode!r}")

@@ -253,6 +253,11 @@ def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
 
     Raises:
         ValueError: the axes of a and b are not equal in number and length.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.tensordot(ndl.Tensor([1.0, 2.0]), ndl.Tensor([3.0, 4.0]), 1).item()
+        11.0
     """
     if isinstance(axes, int):
         axes = range(a.ndim - axes, a.ndim), range(axes)
@@ -272,5 +277,12 @@ def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
 
 
 def outer(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix a_i·b_j of two vectors; tensors of more axes are flattened."""
+    """The matrix a_i·b_j of two vectors; tensors of more axes are flattened.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.outer(ndl.Tensor([1.0, 2.0]), ndl.Tensor([3.0, 4.0])).numpy()
+        array([[3., 4.],
+               [6., 8.]])
+    """
     return multiply(reshape(a, (a.size, 1)), reshape(b, (1, b.size)))

@@ -106,20 +106,46 @@ class Rearrange(TensorOp):
 
 
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:
-    """The running sums along `axis`, by default of the flattened tensor."""
+    """The running sums along `axis`, by default of the flattened tensor.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.cumsum(ndl.Tensor([1.0, 2.0, 3.0])).numpy()
+        array([1., 3., 6.])
+    """
     return CumSum(0)(reshape(a, (a.size,))) if axis is None else CumSum(axis)(a)
 
 
 def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The product over `axis`; its derivatives of every order are right where factors are 0."""
+    """The product over `axis`; its derivatives of every order are right where factors are 0.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([0.0, 2.0, 3.0])
+        >>> ndl.prod(x).backward()
+        >>> x.grad.numpy()
+        array([6., 0., 0.])
+    """
     return Prod(axis, keepdims)(a)
 
 
 def argsort(a: Tensor, axis: int | None = -1) -> Tensor:
-    """The indices that sort a along `axis` (flattened if None); equal elements keep their order."""
+    """The indices that sort a along `axis` (flattened if None); equal elements keep their order.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.argsort(ndl.Tensor([3.0, 1.0, 2.0])).numpy()
+        array([1, 2, 0])
+    """
     return ArgSort(0)(reshape(a, (a.size,))) if axis is None else ArgSort(axis)(a)
 
 
 def sort(a: Tensor, axis: int | None = -1) -> Tensor:
-    """The values in ascending order along `axis` (flattened if None)."""
+    """The values in ascending order along `axis` (flattened if None).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.sort(ndl.Tensor([3.0, 1.0, 2.0])).numpy()
+        array([1., 2., 3.])
+    """
     return Sort(0)(reshape(a, (a.size,))) if axis is None else Sort(axis)(a)

@@ -166,45 +166,99 @@ def _erf_single(x: Array) -> Array:
 
 
 def log1p(a: Tensor) -> Tensor:
-    """ln(1 + a), exact for small a."""
+    """ln(1 + a), exact for small a.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.log1p(ndl.Tensor(1e-20)).item()
+        1e-20
+    """
     return Log1p()(a)
 
 
 def expm1(a: Tensor) -> Tensor:
-    """eᵃ - 1, exact for small a."""
+    """eᵃ - 1, exact for small a.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.expm1(ndl.Tensor(1e-20)).item()
+        1e-20
+    """
     return Expm1()(a)
 
 
 def logaddexp(a: Tensor, b: Any) -> Tensor:
-    """ln(eᵃ + eᵇ), finite for all finite a and b."""
+    """ln(eᵃ + eᵇ), finite for all finite a and b.
+
+    Example:
+        >>> import needle as ndl
+        >>> round(ndl.logaddexp(ndl.Tensor(1000.0), 1000.0).item(), 3)
+        1000.693
+    """
     return LogAddExp()(a, b)
 
 
 def tan(a: Tensor) -> Tensor:
-    """The tangent of a, in radians."""
+    """The tangent of a, in radians.
+
+    Example:
+        >>> import needle as ndl
+        >>> round(ndl.tan(ndl.Tensor(0.5)).item(), 4)
+        0.5463
+    """
     return Tan()(a)
 
 
 def arcsin(a: Tensor) -> Tensor:
-    """The angle from -π/2 to π/2 whose sine is a."""
+    """The angle from -π/2 to π/2 whose sine is a.
+
+    Example:
+        >>> import needle as ndl
+        >>> round(ndl.arcsin(ndl.Tensor(1.0)).item(), 4)
+        1.5708
+    """
     return ArcSin()(a)
 
 
 def arctan(a: Tensor) -> Tensor:
-    """The angle from -π/2 to π/2 whose tangent is a."""
+    """The angle from -π/2 to π/2 whose tangent is a.
+
+    Example:
+        >>> import needle as ndl
+        >>> round(ndl.arctan(ndl.Tensor(1.0)).item(), 4)
+        0.7854
+    """
     return ArcTan()(a)
 
 
 def sinh(a: Tensor) -> Tensor:
-    """The hyperbolic sine, (eᵃ - e⁻ᵃ)/2."""
+    """The hyperbolic sine, (eᵃ - e⁻ᵃ)/2.
+
+    Example:
+        >>> import needle as ndl
+        >>> round(ndl.sinh(ndl.Tensor(1.0)).item(), 4)
+        1.1752
+    """
     return Sinh()(a)
 
 
 def cosh(a: Tensor) -> Tensor:
-    """The hyperbolic cosine, (eᵃ + e⁻ᵃ)/2."""
+    """The hyperbolic cosine, (eᵃ + e⁻ᵃ)/2.
+
+    Example:
+        >>> import needle as ndl
+        >>> round(ndl.cosh(ndl.Tensor(1.0)).item(), 4)
+        1.5431
+    """
     return Cosh()(a)
 
 
 def erf(a: Tensor) -> Tensor:
-    """The error function, 2/√π ∫₀ᵃ e^(-t²) dt, to the last digits of float64 or float32."""
+    """The error function, 2/√π ∫₀ᵃ e^(-t²) dt, to the last digits of float64 or float32.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.erf(ndl.Tensor([0.0, 0.5, 10.0])).numpy().round(4)
+        array([0.    , 0.5205, 1.    ])
+    """
     return Erf()(a)

@@ -167,6 +167,12 @@ def inv(a: Tensor) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: a matrix is singular; the text says which.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.linalg.inv(ndl.Tensor([[2.0, 0.0], [0.0, 4.0]])).numpy()
+        array([[0.5 , 0.  ],
+               [0.  , 0.25]])
     """
     return Inverse()(a)
 
@@ -179,6 +185,11 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: a matrix is singular; the text says which.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.linalg.solve(ndl.Tensor([[2.0, 0.0], [0.0, 4.0]]), ndl.Tensor([1.0, 1.0])).numpy()
+        array([0.5 , 0.25])
     """
     return Solve()(a, expand_dims(b, -1))[..., 0] if b.ndim == 1 else Solve()(a, b)
 
@@ -188,6 +199,14 @@ def det(a: Tensor) -> Tensor:
 
     The second derivative of matrices larger than 6×6 goes through the inverse: they must not be
     singular.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([[1.0, 2.0], [2.0, 4.0]])
+        >>> ndl.linalg.det(x).backward()
+        >>> x.grad.numpy().round(12)
+        array([[ 4., -2.],
+               [-2.,  1.]])
     """
     return Det()(a)
 
@@ -196,6 +215,12 @@ def slogdet(a: Tensor) -> SlogDetResult:
     """The sign and ln |det a|, which neither overflows nor underflows; (0, -inf) if singular.
 
     Differentiating the logarithm of a singular matrix raises numpy.linalg.LinAlgError.
+
+    Example:
+        >>> import needle as ndl
+        >>> sign, logarithm = ndl.linalg.slogdet(ndl.Tensor([[2.0, 0.0], [0.0, -4.0]]))
+        >>> sign.item(), round(logarithm.item(), 4)
+        (-1.0, 2.0794)
     """
     value = SlogDet()(a)
     return SlogDetResult(*entries(value, 2))
