@@ -1,6 +1,6 @@
 """needle: a PyTorch-style deep learning framework in Python on NumPy."""
 
-from . import autograd, data, init, linalg, nn, ops, optim, testing
+from . import autograd, data, init, interop, linalg, nn, ops, optim, testing
 from .anomaly import detect_anomaly
 from .autograd import (
     Op,
@@ -18,6 +18,7 @@ from .device import Device, cpu, default_device, manual_seed
 from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .modes import enable_grad
 from .ops import *
+from .saving import load, save
 from .summary import summary
 
 __all__ = [
@@ -40,15 +41,18 @@ __all__ = [
     "hessian",
     "hvp",
     "init",
+    "interop",
     "jacobian",
     "jvp",
     "lazy_mode",
     "linalg",
+    "load",
     "manual_seed",
     "nn",
     "no_grad",
     "ops",
     "optim",
+    "save",
     "testing",
     "summary",
     "value_and_grad",

@@ -1,0 +1,138 @@
+"""Saving and loading: nested dicts of tensors as safetensors files.
+
+The format holds numbers only, so no code runs on loading, and other frameworks open the files. What
+is not a tensor (numbers, texts, lists) and how things nest stands as JSON in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .autograd import Tensor
+from .files import replacing
+
+__all__ = ["load", "save"]
+
+_STRUCTURE = "needle"  # the key of the metadata under which the structure stands
+
+
+def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
+    """Write a dict to a safetensors file, which appears whole or not at all.
+
+    Args:
+        obj: a `state_dict()`, or dicts and lists of such; tensors and arrays, and between them
+            numbers, texts, booleans and None.
+        path: the file; by custom it ends in `.safetensors`. A former file stays until the new one
+            is on the disk.
+
+    Raises:
+        TypeError: something in `obj` can't be saved; the text says where it is.
+        OSError: the file can't be written.
+
+    Example:
+        >>> import needle as ndl
+        >>> model = ndl.nn.Linear(2, 1)
+        >>> ndl.save({"model": model.state_dict(), "epoch": 3}, "model.safetensors")
+        >>> sorted(ndl.load("model.safetensors")["model"])
+        ['bias', 'weight']
+    """
+    safetensors = _library()
+    if not isinstance(obj, Mapping):
+        raise TypeError(f"save takes a dict, such as model.state_dict(), got {type(obj).__name__}")
+    arrays: dict[str, np.ndarray] = {}
+    structure = json.dumps(_take_apart(obj, "", arrays))
+    with replacing(path) as temporary:
+        try:
+            safetensors.numpy.save_file(arrays, temporary, metadata={_STRUCTURE: structure})
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{os.fspath(path)!r} was not written: {error}") from None
+
+
+def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
+    """What `save` wrote, or the tensors of any safetensors file under their names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or of another format.
+    """
+    safetensors = _library()
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"no file {os.fspath(path)!r} to load")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            structure = (file.metadata() or {}).get(_STRUCTURE)
+        if structure is None:
+            return {name: Tensor.make_const(array) for name, array in arrays.items()}
+        return _put_together(json.loads(structure), arrays)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} is damaged or no safetensors file: {error}"
+        ) from None
+
+
+def _library() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError(
+            "saving and loading needs the safetensors package: pip install 'needle-dl[save]'"
+        ) from None
+    return safetensors
+
+
+def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """`obj` as JSON, with its arrays put into `arrays` under their paths."""
+    if isinstance(obj, Tensor | np.ndarray | np.generic):
+        array = obj.realize_cached_data() if isinstance(obj, Tensor) else np.asarray(obj)
+        if path in arrays:
+            raise TypeError(f"save: two entries have the path {path!r}")
+        arrays[path] = np.ascontiguousarray(array).reshape(array.shape)
+        return {"tensor" if isinstance(obj, Tensor) else "array": path}
+    if isinstance(obj, Mapping):
+        items = [
+            [
+                _checked_key(key, path),
+                _take_apart(value, f"{path}.{key}" if path else f"{key}", arrays),
+            ]
+            for key, value in obj.items()
+        ]
+        return {"dict": items}
+    if isinstance(obj, list | tuple):
+        kind = "list" if isinstance(obj, list) else "tuple"
+        return {kind: [_take_apart(item, f"{path}.{i}", arrays) for i, item in enumerate(obj)]}
+    if obj is None or isinstance(obj, bool | int | float | str):
+        return obj
+    raise TypeError(
+        f"save can't write {type(obj).__name__} at {path!r}: "
+        "it takes tensors, arrays, numbers, texts and None, in dicts and lists"
+    )
+
+
+def _checked_key(key: Any, path: str) -> Any:
+    if not isinstance(key, str | int):
+        raise TypeError(f"save: keys are texts or integers, got {key!r} in {path!r}")
+    return key
+
+
+def _put_together(node: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if not isinstance(node, dict):
+        return node
+    ((kind, content),) = node.items()
+    match kind:
+        case "tensor":
+            return Tensor.make_const(arrays[content])
+        case "array":
+            return arrays[content]
+        case "dict":
+            return {key: _put_together(value, arrays) for key, value in content}
+        case "list" | "tuple":
+            items = [_put_together(item, arrays) for item in content]
+            return items if kind == "list" else tuple(items)
+    raise ValueError(f"its structure has a {kind!r}, which this version does not know")
