@@ -1,6 +1,25 @@
-"""Optimizers."""
+"""Optimizers, learning rate schedules and gradient clipping."""
 
+from . import lr_scheduler
+from .adagrad import Adagrad
+from .adam import Adam, AdamW
+from .clipping import clip_grad_norm_, clip_grad_value_
+from .lion import Lion
+from .lr_scheduler import *
 from .optimizer import Optimizer
+from .rmsprop import RMSprop
 from .sgd import SGD
 
-__all__ = ["SGD", "Optimizer"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "Optimizer",
+    "RMSprop",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "lr_scheduler",
+    *lr_scheduler.__all__,
+]

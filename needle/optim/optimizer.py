@@ -1,48 +1,200 @@
-"""The base of optimizers."""
+"""The base of optimizers: parameter groups, the step, and the state that a checkpoint holds."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor
+from .bucket import Bucket, State, fill_buckets
+from .clipping import clip_grad_norm_
+from .settings import ParamGroup, setting
+from .state import load_state, save_state
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "Params", "State", "blend"]
+
+Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
 
 
 class Optimizer:
     """Updates parameters from their gradients.
 
-    A subclass states the update of one parameter (`_update`); this class does the rest. Updates
-    write into the parameter's own array: the parameter stays the same object, no graph survives
-    a step, and gradient arrays are never changed.
+    A subclass states the update rule of one parameter (`update_one`) and what a parameter
+    remembers between steps (`initial_state`); this class does the rest. Updates write into the
+    parameter's own array: the parameter stays the same object, no graph survives a step, and
+    gradient arrays are never changed. Beside the state, a step needs memory for at most the
+    largest parameter (for 32,768 numbers in models that are smaller).
+
+    Args:
+        params: the tensors to train, or parameter groups: dicts with "params" and the settings
+            in which the group differs from the defaults.
+        defaults: the settings of groups that state none.
 
     Raises:
-        ValueError: `params` is empty.
-        TypeError: `params` is a single tensor, or holds something that is not a Tensor.
+        ValueError: `params` is empty, holds a tensor twice or one that an op made, or a setting
+            is out of its range or unknown.
+        TypeError: `params` is a single tensor, or holds something that is not a Tensor of
+            floating-point numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> import needle as ndl
+        >>> class SignSGD(ndl.optim.Optimizer):
+        ...     def __init__(self, params, lr=0.01):
+        ...         super().__init__(params, {"lr": lr})
+        ...
+        ...     def update_one(self, gradient, state, group, step, out):
+        ...         np.multiply(np.sign(gradient, out=out), group["lr"], out=out)
+        >>> weight = ndl.Tensor([1.0, 2.0])
+        >>> weight.grad = ndl.Tensor([3.0, -4.0])
+        >>> SignSGD([{"params": [weight], "lr": 0.5}]).step()
+        >>> weight.numpy()
+        array([0.5, 2.5])
     """
 
-    def __init__(self, params: Iterable[Tensor]) -> None:
+    decouples_weight_decay = False
+    """True: weight decay shrinks θ by lr·weight_decay; False: it adds weight_decay·θ to g."""
+
+    lr = setting("lr")
+
+    def __init__(self, params: Params, defaults: Mapping[str, Any] | None = None) -> None:
+        self.defaults = dict(defaults or {})
+        self.params: list[Tensor] = []
+        self.param_groups: list[ParamGroup] = []
+        self._buckets: list[Bucket] = []  # filled by the first step
+        self._saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
         if isinstance(params, Tensor):
             raise TypeError("an optimizer takes a list of tensors, got one Tensor: write [tensor]")
-        self.params = list(params)
+        entries: list[Any] = list(params)
+        if entries and not isinstance(entries[0], Mapping):
+            entries = [{"params": entries}]
+        for group in entries:
+            self.add_param_group(group)
         if not self.params:
             raise ValueError("an optimizer needs at least one parameter, got an empty list")
-        for position, param in enumerate(self.params):
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Train more parameters: `group` holds "params" and the settings that are its own."""
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(f'a parameter group is a dict with the key "params", got {group!r}')
+        params = group["params"]
+        params = (params,) if isinstance(params, Tensor) else tuple(params)
+        self._check_params(params)
+        known = {*self.defaults, "params", "name", "initial_lr"}
+        if "beta1" in known:
+            known.add("betas")
+        if unknown := sorted(group.keys() - known):
+            raise ValueError(
+                f"parameter group {len(self.param_groups)} has unknown settings {unknown}: "
+                f"{type(self).__name__} has {sorted(self.defaults)}"
+            )
+        new = ParamGroup()
+        new.update({**self.defaults, **group, "params": params})
+        self.check_group(new)
+        self._regroup(self.state)
+        self.params += params
+        self.param_groups.append(new)
+
+    def _check_params(self, params: tuple[Any, ...]) -> None:
+        known = dict.fromkeys(self.params, "another group")
+        for position, param in enumerate(params):
+            place = f"position {position} of group {len(self.param_groups)}"
             if not isinstance(param, Tensor):
                 raise TypeError(
-                    f"an optimizer takes Tensors, got {type(param).__name__} at position {position}"
+                    f"an optimizer takes Tensors, got {type(param).__name__} at {place}"
                 )
+            if param.dtype.kind != "f":
+                raise TypeError(
+                    f"an optimizer takes floating-point Tensors, got {param.dtype} at {place}: "
+                    "convert with astype"
+                )
+            if param.requires_grad and not param.is_leaf():
+                raise ValueError(
+                    f"the tensor at {place} was made by {type(param.op).__name__}, so it never "
+                    "gets a gradient to train with: wrap it as Tensor(...) or Parameter(...)"
+                )
+            if param in known:
+                raise ValueError(f"the tensor at {place} is also in {known[param]}")
+            known[param] = f"position {position} of the same group"
+
+    def check_group(self, group: ParamGroup) -> None:
+        """Refuse settings that do not go together; each one alone is checked by the group."""
+
+    def initial_state(self, group: ParamGroup) -> dict[str, float]:
+        """The arrays a parameter keeps between steps: names, and what they are filled with."""
+        return {}
+
+    def update_one(
+        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
+    ) -> None:
+        """Write into `out` what one parameter θ is to lose in a step: θ ← θ - out.
+
+        The rule is elementwise: the arrays may belong to a piece of a large parameter, or to
+        several small ones. `weight_decay` and `maximize` are dealt with elsewhere.
+
+        Args:
+            gradient: g, left as it is.
+            state: the arrays that `initial_state` named, written to.
+            group: the settings.
+            step: how many steps the state has seen, with this one; 0 if there is no state.
+            out: an array of the same shape, also there to work in.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no update_one()")
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
-        for param in self.params:
-            if param.grad is not None:
-                gradient = param.grad.realize_cached_data()
-                self._update(param, param.realize_cached_data(), gradient)
+        buckets = self._buckets or self._fill_buckets()
+        # all gradients first: in lazy mode they are computed here, from values before the step
+        work = [(bucket, bucket.gradients()) for bucket in buckets]
+        for bucket, gradients in work:
+            if len(gradients) == len(bucket.params):
+                bucket.update(self, gradients)
+            elif gradients:
+                buckets.remove(bucket)
+                with_gradient, without = bucket.split()
+                buckets += (with_gradient, without)
+                with_gradient.update(self, gradients)
 
-    def _update(self, param: Tensor, values: Array, gradient: Array) -> None:
-        """Update one parameter: write into `values`, its array; leave `gradient` as it is."""
-        raise NotImplementedError(f"{type(self).__name__} defines no _update()")
+    def _fill_buckets(self) -> list[Bucket]:
+        self._buckets, self._saved = fill_buckets(self.param_groups, self._saved), {}
+        return self._buckets
+
+    def _regroup(self, state: dict[Tensor, dict[str, Any]]) -> None:
+        self._saved, self._buckets = state, []
+
+    @property
+    def state(self) -> dict[Tensor, dict[str, Any]]:
+        """What each parameter has gathered: "step" and the arrays of `initial_state`."""
+        gathered = dict(self._saved)
+        for bucket in self._buckets:
+            gathered.update(bucket.states())
+        return gathered
+
+    def __getstate__(self) -> dict[str, Any]:
+        # buckets hold views of shared memory, which a copy or a pickle would tear apart
+        return {**self.__dict__, "_saved": self.state, "_buckets": []}
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of settings and state, parameters by position, laid out as in PyTorch.
+
+        `{"state": {position: {"step": int, name: array}}, "param_groups": [{"lr": ..., "params":
+        [positions], "shapes": [shapes]}]}`.
+        """
+        return save_state(self.params, self.param_groups, self.state)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over settings and state; the next step continues to the bit.
+
+        Raises:
+            ValueError: the state belongs to another model or optimizer. The text lists what
+                differs, and this optimizer stays as it was.
+        """
+        groups, state = load_state(state_dict, self.params, self.param_groups, self.initial_state)
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update(settings)
+        self._regroup(state)
 
     def reset_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -57,10 +209,19 @@ class Optimizer:
         Returns:
             The norm before clipping.
         """
-        with_gradient = [param for param in self.params if param.grad is not None]
-        gradients = [param.grad.realize_cached_data() for param in with_gradient]
-        norm = float(np.sqrt(sum(float(np.vdot(g, g)) for g in gradients)))
-        if norm > max_norm:
-            for param, gradient in zip(with_gradient, gradients, strict=True):
-                param.grad = Tensor.make_const(gradient * (max_norm / norm))
-        return norm
+        return clip_grad_norm_(self.params, max_norm)
+
+    def __repr__(self) -> str:
+        groups = [
+            ", ".join(f"{name}={value}" for name, value in group.items() if name != "params")
+            + f", {len(group['params'])} parameters"
+            for group in self.param_groups
+        ]
+        return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def blend(mean: Array, keep: float, new: Array, share: float, scratch: Array) -> None:
+    """mean ← keep·mean + share·new, through `scratch`, which may be `new` itself."""
+    np.multiply(mean, keep, out=mean)
+    np.multiply(new, share, out=scratch)
+    np.add(mean, scratch, out=mean)

@@ -1,11 +1,12 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
 import numpy as np
 
-from ..autograd import Array, Tensor
-from .optimizer import Optimizer
+from ..autograd import Array
+from .optimizer import Optimizer, Params, State, blend
+from .settings import ParamGroup, setting
 
 __all__ = ["SGD"]
 
@@ -20,57 +21,66 @@ class SGD(Optimizer):
     Nesterov's form looks one step ahead: θ ← θ - lr·(momentum·u + (1 - dampening)·g).
 
     Args:
-        params: the tensors to train.
+        params: the tensors to train, or parameter groups.
         lr: learning rate.
-        momentum: β in [0, 1).
+        momentum: in [0, 1).
         weight_decay: strength of the L2 penalty.
         dampening: None, the default, means `momentum`: u is a mean of past gradients, and starts
             at 0. A number gives PyTorch's rule, in which the first gradient enters u whole;
             `dampening=0` is PyTorch's default.
         nesterov: look one step of momentum ahead (Sutskever et al. 2013).
+        maximize: climb instead of descend.
 
     Raises:
-        ValueError: a setting is negative, not finite, or momentum is missing for nesterov.
+        ValueError: a setting is out of its range, or nesterov lacks its momentum.
     """
+
+    momentum = setting("momentum")
+    dampening = setting("dampening")
+    weight_decay = setting("weight_decay")
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 0.01,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         dampening: float | None = None,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params)
-        settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        for name, value in settings.items():
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"SGD: {name} must be a finite number of at least 0, got {value}")
-        if nesterov and (not momentum or dampening):
-            raise ValueError("SGD: nesterov=True needs momentum > 0 and no other dampening than 0")
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.dampening = dampening
-        self.nesterov = nesterov
-        self.u: dict[Tensor, Array] = {}
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "dampening": dampening,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
 
-    def _update(self, param: Tensor, values: Array, gradient: Array) -> None:
-        if self.weight_decay:
-            gradient = gradient + self.weight_decay * values
-        if self.momentum:
-            gradient = self._momentum_step(param, gradient)
-        values -= self.lr * gradient
+    def check_group(self, group: ParamGroup) -> None:
+        if group["nesterov"] and (not group["momentum"] or group["dampening"]):
+            raise ValueError("nesterov=True needs momentum > 0 and no other dampening than 0")
 
-    def _momentum_step(self, param: Tensor, gradient: Array) -> Array:
-        share = 1 - (self.momentum if self.dampening is None else self.dampening)
-        if param not in self.u:
-            first_share = share if self.dampening is None else 1
-            self.u[param] = gradient * first_share
+    def initial_state(self, group: ParamGroup) -> dict[str, float]:
+        return {"momentum_buffer": 0.0} if group["momentum"] else {}
+
+    def update_one(
+        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
+    ) -> None:
+        lr, momentum = group["lr"], group["momentum"]
+        if not momentum:
+            np.multiply(gradient, lr, out=out)
+            return
+        velocity, dampening = state["momentum_buffer"], group["dampening"]
+        share = 1 - (momentum if dampening is None else dampening)
+        first_share = share if dampening is None else 1.0
+        blend(velocity, momentum, gradient, first_share if step == 1 else share, out)
+        if group["nesterov"]:
+            np.multiply(velocity, momentum / share, out=out)
+            np.add(out, gradient, out=out)
+            np.multiply(out, lr * share, out=out)
         else:
-            self.u[param] *= self.momentum
-            self.u[param] += gradient * share
-        if self.nesterov:
-            return gradient * share + self.u[param] * self.momentum
-        return self.u[param]
+            np.multiply(velocity, lr, out=out)

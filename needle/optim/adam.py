@@ -1,0 +1,125 @@
+"""Adam and AdamW: steps scaled by running means of the gradient and of its square."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..autograd import Array
+from .optimizer import Optimizer, Params, State, blend
+from .settings import ParamGroup, setting
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015), with AMSGrad (Reddi et al. 2018) on request.
+
+        g = grad + weight_decay·θ
+        m ← β₁·m + (1 - β₁)·g
+        v ← β₂·v + (1 - β₂)·g²
+        θ ← θ - lr·(m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + eps)
+
+    AMSGrad puts the largest v so far in the place of v.
+
+    Args:
+        params: the tensors to train, or parameter groups.
+        lr: learning rate.
+        beta1: β₁ in [0, 1), how slowly m forgets.
+        beta2: β₂ in [0, 1), how slowly v forgets.
+        eps: keeps the divisor from 0.
+        weight_decay: strength of the L2 penalty.
+        amsgrad: use the largest v.
+        betas: (beta1, beta2), as in PyTorch, in the place of both.
+        maximize: climb instead of descend.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    beta1 = setting("beta1")
+    beta2 = setting("beta2")
+    eps = setting("eps")
+    weight_decay = setting("weight_decay")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        betas: tuple[float, float] | None = None,
+        maximize: bool = False,
+    ) -> None:
+        settings = ParamGroup()
+        settings.update(
+            lr=lr,
+            betas=(beta1, beta2) if betas is None else betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
+        )
+        super().__init__(params, settings)
+
+    def initial_state(self, group: ParamGroup) -> dict[str, float]:
+        return _WITH_LARGEST if group["amsgrad"] else _MEANS
+
+    def update_one(
+        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
+    ) -> None:
+        beta1, beta2 = group["beta1"], group["beta2"]
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        blend(mean, beta1, gradient, 1 - beta1, out)
+        np.multiply(gradient, gradient, out=out)
+        blend(square, beta2, out, 1 - beta2, out)
+        if group["amsgrad"]:
+            largest = state["max_exp_avg_sq"]
+            square = np.maximum(largest, square, out=largest)
+        # both sides of the quotient times √(1 - β₂ᵗ): one pass over the array less
+        correction = math.sqrt(1 - beta2**step)
+        np.sqrt(square, out=out)
+        np.add(out, group["eps"] * correction, out=out)
+        np.divide(mean, out, out=out)
+        np.multiply(out, group["lr"] * correction / (1 - beta1**step), out=out)
+
+
+_MEANS = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+_WITH_LARGEST = {**_MEANS, "max_exp_avg_sq": 0.0}
+
+
+class AdamW(Adam):
+    """Adam whose weight decay does not pass through the means (Loshchilov and Hutter 2019).
+
+        θ ← θ - lr·weight_decay·θ, then Adam's step with g = grad
+
+    Args and errors as in `Adam`, with PyTorch's order and defaults.
+    """
+
+    decouples_weight_decay = True
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            betas=betas,
+            maximize=maximize,
+        )

@@ -1,0 +1,85 @@
+"""Clipping: keeping gradients within bounds before a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..autograd import Array, Tensor
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> float:
+    """Scale all gradients down together so that their joint norm is at most `max_norm`.
+
+        grad ← grad · min(1, max_norm / (norm + 1e-6))
+
+    The gradient arrays stay as they are: `.grad` is replaced.
+
+    Args:
+        parameters: one tensor or several; those without a gradient do not count.
+        max_norm: the largest norm allowed.
+        norm_type: p of the p-norm over all elements of all gradients; infinity is the maximum.
+        error_if_nonfinite: refuse a norm that is infinite or not a number.
+
+    Returns:
+        The norm before clipping.
+
+    Raises:
+        ValueError: `max_norm` is negative or not a number, or `norm_type` is not positive.
+        RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
+    """
+    if not max_norm >= 0:
+        raise ValueError(f"max_norm must be at least 0, got {max_norm}")
+    if not norm_type > 0:
+        raise ValueError(f"norm_type must be positive, got {norm_type}")
+    with_gradient, gradients = _gradients(parameters)
+    norm = _norm(gradients, norm_type)
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(
+            f"the gradients have norm {norm}: look for a division by zero, a logarithm of zero or "
+            "a learning rate that is too large"
+        )
+    scale = max_norm / (norm + 1e-6)
+    if not scale >= 1:  # a norm that is not a number makes all gradients so
+        for param, gradient in zip(with_gradient, gradients, strict=True):
+            param.grad = Tensor.make_const(gradient * scale)
+    return norm
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit every element of the gradients to [-clip_value, clip_value].
+
+    The gradient arrays stay as they are: `.grad` is replaced.
+
+    Raises:
+        ValueError: `clip_value` is negative or not a number.
+    """
+    if not clip_value >= 0:
+        raise ValueError(f"clip_value must be at least 0, got {clip_value}")
+    for param, gradient in zip(*_gradients(parameters), strict=True):
+        param.grad = Tensor.make_const(np.clip(gradient, -clip_value, clip_value))
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> tuple[list[Tensor], list[Array]]:
+    every = [parameters] if isinstance(parameters, Tensor) else parameters
+    with_gradient = [param for param in every if param.grad is not None]
+    return with_gradient, [param.grad.realize_cached_data() for param in with_gradient]
+
+
+def _norm(gradients: list[Array], p: float) -> float:
+    if not gradients:
+        return 0.0
+    if p == 2:
+        return math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients))
+    if p == math.inf:
+        return max(float(np.abs(gradient).max(initial=0)) for gradient in gradients)
+    return sum(float((np.abs(gradient) ** p).sum()) for gradient in gradients) ** (1 / p)

@@ -1,0 +1,129 @@
+"""The state of an optimizer as plain dicts and arrays: what a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+from .settings import SETTINGS, ParamGroup
+
+__all__ = ["load_state", "save_state"]
+
+States = dict[Tensor, dict[str, Any]]
+
+
+def save_state(
+    params: Sequence[Tensor], groups: Sequence[ParamGroup], states: States
+) -> dict[str, Any]:
+    """Copies of settings and state; a parameter is named by its position in `params`."""
+    positions = {param: position for position, param in enumerate(params)}
+    saved_groups = [
+        {
+            **group,
+            "params": [positions[param] for param in group["params"]],
+            "shapes": [list(param.shape) for param in group["params"]],
+        }
+        for group in groups
+    ]
+    saved_states = {
+        positions[param]: {
+            name: value if name == "step" else value.copy() for name, value in state.items()
+        }
+        for param, state in states.items()
+    }
+    return {"state": dict(sorted(saved_states.items())), "param_groups": saved_groups}
+
+
+def load_state(
+    saved: Mapping[str, Any],
+    params: Sequence[Tensor],
+    groups: Sequence[ParamGroup],
+    initial_state: Callable[[ParamGroup], dict[str, float]],
+) -> tuple[list[ParamGroup], States]:
+    """The settings of each group, and copies of the saved arrays by parameter.
+
+    Raises:
+        ValueError: the state does not fit `params` and `groups`; the text lists what differs.
+    """
+    if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= saved.keys():
+        raise ValueError('an optimizer\'s state is a dict with the keys "state" and "param_groups"')
+    _refuse(_group_differences(saved["param_groups"], groups))
+    loaded = []
+    for group in saved["param_groups"]:
+        loaded.append(ParamGroup())
+        loaded[-1].update({name: group[name] for name in group.keys() - {"params", "shapes"}})
+    # keys come back from a file as text, and numbers as tensors
+    entries = {int(position): entry for position, entry in saved["state"].items()}
+    names = [
+        initial_state(new)
+        for group, new in zip(groups, loaded, strict=True)
+        for _ in group["params"]
+    ]
+    _refuse(_state_differences(entries, params, names))
+    return loaded, {params[at]: _copy_state(entry, params[at]) for at, entry in entries.items()}
+
+
+def _refuse(differences: list[str]) -> None:
+    if differences:
+        lines = "\n  ".join(differences)
+        raise ValueError(f"the state belongs to another model or optimizer:\n  {lines}")
+
+
+def _group_differences(
+    saved: Sequence[Mapping[str, Any]], groups: Sequence[ParamGroup]
+) -> list[str]:
+    if len(saved) != len(groups):
+        return [f"{len(saved)} parameter groups in the state, {len(groups)} here"]
+    differences = []
+    for number, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
+        only_theirs = sorted(SETTINGS & theirs.keys() - ours.keys())
+        only_ours = sorted(SETTINGS & ours.keys() - theirs.keys())
+        if only_theirs or only_ours:
+            differences.append(
+                f"group {number}: settings only in the state {only_theirs}, only here {only_ours}"
+            )
+        count, here = len(theirs.get("params", ())), len(ours["params"])
+        if count != here:
+            differences.append(f"group {number}: {count} parameters in the state, {here} here")
+            continue
+        shapes = [param.shape for param in ours["params"]]
+        for at, (shape, own) in enumerate(zip(theirs.get("shapes", shapes), shapes, strict=True)):
+            if tuple(shape) != own:
+                differences.append(
+                    f"group {number}, parameter {at}: shape {tuple(shape)} in the state, {own} here"
+                )
+    return differences
+
+
+def _state_differences(
+    entries: Mapping[int, Mapping[str, Any]],
+    params: Sequence[Tensor],
+    names: Sequence[Mapping[str, float]],
+) -> list[str]:
+    differences = []
+    for at, entry in entries.items():
+        if not 0 <= at < len(params):
+            differences.append(f"parameter {at}: there are {len(params)} here")
+            continue
+        missing = sorted({"step", *names[at]} - entry.keys())
+        if missing:
+            differences.append(f"parameter {at}: the state lacks {missing}, has {sorted(entry)}")
+        for name in entry.keys() - {"step"}:
+            shape, own = np.shape(entry[name]), params[at].shape
+            if shape != own:
+                differences.append(
+                    f"parameter {at}: {name} of shape {shape} in the state, {own} here"
+                )
+    return differences
+
+
+def _copy_state(entry: Mapping[str, Any], param: Tensor) -> dict[str, Any]:
+    copy: dict[str, Any] = {"step": int(entry["step"])}
+    for name in entry.keys() - copy.keys():
+        value = entry[name]
+        array = value.realize_cached_data() if isinstance(value, Tensor) else value
+        copy[name] = param.device.array(array, param.dtype)
+    return copy
