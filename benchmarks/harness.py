@@ -212,16 +212,14 @@ def _measure(
     workers: Sequence[Worker], starts: Mapping[str, Mapping[str, float]], rounds: int
 ) -> dict[str, list[float]]:
     """Seconds a step of every contender, a sample a round; each round in another order."""
-    steps = {
-        contender: max(1, round(TURN_SECONDS / start["step_seconds"]))
-        for contender, start in starts.items()
-    }
+    latest = {contender: start["step_seconds"] for contender, start in starts.items()}
     samples: dict[str, list[float]] = {contender: [] for contender in starts}
     order = random.Random(0)
     for _ in range(rounds):
         for worker in order.sample(workers, len(workers)):
             time.sleep(PAUSE_SECONDS)
-            seconds = worker.ask("measure", steps[worker.contender])
+            steps = max(1, round(TURN_SECONDS / latest[worker.contender]))
+            latest[worker.contender] = seconds = worker.ask("measure", steps)
             samples[worker.contender].append(seconds)
     return samples
 

@@ -15,6 +15,8 @@ from .contenders import CONTENDERS, usable_cores
 
 __all__ = ["footprint_table", "machine", "markdown", "versions", "workload_table", "write"]
 
+STEADY = 0.2  # quartiles further apart, relative to the median, come from other processes
+
 
 def machine() -> dict[str, Any]:
     """The computer and the Python that measure."""
@@ -80,9 +82,23 @@ def workload_table(name: str, result: Mapping[str, Any]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += _needle_sentence(result["contenders"])
+    unsteady = [
+        CONTENDERS[key].title for key, row in result["contenders"].items() if _spread(row) > STEADY
+    ]
+    if unsteady:
+        lines += [
+            "",
+            f"Unsteady: the quartiles of {', '.join(unsteady)} are more than {STEADY:.0%} of the "
+            "median apart. The machine was busy; run this again when it is not.",
+        ]
     skipped = result["skipped"].items()
     lines += ["", *(f"Skipped {CONTENDERS[key].title}: {reason}." for key, reason in skipped)]
     return "\n".join(lines).rstrip()
+
+
+def _spread(row: Mapping[str, Any]) -> float:
+    low, high = row["quartiles_seconds"]
+    return (high - low) / row["median_seconds"]
 
 
 def _needle_sentence(rows: Mapping[str, Any]) -> list[str]:

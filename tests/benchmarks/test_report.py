@@ -36,6 +36,13 @@ def test_a_table():
     assert lines[-1] == "Skipped MyGrad: not installed."
 
 
+def test_a_busy_machine_is_reported():
+    busy = ROW | {"quartiles_seconds": [1.8e-4, 2.3e-4]}
+    table = report.workload_table("mlp", RESULT | {"contenders": {"needle": ROW, "numpy": busy}})
+    assert "Unsteady: the quartiles of NumPy by hand are more than 20% of the median" in table
+    assert "Unsteady" not in report.workload_table("mlp", RESULT)
+
+
 def test_a_table_without_needle_has_no_ratios():
     lines = report.workload_table("mlp", RESULT | {"contenders": {"numpy": ROW}}).splitlines()
     assert "| NumPy by hand | 200 µs (190–211) |  | 30 MiB | 1.0 MiB |" in lines
