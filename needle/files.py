@@ -22,7 +22,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Example:
         >>> with replacing("notes.txt") as temporary:
         ...     _ = temporary.write_text("whole")
-        >>> open("notes.txt").read()
+        >>> Path("notes.txt").read_text()
         'whole'
     """
     target = Path(path)

@@ -46,11 +46,10 @@ def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
         raise TypeError(f"save takes a dict, such as model.state_dict(), got {type(obj).__name__}")
     arrays: dict[str, np.ndarray] = {}
     structure = json.dumps(_take_apart(obj, "", arrays))
+    # not save_file(), which makes the file private to the user
+    content = safetensors.numpy.save(arrays, metadata={_STRUCTURE: structure})
     with replacing(path) as temporary:
-        try:
-            safetensors.numpy.save_file(arrays, temporary, metadata={_STRUCTURE: structure})
-        except safetensors.SafetensorError as error:
-            raise OSError(f"{os.fspath(path)!r} was not written: {error}") from None
+        temporary.write_bytes(content)
 
 
 def load(path: str | os.PathLike[str]) -> dict[Any, Any]:

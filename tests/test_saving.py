@@ -1,0 +1,132 @@
+"""needle.save and needle.load, and the files they leave behind."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from needle import Tensor, load, nn, save
+from needle.files import replacing
+
+
+def test_nested_round_trip_keeps_kinds_dtypes_and_shapes(tmp_path):
+    state = {
+        "model": {"w": Tensor(np.arange(6, dtype="float32").reshape(2, 3)[:, ::2])},
+        "optimizer": {"state": {0: {"u": np.ones((2, 0))}, 1: {}}, "lr": 0.1, "name": None},
+        "epoch": 3,
+        "history": [1, 2.5, ("text", True)],
+        "scalar": Tensor(2.0),
+    }
+    save(state, tmp_path / "run.safetensors")
+    loaded = load(tmp_path / "run.safetensors")
+    assert isinstance(loaded["model"]["w"], Tensor)
+    assert not loaded["model"]["w"].requires_grad
+    assert loaded["model"]["w"].dtype == np.float32
+    np.testing.assert_array_equal(loaded["model"]["w"].numpy(), [[0, 2], [3, 5]])
+    assert loaded["optimizer"]["state"][0]["u"].shape == (2, 0)
+    assert loaded["optimizer"]["state"][1] == {}
+    assert loaded["optimizer"]["lr"] == 0.1
+    assert loaded["optimizer"]["name"] is None
+    assert loaded["history"] == [1, 2.5, ("text", True)]
+    assert loaded["scalar"].shape == ()
+    assert list(loaded) == list(state)
+
+
+def test_a_model_comes_back_to_the_bit(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    save(model.state_dict(), tmp_path / "model.safetensors")
+    other = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    other.load_state_dict(load(tmp_path / "model.safetensors"))
+    for one, two in zip(model.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+
+
+def test_other_libraries_read_the_file_under_plain_names(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 4))
+    save(model.state_dict(), tmp_path / "model.safetensors")
+    arrays = load_file(tmp_path / "model.safetensors")
+    assert sorted(arrays) == ["0.bias", "0.weight"]
+    np.testing.assert_array_equal(arrays["0.weight"], model[0].weight.numpy())
+
+
+def test_files_of_other_libraries_are_read(tmp_path):
+    save_file({"a.b": np.ones(3, "float32")}, tmp_path / "other.safetensors")
+    loaded = load(tmp_path / "other.safetensors")
+    np.testing.assert_array_equal(loaded["a.b"].numpy(), np.ones(3))
+
+
+@pytest.mark.parametrize("cut", [0, 4, 30, -1])
+def test_a_truncated_file_is_refused(tmp_path, cut):
+    path = tmp_path / "model.safetensors"
+    save({"w": Tensor(np.ones(100))}, path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match="damaged or no safetensors file"):
+        load(path)
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    np.savez(tmp_path / "weights.npz", w=np.ones(3))
+    with pytest.raises(ValueError, match="damaged or no safetensors file"):
+        load(tmp_path / "weights.npz")
+    with pytest.raises(FileNotFoundError, match=r"no file .*missing"):
+        load(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("obj", "said"),
+    [
+        ({"a": {"b": object()}}, "object at 'a.b'"),
+        ({1.5: 2}, "keys are texts or integers, got 1.5"),
+        ({"a.b": Tensor(1.0), "a": {"b": Tensor(2.0)}}, "two entries have the path 'a.b'"),
+        ([Tensor(1.0)], "save takes a dict"),
+    ],
+)
+def test_what_cannot_be_saved_is_named_and_nothing_is_written(tmp_path, obj, said):
+    with pytest.raises(TypeError, match=said):
+        save(obj, tmp_path / "x.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        save({}, tmp_path / "nowhere" / "x.safetensors")
+
+
+def test_an_error_while_writing_leaves_the_former_file(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("former")
+    with pytest.raises(RuntimeError, match="interrupted"), replacing(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise RuntimeError("interrupted")
+    assert path.read_text() == "former"
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_full_disk_leaves_the_former_file(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save({"w": Tensor(np.zeros(10))}, path)
+    program = (
+        "import signal, resource, sys, numpy as np, needle as ndl\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "try:\n"
+        "    ndl.save({'w': ndl.Tensor(np.ones(100_000))}, sys.argv[1])\n"
+        "except OSError as error:\n"
+        "    print('refused', error)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    assert "refused" in ran.stdout
+    np.testing.assert_array_equal(load(path)["w"].numpy(), np.zeros(10))
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
+    save({}, tmp_path / "x.safetensors")
+    (tmp_path / "plain").touch()
+    modes = {oct(os.stat(file).st_mode) for file in tmp_path.iterdir()}
+    assert len(modes) == 1
