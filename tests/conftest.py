@@ -1,7 +1,9 @@
 """What several folders of tests share: both modes, numeric gradients, a strict array type."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,9 @@ import pytest
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 import needle as ndl
+
+# benchmarks and examples come from the checkout; needle is the installed one, so they go last
+sys.path.append(str(Path(__file__).parents[1]))
 
 
 @pytest.fixture(params=["eager", "lazy"])
