@@ -1,5 +1,6 @@
 """The whole program, short: processes, check, turns, reports."""
 
+import importlib.util
 import json
 import os
 
@@ -22,7 +23,6 @@ def quick(monkeypatch):
 
 
 def test_a_run(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
     arguments = "--workload tiny_ops --contender numpy --contender needle --contender floor"
     assert (
         main([*arguments.split(), "--rounds", "2", "--threads", "1", "--out", str(tmp_path)]) == 0
@@ -46,7 +46,7 @@ def test_a_run(tmp_path, capsys):
     assert report.strip() == capsys.readouterr().out.strip()
     assert "| needle | " in report
     assert "Skipped matrix products alone: this workload is not written for it." in report
-    assert (tmp_path / "chart.svg").read_text().count("tiny_ops") == 1
+    assert (tmp_path / "chart.svg").exists() == bool(importlib.util.find_spec("matplotlib"))
 
 
 def test_the_profile_as_a_command(capsys):
