@@ -105,7 +105,7 @@ class DivScalar(_WithScalar):
 
 
 class EWisePow(Elementwise):
-    """aᵇ. Adjoints: g·b·aᵇ⁻¹ (0 where b = 0), g·aᵇ·ln a (0 where a = 0)."""
+    """aᵇ. Adjoints: g·b·aᵇ⁻¹ (0 where a = b = 0), g·aᵇ·ln a (0 where a = 0)."""
 
     compute = np.power
 
@@ -114,7 +114,9 @@ class EWisePow(Elementwise):
         # 0⁻¹ and ln 0 would poison elements whose adjoint is 0
         adjoint_a = adjoint_b = None
         if a.requires_grad:
-            adjoint_a = out_grad * b * a ** where(b == 0, 1, b - 1)
+            both_zero = (a == 0) * (b == 0)
+            # by 1.0: integers have no negative powers
+            adjoint_a = out_grad * b * a ** where(both_zero, 1, b - 1.0)
         if b.requires_grad:
             adjoint_b = out_grad * node * where(a == 0, 1, a).log()
         return adjoint_a, adjoint_b
