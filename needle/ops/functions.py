@@ -75,7 +75,7 @@ class Sigmoid(Elementwise):
     """1 / (1 + e⁻ᵃ), which overflows nowhere. Adjoint: g·y·(1 - y)."""
 
     def compute(self, a: Array) -> Array:
-        decay = np.exp(-np.absolute(a))
+        decay = np.exp(np.absolute(a) * -1.0)  # a float: small unsigned integers would wrap around
         return np.where(np.greater_equal(a, 0), 1, decay) / (1 + decay)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
