@@ -41,7 +41,7 @@ class PutItem(TensorOp):
 
     def compute(self, a: Array) -> Array:
         result = np.zeros_like(a, shape=self.shape)
-        if any(isinstance(part, np.ndarray) and part.dtype != bool for part in self.index):
+        if any(getattr(part, "ndim", 0) and part.dtype != bool for part in self.index):
             np.add.at(result, self.index, a)
         else:  # slices and masks meet each element once
             result[self.index] = a
@@ -74,14 +74,18 @@ class Concatenate(TensorOp):
 
 
 def _plain(part: Any) -> Any:
-    """One entry of an index without Tensors and lists."""
+    """One entry of an index, with an array in place of a Tensor or a sequence."""
+    if part is None or part is Ellipsis or isinstance(part, int | slice):
+        return part
     if isinstance(part, Tensor):
         part = part.realize_cached_data()
-    elif isinstance(part, list):
-        part = np.asarray(part, dtype=None if part else int)
-    if isinstance(part, float) or getattr(part, "dtype", np.dtype(int)).kind not in "biu":
-        kind = getattr(part, "dtype", type(part).__name__)
-        raise TypeError(f"an index holds integers or booleans, got {kind}: use astype('int64')")
+    elif not hasattr(part, "dtype"):
+        part = np.asarray(part)
+        part = part if part.size else part.astype(int)
+    if part.dtype.kind not in "biu":
+        raise TypeError(
+            f"an index holds integers or booleans, got {part.dtype}: use astype('int64')"
+        )
     return part
 
 
