@@ -22,6 +22,7 @@ __all__ = [
     "View",
     "broadcast_shape",
     "constant_like",
+    "integers",
     "linear_tangent",
     "normalize_axes",
     "unbroadcast",
@@ -52,7 +53,7 @@ class Reduction(TensorOp):
     """Reduces over `axes` (an int, several, or None for all), which disappear unless `keepdims`."""
 
     def __init__(self, axes: Axes = None, keepdims: bool = False) -> None:
-        self.axes = axes if axes is None or isinstance(axes, int) else tuple(axes)
+        self.axes = axes if axes is None or isinstance(axes, int) else integers(axes, "axes")
         self.keepdims = keepdims
 
     def reduced_axes(self, ndim: int) -> tuple[int, ...]:
@@ -93,6 +94,20 @@ class Contraction(TensorOp):
     """
 
 
+def integers(given: Any, name: str) -> tuple[Any, ...]:
+    """An integer, NumPy's too, or several, as a tuple.
+
+    Raises:
+        TypeError: `given` is neither; the text says `name`.
+    """
+    if isinstance(given, int | np.integer):
+        return (given,)
+    try:
+        return tuple(given)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer or several, got {given!r}") from None
+
+
 def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     """`axes` as a tuple of different axes from 0 to ndim - 1; None means all.
 
@@ -102,7 +117,7 @@ def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     """
     if axes is None:
         return tuple(range(ndim))
-    given = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
+    given = integers(axes, "axes")
     for axis in given:
         if not isinstance(axis, int | np.integer):
             raise TypeError(f"an axis is an integer, got {axis!r}")

@@ -4,12 +4,11 @@ In the formulas g is the adjoint of the result.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .kinds import Axes, View, normalize_axes, unbroadcast
+from .kinds import Axes, View, integers, normalize_axes, unbroadcast
 
 __all__ = [
     "Alias", "alias", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
@@ -41,7 +40,7 @@ class Reshape(View):
     """The elements in row-major order under another shape. Adjoint: g in the shape of a."""
 
     def __init__(self, shape: Sequence[int] | int) -> None:
-        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape = integers(shape, "shape")
 
     def compute(self, a: Array) -> Array:
         return np.reshape(a, self.shape)
@@ -57,7 +56,7 @@ class BroadcastTo(View):
     """a repeated along axes of length 1 and along new leading axes. Adjoint: g summed over them."""
 
     def __init__(self, shape: Sequence[int] | int) -> None:
-        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape = integers(shape, "shape")
 
     def compute(self, a: Array) -> Array:
         return np.broadcast_to(a, self.shape)
@@ -163,7 +162,7 @@ def flip(a: Tensor, axes: Axes = None) -> Tensor:
 
 def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:
     """a with axes of length 1 put in, where they stand in the result's shape."""
-    new: Any = (axes,) if isinstance(axes, int) else tuple(axes)
+    new = integers(axes, "axes")
     new = normalize_axes(new, a.ndim + len(new))
     lengths = iter(a.shape)
     ndim = a.ndim + len(new)
