@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+import itertools
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,8 +13,7 @@ import numpy as np
 
 from . import modes
 from .autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints
-from .ops import alias
-from .tree import flatten
+from .tree import flatten, substituted
 
 __all__ = ["checkpoint"]
 
@@ -19,29 +21,30 @@ __all__ = ["checkpoint"]
 class _Checkpoint(TensorTupleOp):
     """A function whose inner graph is not kept, but made again to go back through it.
 
-    Its inputs are the tensors that require a gradient: arguments, and what the function captures.
+    Its inputs are the tensors from outside that require a gradient.
     """
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
-        self.arguments, self.rebuild = flatten(args)
         self.random_state = np.random.get_state()
+        self.is_lazy = modes.is_lazy.get()  # which decides in what order random ops draw
 
-    def run(self, arguments: list[Tensor]) -> Any:
-        """The function on other tensors in the places of its arguments."""
-        return self.function(*self.rebuild(arguments))
+    def run(self, with_graph: bool) -> tuple[Any, list[Tensor]]:
+        """The function's result, and the tensors in it, computed."""
+        with modes.enable_grad(with_graph), modes.setting(modes.is_lazy, self.is_lazy):
+            result = self.function()
+            outputs = flatten(result)[0]
+            for output in outputs:
+                output.realize_cached_data()
+        return result, outputs
 
     def compute(self, *arrays: Any) -> tuple[Any, ...]:
-        with modes.no_grad(), _random_state(self.random_state):
-            outputs = flatten(self.run(self.arguments))[0]
-            return tuple(output.realize_cached_data() for output in outputs)
+        with _random_state(self.random_state):
+            return tuple(output.cached_data for output in self.run(with_graph=False)[1])
 
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> tuple[Any, ...]:
-        with modes.enable_grad(), _random_state(self.random_state):
-            # aliases, so that the walk back stops here and outer ones can go on
-            inner = {tensor: alias(tensor) for tensor in self.arguments}
-            outputs = flatten(self.run([inner[tensor] for tensor in self.arguments]))[0]
-        variables = [inner.get(operand, operand) for operand in node.inputs]
+        with _random_state(self.random_state):
+            outputs = self.run(with_graph=True)[1]
         pairs = [
             (output, adjoint)
             for output, adjoint in zip(outputs, out_grad.tuple(), strict=True)
@@ -49,7 +52,7 @@ class _Checkpoint(TensorTupleOp):
         ]
         return tuple(
             compute_adjoints(
-                [output for output, _ in pairs], [adjoint for _, adjoint in pairs], variables
+                [output for output, _ in pairs], [adjoint for _, adjoint in pairs], node.inputs
             )
         )
 
@@ -75,22 +78,23 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     """
     if modes.observers.get():  # forward mode keeps no graph, and others watch the ops inside
         return function(*args)
-    op = _Checkpoint(function, args)
-    captured: dict[Tensor, None] = {}
+    op = _Checkpoint(functools.partial(function, *args))
+    # by weak references: what is made inside, by a gradient taken there, dies with it
+    captured: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
-    def note(value: Any, inner_op: Any, inputs: tuple[Any, ...]) -> None:
-        captured.update({operand: None for operand in inputs if operand.requires_grad})
+    def note(values: Iterable[Tensor]) -> None:
+        captured.update({id(value): value for value in values if value.requires_grad})
 
-    with modes.no_grad(), modes.setting(modes.observers, (note,)):
-        result = op.run(op.arguments)
-    outputs, rebuild = flatten(result)
+    with modes.setting(modes.observers, (lambda value, op, inputs: note(inputs),)):
+        result, outputs = op.run(with_graph=False)
+    note(outputs)
     if not (captured and modes.grad_enabled.get()):
         return result
-    arrays = tuple(output.realize_cached_data() for output in outputs)
-    node = TensorTuple.make_const(arrays, requires_grad=True)
+    node = TensorTuple.make_const(tuple(output.cached_data for output in outputs), True)
     node.op = op
-    node.inputs = tuple(captured)
-    return rebuild([node[index] for index in range(len(outputs))])
+    node.inputs = tuple(captured.values())
+    index = itertools.count()
+    return substituted(result, lambda output: node[next(index)])
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class Op:
 
         Raises:
             ValueError: `gradient` gave another number of adjoints, or one of another shape.
+            TypeError: it gave something that is no Value.
         """
         adjoints = self.gradient(out_grad, node)
         if adjoints.__class__ is not tuple:
@@ -56,9 +57,15 @@ class Op:
         for adjoint, operand in zip(adjoints, node.inputs):  # noqa: B905 - counted above
             if adjoint is None:
                 continue
-            data = adjoint.cached_data
+            try:
+                data = adjoint.cached_data
+            except AttributeError:
+                raise TypeError(
+                    f"{type(self).__name__}.gradient returned {type(adjoint).__name__} as an "
+                    "adjoint: build it from tensors by ops, or return None where none is needed"
+                ) from None
             if data.__class__ is tuple:
-                continue
+                data = adjoint  # which tells the shapes of its entries
             if data is None or data.shape != operand.shape:
                 fit = self._fit
                 pairs = zip(adjoints, node.inputs, strict=True)
@@ -68,13 +75,19 @@ class Op:
         return adjoints
 
     def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
-        """`adjoint` in the shape of `operand`. A lazy one is taken at its word."""
-        if adjoint.cached_data is None or adjoint.shape == operand.shape:
+        """`adjoint` in the shape of `operand`. A lazy one of needle's is taken at its word."""
+        is_trusted = adjoint.cached_data is None and self._is_ours()
+        if is_trusted or adjoint.shape == operand.shape:
             return adjoint
         raise ValueError(
             f"{type(self).__name__}.gradient returned an adjoint of shape {adjoint.shape} "
             f"for an input of shape {operand.shape}: an adjoint has the shape of its input"
         )
+
+    @classmethod
+    def _is_ours(cls) -> bool:
+        """Whether the op is needle's own, and no user's."""
+        return cls.__module__.startswith("needle.")
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         kinds = (IndexError, TypeError, OverflowError)
@@ -91,8 +104,7 @@ class Op:
         try:
             data = self.compute(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
-            is_ours = type(self).__module__.startswith("needle.")
-            raise self._error(cause, arrays) from (None if is_ours else cause)
+            raise self._error(cause, arrays) from (None if self._is_ours() else cause)
         if data.__class__ is not np.ndarray and isinstance(data, np.generic):
             return np.asarray(data)  # NumPy gives a scalar object where the result has no axes
         return data

@@ -88,9 +88,7 @@ def _walk_back(
         if adjoint is None:  # requires no gradient, or none of its users passed one back
             continue
         if node._hooks:
-            for hook in list(node._hooks.values()):
-                replacement = hook(adjoint)
-                adjoint = adjoint if replacement is None else replacement
+            adjoint = _hooked(node, adjoint)
         yield node, adjoint
         op = node.op
         if op is None:
@@ -120,6 +118,22 @@ def _walk_back(
 def _can_grow(data: Any) -> bool:
     """Whether adjoints can be added to `data` in place: no tuple, nothing lazy, no integers."""
     return data is not None and data.__class__ is not tuple and data.dtype.kind == "f"
+
+
+def _hooked(node: Value, adjoint: Any) -> Any:
+    """What the hooks of `node` make of its adjoint, one after another."""
+    for hook in list((node._hooks or {}).values()):
+        replacement = hook(adjoint)
+        if replacement is None:
+            continue
+        if not hasattr(replacement, "cached_data") or replacement.shape != adjoint.shape:
+            kind = f"{type(replacement).__name__} of shape {getattr(replacement, 'shape', ())}"
+            raise ValueError(
+                f"a hook returned a {kind} for an adjoint of shape {adjoint.shape}: "
+                "return a tensor of that shape, or None to leave the adjoint as it is"
+            )
+        adjoint = replacement
+    return adjoint
 
 
 def _in_precision_of(value: Any, adjoint: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "matching",
     "positions",
     "scalar_value",
+    "with_options",
 ]
 
 
@@ -29,7 +31,17 @@ def positions(
             raise ValueError(
                 f"{name_of(function)} got {len(args)} arguments: no argnums {position}"
             )
-    return tuple(position % len(args) for position in positions)
+    positions = tuple(position % len(args) for position in positions)
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"{name_of(function)}: argnums {argnums} name an argument twice")
+    return positions
+
+
+def with_options(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    """`function` with keyword arguments, which are not differentiated."""
+    if not options:
+        return function
+    return functools.update_wrapper(functools.partial(function, **options), function)
 
 
 def check_differentiable(
@@ -69,12 +81,13 @@ def scalar_value(function: Callable[..., Any], result: Any, has_aux: bool) -> Te
 
 def matching(what: str, given: Any, like_what: str, like: Any) -> list[Tensor]:
     """The tensors of `given`, which must have the structure, shapes and dtypes of `like`."""
-    if paths(given) != paths(like):
+    found = dict(zip(paths(given), flatten(given)[0], strict=True))  # dicts may be in another order
+    if found.keys() != set(paths(like)):
         raise ValueError(
             f"the structure of the {what} differs from that of {like_what}: "
             f"tensors at {paths(given)}, expected at {paths(like)}"
         )
-    tensors = flatten(given)[0]
+    tensors = [found[path] for path in paths(like)]
     for path, tensor, model in zip(paths(like), tensors, flatten(like)[0], strict=True):
         if tensor.shape != model.shape:
             raise ValueError(

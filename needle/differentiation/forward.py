@@ -8,9 +8,10 @@ from typing import Any
 
 from .. import modes
 from ..autograd import Tensor
-from ..nn import Module
+from ..checkpointing import checkpoint
+from ..nn import Parameter
 from ..ops import alias
-from ..tree import flatten
+from ..tree import flatten, substituted
 from .arguments import check_differentiable, check_outputs, full_like, matching
 
 __all__ = ["jvp", "push_forward"]
@@ -46,7 +47,12 @@ def jvp(
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise TypeError("jvp takes tuples of primals and of tangents: write (x,) for one argument")
     given = matching("tangents", tuple(tangents), "the primals", tuple(primals))
-    return push_forward(function, primals, range(len(primals)), given)
+
+    def run() -> tuple[Any, Any]:
+        return push_forward(function, primals, range(len(primals)), given)
+
+    # a graph for `backward` would grow with each op: it is made when it is asked for
+    return run() if modes.is_lazy.get() else checkpoint(run)
 
 
 def push_forward(
@@ -60,24 +66,23 @@ def push_forward(
     args = list(args)
     variables: list[Tensor] = []
     for argnum in argnums:
-        tensors, rebuild = flatten(args[argnum])
-        check_differentiable(function, argnum, tensors)
-        if not isinstance(args[argnum], Module):
-            tensors = [alias(tensor) for tensor in tensors]
-            args[argnum] = rebuild(tensors)
-        variables += tensors
+        check_differentiable(function, argnum, flatten(args[argnum])[0])
+        args[argnum] = substituted(args[argnum], alias)
+        variables += flatten(args[argnum])[0]
     watching = (*modes.observers.get(), functools.partial(_carry_tangent, level))
+    outputs: list[Tensor] = []
     try:
         for variable, tangent in zip(variables, tangents, strict=True):
-            _tangents_of(variable)[level] = tangent
+            is_frozen = isinstance(variable, Parameter) and not variable.requires_grad
+            if not is_frozen:
+                _tangents_of(variable)[level] = tangent
         with modes.setting(modes.observers, watching):
             value = function(*args)
         outputs, rebuild = flatten(value)
         check_outputs(function, outputs)
         found = [_tangents_of(output).get(level) for output in outputs]
     finally:
-        for variable in variables:
-            _tangents_of(variable).pop(level, None)
+        _forget_tangents(level, [*variables, *outputs])
     return value, rebuild(
         [
             full_like(output, 0) if tangent is None else tangent
@@ -89,6 +94,18 @@ def push_forward(
 def _tangents_of(value: Any) -> dict[object, Any]:
     """The tangents that travel with a value, one for each `jvp` under way."""
     return value.__dict__.setdefault("tangents", {})
+
+
+def _forget_tangents(level: object, values: list[Any]) -> None:
+    """Take the tangents off `values` and what they were made of.
+
+    A recorded tangent refers to the values that it was made with: a cycle would keep them all.
+    """
+    stack = list(values)
+    while stack:
+        value = stack.pop()
+        if _tangents_of(value).pop(level, None) is not None:
+            stack += value.inputs
 
 
 def _carry_tangent(level: object, value: Any, op: Any, inputs: tuple[Any, ...]) -> None:

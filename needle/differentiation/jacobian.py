@@ -12,7 +12,7 @@ from .. import modes
 from ..autograd import Tensor
 from ..ops import reshape, stack
 from ..tree import flatten
-from .arguments import check_outputs, full_like, positions
+from .arguments import check_outputs, full_like, positions, with_options
 from .forward import jvp, push_forward
 from .reverse import Recording, grad
 
@@ -43,9 +43,10 @@ def jacobian(
         raise ValueError(f"jacobian: mode is one of {', '.join(_JACOBIANS)}, got {mode!r}")
 
     @functools.wraps(function)
-    def differentiated(*args: Any) -> Any:
+    def differentiated(*args: Any, **options: Any) -> Any:
+        call = with_options(function, options)
         selected = positions(function, argnums, args)
-        return _JACOBIANS[mode](function, args, selected, isinstance(argnums, int))
+        return _JACOBIANS[mode](call, args, selected, isinstance(argnums, int))
 
     return differentiated
 

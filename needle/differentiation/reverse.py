@@ -8,9 +8,8 @@ from typing import Any
 
 from .. import modes
 from ..autograd import Tensor, compute_adjoints, find_topo_sort
-from ..nn import Module
 from ..ops import alias
-from ..tree import flatten
+from ..tree import flatten, substituted
 from .arguments import (
     check_differentiable,
     check_outputs,
@@ -18,6 +17,7 @@ from .arguments import (
     matching,
     positions,
     scalar_value,
+    with_options,
 )
 
 __all__ = ["Recording", "grad", "value_and_grad", "vjp"]
@@ -27,40 +27,44 @@ class Recording:
     """One evaluation of a function, recorded so that it can be pulled back to its arguments.
 
     `variables` are the tensors to differentiate by: an alias of each argument, through which
-    outer transformations see the argument itself, and the parameters of Modules as they are.
+    outer transformations see the argument itself, and the parameters of Modules as they are. A
+    parameter that requires no gradient is frozen: a constant.
     """
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int]):
-        outer = modes.grad_enabled.get()
         args = list(args)
-        selected = []
+        self._selected: list[tuple[int, Callable[..., Any]]] = []
         self.variables: list[Tensor] = []
-        aliases: set[Tensor] = set()
-        for argnum in argnums:
-            tensors, rebuild = flatten(args[argnum])
-            check_differentiable(function, argnum, tensors)
-            if isinstance(args[argnum], Module):
-                moving = tensors
-            else:
-                with modes.enable_grad():
-                    moving = [alias(tensor) for tensor in tensors]
-                for variable in moving:
-                    if not variable.requires_grad:
-                        variable.requires_grad = True
-                        aliases.add(variable)
-                args[argnum] = rebuild(moving)
-            self.variables += moving
-            selected.append((len(moving), rebuild))
-        self._selected = selected
+        own: set[Tensor] = set()
+
+        def variable_for(tensor: Tensor) -> Tensor:
+            variable = alias(tensor)
+            if not variable.requires_grad:
+                variable.requires_grad = True
+                own.add(variable)
+            return variable
+
         with modes.enable_grad():
+            for argnum in argnums:
+                tensors, rebuild = flatten(args[argnum])
+                check_differentiable(function, argnum, tensors)
+                args[argnum] = substituted(args[argnum], variable_for)
+                self.variables += flatten(args[argnum])[0]
+                self._selected.append((len(tensors), rebuild))
             self.result = function(*args)
         self.outputs, self.rebuild_outputs = flatten(self.result)
-        # a graph of the derivative is kept only where somebody else can differentiate it
         captured = find_topo_sort(self.outputs, known=self.variables)
-        self.keeps_graph = outer and (
-            not aliases.issuperset(self.variables)
-            or any(node.op is None and node.requires_grad for node in captured)
+        self._is_shared = any(
+            variable.requires_grad for variable in self.variables if variable not in own
+        ) or any(
+            node.requires_grad and not any(operand.requires_grad for operand in node.inputs)
+            for node in captured
         )
+
+    @property
+    def keeps_graph(self) -> bool:
+        """Whether somebody else can differentiate the derivative, who needs its graph."""
+        return self._is_shared and modes.grad_enabled.get()
 
     def pull_back(self, outputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:
         """The adjoint of each variable, zeros where the outputs do not depend on it."""
@@ -69,7 +73,8 @@ class Recording:
             for output, cotangent in zip(outputs, cotangents, strict=True)
             if output.requires_grad
         ]
-        with modes.enable_grad(self.keeps_graph):
+        is_shared = self._is_shared or any(cotangent.requires_grad for cotangent in cotangents)
+        with modes.enable_grad(is_shared and modes.grad_enabled.get()):
             adjoints = compute_adjoints(
                 [output for output, _ in pairs], [cotangent for _, cotangent in pairs],
                 self.variables,
@@ -92,8 +97,8 @@ class Recording:
         """A result, outside the graph unless somebody else can differentiate it."""
         if self.keeps_graph:
             return tree
-        tensors, rebuild = flatten(tree)
-        return rebuild([tensor.detach() for tensor in tensors])
+        with modes.no_grad():
+            return substituted(tree, alias)  # unlike detached ones, they keep their tangents
 
 
 def value_and_grad(
@@ -103,7 +108,7 @@ def value_and_grad(
 
     Args:
         function: gives a tensor of one element.
-        argnums: the argument to differentiate by, or several.
+        argnums: the position of the argument to differentiate by, or several.
         has_aux: whether `function` gives a pair (value, anything); the first result of the new
             function is then that pair.
 
@@ -119,8 +124,9 @@ def value_and_grad(
     """
 
     @functools.wraps(function)
-    def differentiated(*args: Any) -> Any:
-        recording = Recording(function, args, positions(function, argnums, args))
+    def differentiated(*args: Any, **options: Any) -> Any:
+        call = with_options(function, options)
+        recording = Recording(call, args, positions(function, argnums, args))
         value = scalar_value(function, recording.result, has_aux)
         gradients = recording.arrange(recording.pull_back([value], [full_like(value, 1)]))
         gradient = gradients[0] if isinstance(argnums, int) else gradients
@@ -145,8 +151,8 @@ def grad(
     both = value_and_grad(function, argnums, has_aux)
 
     @functools.wraps(function)
-    def differentiated(*args: Any) -> Any:
-        value, gradient = both(*args)
+    def differentiated(*args: Any, **options: Any) -> Any:
+        value, gradient = both(*args, **options)
         return (gradient, value[1]) if has_aux else gradient
 
     return differentiated

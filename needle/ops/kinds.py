@@ -39,7 +39,9 @@ class Elementwise(TensorOp):
     """
 
     def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
-        return adjoint if operand.shape == node.shape else unbroadcast(adjoint, operand.shape)
+        if operand.shape != node.shape:
+            adjoint = unbroadcast(adjoint, operand.shape)
+        return super()._fit(adjoint, operand, node)
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         try:
