@@ -22,7 +22,6 @@ __all__ = [
     "View",
     "broadcast_shape",
     "constant_like",
-    "integers",
     "linear_tangent",
     "normalize_axes",
     "unbroadcast",
