@@ -1,6 +1,6 @@
 """needle: a PyTorch-style deep learning framework in Python on NumPy."""
 
-from . import autograd, data, init, interop, linalg, nn, ops, optim, testing
+from . import autograd, data, graph, init, interop, linalg, nn, ops, optim, testing
 from .anomaly import detect_anomaly
 from .autograd import (
     Op,
@@ -38,6 +38,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "grad",
+    "graph",
     "hessian",
     "hvp",
     "init",
@@ -53,8 +54,8 @@ __all__ = [
     "ops",
     "optim",
     "save",
-    "testing",
     "summary",
+    "testing",
     "value_and_grad",
     "vjp",
     *ops.__all__,

@@ -1,0 +1,17 @@
+"""Ways to look at a graph: formulas, traces and drawings."""
+
+from .draw import Drawing, draw
+from .expression import expression
+from .record import Recording, record
+from .table import TraceRow, TraceTable, trace_table
+
+__all__ = [
+    "Drawing",
+    "Recording",
+    "TraceRow",
+    "TraceTable",
+    "draw",
+    "expression",
+    "record",
+    "trace_table",
+]

@@ -1,0 +1,108 @@
+"""What the values of a graph are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Value
+from ..nn import Module
+from ..ops.kinds import Elementwise
+from .terms import ATOM, Term, number_term
+
+__all__ = ["Names", "Operands", "constant_value", "is_number", "named_values", "unused"]
+
+Names = Mapping[str, Value] | Sequence[str] | Module | None
+
+
+def named_values(names: Names, order: Iterable[Value]) -> dict[Value, str]:
+    """The names that the caller gave, by value.
+
+    Args:
+        names: values by name; or names for the leaves of `order` that require a gradient, as they
+            come; or a Module, whose parameters and buffers go by their paths.
+        order: the values of a graph.
+
+    Raises:
+        ValueError: there are more or fewer names than leaves.
+        TypeError: a name stands for something that is no Tensor.
+    """
+    if names is None:
+        return {}
+    pairs: list[tuple[str, Any]]
+    if isinstance(names, Module):
+        pairs = [*names.named_parameters(), *names.named_buffers()]
+    elif isinstance(names, Mapping):
+        pairs = list(names.items())
+    else:
+        leaves = [value for value in order if value.is_leaf() and value.requires_grad]
+        if isinstance(names, str) or len(names) != len(leaves):
+            raise ValueError(
+                f"names {names!r} for {len(leaves)} leaves that require a gradient: give one for "
+                "each, or a dict of tensors by name"
+            )
+        pairs = list(zip(names, leaves, strict=True))
+    for name, value in pairs:
+        if not isinstance(value, Value):
+            raise TypeError(f"name {name!r} stands for a {type(value).__name__}, not a Tensor")
+    return {value: name for name, value in pairs}
+
+
+def unused(letter: str, taken: Iterable[str]) -> Iterator[str]:
+    """letter1, letter2, ... without those that are taken."""
+    taken = set(taken)
+    return (f"{letter}{number}" for number in count(1) if f"{letter}{number}" not in taken)
+
+
+def constant_value(value: Value) -> Any:
+    """The number of which all elements of a constant consist; None if they differ."""
+    data = value.cached_data
+    if value.requires_grad or value.inputs or not isinstance(data, np.ndarray) or not data.size:
+        return None
+    first = data[(0,) * data.ndim]
+    return first.item() if data.ndim == 0 or np.all(data == first) else None
+
+
+class Operands:
+    """The terms of values as operands: by their names, constants as numbers where that is right.
+
+    Without a name, what requires a gradient is called by the first of two letters, x1, x2, ...,
+    and anything else by the second, c1, c2, ...
+    """
+
+    def __init__(self, known: Mapping[Value, str], letters: str = "xc") -> None:
+        self.terms = {value: Term(name, ATOM) for value, name in known.items()}
+        self._letters = letters
+        self._unused = {letter: unused(letter, known.values()) for letter in letters}
+
+    def of(self, node: Value) -> list[Term]:
+        """The operands of `node`."""
+        return [self._operand(operand, node) for operand in node.inputs]
+
+    def leaf(self, leaf: Value) -> Term:
+        """A leaf that is looked at by itself."""
+        if leaf not in self.terms:
+            letter = self._letters[0 if leaf.requires_grad else 1]
+            self.terms[leaf] = Term(next(self._unused[letter]), ATOM)
+        return self.terms[leaf]
+
+    def _operand(self, operand: Value, node: Value) -> Term:
+        if operand in self.terms:
+            return self.terms[operand]
+        number = constant_value(operand)
+        if number is None or not is_number(operand, node):
+            return self.leaf(operand)
+        return number_term(number)
+
+
+def is_number(constant: Any, node: Any) -> bool:
+    """Whether a constant of equal elements can stand as one number in the formula of `node`."""
+    if constant.cached_data.ndim == 0:
+        return True
+    if not isinstance(node.op, Elementwise) or node.cached_data is None:
+        return False
+    others = [operand for operand in node.inputs if operand is not constant]
+    return any(other.cached_data.shape == node.cached_data.shape for other in others)

@@ -1,0 +1,274 @@
+"""trace_table: the tables of a computation that lectures draw by hand."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, Value, compute_adjoints, find_topo_sort
+from ..modes import enable_grad, no_grad
+from ..ops import AddScalar, EWiseAdd, Negate
+from .names import Names, Operands, named_values
+from .terms import ATOM, Term, op_term
+
+__all__ = ["TraceRow", "TraceTable", "trace_table"]
+
+
+@dataclass(frozen=True)
+class TraceRow:
+    """One value of a computation: v_i, its formula, and the numbers of the three traces.
+
+    The numbers are arrays, for a tuple of tensors tuples of arrays; the tangents and the adjoint
+    are None where they are zero because the graph does not lead there.
+    """
+
+    name: str
+    formula: str
+    value: Any
+    tangents: tuple[Any, ...]
+    adjoint: Any
+
+
+@dataclass(frozen=True)
+class TraceTable:
+    """What `trace_table` gives: a row for each value, shown as text, or as Markdown."""
+
+    rows: tuple[TraceRow, ...]
+    inputs: tuple[str, ...]
+    precision: int = 3
+
+    def _cells(self) -> list[list[str]]:
+        """The table as text, cell by cell, headings first."""
+        cells = [["node", "formula", "value", *[f"tangent {x}" for x in self.inputs], "adjoint"]]
+        for row in self.rows:
+            numbers = (row.value, *row.tangents, row.adjoint)
+            cells.append([row.name, row.formula, *[self._text(number) for number in numbers]])
+        return cells
+
+    def _text(self, number: Any) -> str:
+        """An array on one line; only what it is if it is large."""
+        if number is None:
+            return "0"
+        if isinstance(number, tuple):
+            return f"({', '.join(map(self._text, number))})"
+        if number.size > 12:
+            return f"{number.dtype} {number.shape}"
+        return _nested_text(number.tolist(), self.precision)
+
+    def __str__(self) -> str:
+        cells = self._cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = []
+        for row in cells:
+            words = [word.ljust(width) for word, width in zip(row[:2], widths[:2], strict=True)]
+            words += [word.rjust(width) for word, width in zip(row[2:], widths[2:], strict=True)]
+            lines.append("  ".join(words).rstrip())
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def to_markdown(self) -> str:
+        """The table in Markdown."""
+        heading, *rows = self._cells()
+        rows = [[name, f"`{formula}`", *numbers] for name, formula, *numbers in rows]
+        rule = ["---", "---", *["---:"] * (len(heading) - 2)]
+        return "\n".join(
+            f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+            for row in (heading, rule, *rows)
+        )
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+
+def trace_table(
+    f: Callable[..., Tensor], *inputs: Any, names: Names = None, precision: int = 3
+) -> TraceTable:
+    """Trace f at a point: every value, its tangents and its adjoint.
+
+    The values are v1, v2, ..., the inputs first, then each after its operands: what depends on the
+    inputs alone, what depends on that, and so on. In the columns stand the forward trace (the
+    values), the forward-mode trace (for each input, the derivative of v_i along it; for an input
+    with axes, along all its elements at once) and the reverse trace (the adjoint ∂y/∂v_i of the
+    result y, or of its sum). A difference, which is the sum of a and -b in the graph, is one value.
+
+    Args:
+        f: takes the inputs, returns a Tensor.
+        inputs: Tensors (of which copies are traced), arrays or numbers.
+        names: other Tensors that occur in formulas, by name, or a Module, whose parameters go by
+            their paths. Without names they are c1, c2, ...
+        precision: how many decimals are shown.
+
+    Raises:
+        TypeError: f returns no Tensor.
+
+    Example:
+        >>> import needle as ndl
+        >>> table = ndl.graph.trace_table(
+        ...     lambda x1, x2: ndl.log(x1) + x1 * x2 - ndl.sin(x2), 2.0, 5.0
+        ... )
+        >>> print(table)
+        node  formula   value  tangent x1  tangent x2  adjoint
+        v1    x1            2           1           0      5.5
+        v2    x2            5           0           1    1.716
+        v3    log(v1)   0.693         0.5           0        1
+        v4    v1 * v2      10           5           2        1
+        v5    sin(v2)  -0.959           0       0.284       -1
+        v6    v3 + v4  10.693         5.5           2        1
+        v7    v6 - v5  11.652         5.5       1.716        1
+        >>> table.rows[6].value.item()
+        11.652071455223084
+    """
+    leaves = [_leaf(value) for value in inputs]
+    with enable_grad():
+        result = f(*leaves)
+    if not isinstance(result, Tensor):
+        raise TypeError(f"trace_table: f returned a {type(result).__name__}, not a Tensor")
+    order, fused = _depending_on(leaves, result)
+    nodes = [*leaves, *_by_level(order, fused)]
+    if result not in set(nodes):  # it depends on no input
+        nodes.append(result)
+    labels = {node: f"v{number}" for number, node in enumerate(nodes, start=1)}
+    input_names = _input_names(f, len(leaves))
+    # the formulas first: a lazy value that requires no gradient forgets its op when it is computed
+    formulas = _formulas(order, labels, named_values(names, find_topo_sort([result])))
+    formulas.update(zip(leaves, input_names, strict=True))
+    with no_grad():
+        tangents = [_tangents(leaf, order) for leaf in leaves]
+        adjoints = _adjoints(result, order, leaves)
+    rows = [
+        TraceRow(
+            labels[node],
+            formulas.get(node, "a constant"),
+            node.realize_cached_data(),
+            tuple(_data(column.get(node)) for column in tangents),
+            _data(adjoints.get(node)),
+        )
+        for node in nodes
+    ]
+    return TraceTable(tuple(rows), tuple(input_names), precision)
+
+
+def _leaf(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return Tensor(value)
+    array = np.asarray(value)
+    return Tensor(array, dtype=None if array.dtype.kind == "f" else np.float64)
+
+
+def _input_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names of f's first parameters; x1, x2, ... where it does not name them."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())[:count]
+    except (TypeError, ValueError):  # written in C
+        parameters = []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if len(parameters) == count and all(each.kind in positional for each in parameters):
+        return [parameter.name for parameter in parameters]
+    return [f"x{number}" for number in range(1, count + 1)]
+
+
+# --- the values and their formulas
+
+
+def _depending_on(leaves: Sequence[Value], result: Value) -> tuple[list[Any], set[Value]]:
+    """The values made from `leaves`, in topological order, and those that are no rows."""
+    depending = set(leaves)
+    order: list[Any] = []
+    uses: Counter[Value] = Counter()
+    for node in find_topo_sort([result]):
+        if not depending.isdisjoint(node.inputs):
+            depending.add(node)
+            order.append(node)
+            uses.update(node.inputs)
+    subtracted = {_subtracted(node) for node in order}
+    fused = {node for node in order if node in subtracted and uses[node] == 1}
+    return order, fused
+
+
+def _subtracted(node: Any) -> Value | None:
+    """The operand -b where the formula of `node` is a - b."""
+    position = {EWiseAdd: 1, AddScalar: 0}.get(type(node.op))
+    operand = None if position is None else node.inputs[position]
+    return operand if operand is not None and isinstance(operand.op, Negate) else None
+
+
+def _by_level(order: Sequence[Value], fused: set[Value]) -> list[Value]:
+    """The values that are rows: what depends on the inputs alone, what depends on that, ..."""
+    levels: dict[Value, int] = {}
+    for node in order:
+        below = max(levels.get(operand, 0) for operand in node.inputs)
+        levels[node] = below if node in fused else below + 1
+    return sorted((node for node in order if node not in fused), key=levels.__getitem__)
+
+
+def _formulas(
+    order: Sequence[Value], labels: Mapping[Value, str], known: Mapping[Value, str]
+) -> dict[Value, str]:
+    """The formula of each value in terms of the others' labels."""
+    operands = Operands(known, letters="cc")
+    operands.terms.update({node: Term(label, ATOM) for node, label in labels.items()})
+    formulas = {}
+    for node in order:
+        assert node.op is not None, "it depends on an input"
+        term = op_term(node.op, operands.of(node))
+        if node in labels:
+            formulas[node] = term.text
+        else:
+            operands.terms[node] = term
+    return formulas
+
+
+# --- the traces
+
+
+def _tangents(leaf: Tensor, order: Sequence[Any]) -> dict[Value, Any]:
+    """The tangent of each value along `leaf`, in forward mode."""
+    tangents: dict[Value, Any] = {leaf: Tensor.make_const(np.ones_like(leaf.cached_data))}
+    for node in order:
+        incoming = [tangents.get(operand) for operand in node.inputs]
+        if node.requires_grad and any(tangent is not None for tangent in incoming):
+            tangents[node] = node.op.tangent(incoming, node)
+    return tangents
+
+
+def _adjoints(result: Tensor, order: Sequence[Value], leaves: Sequence[Value]) -> dict[Value, Any]:
+    """The adjoint of each value, in reverse mode."""
+    seed = Tensor.make_const(np.ones_like(result.realize_cached_data()))
+    adjoints: dict[Value, Any] = {result: seed}
+    # setitem returns None, so that the hook replaces nothing
+    handles = [node.register_hook(partial(adjoints.__setitem__, node)) for node in order]
+    found = compute_adjoints([result], [seed], leaves)
+    for handle in handles:
+        handle.remove()
+    return {**adjoints, **dict(zip(leaves, found, strict=True))}
+
+
+# --- numbers as text
+
+
+def _data(value: Any) -> Any:
+    return None if value is None else value.realize_cached_data()
+
+
+def _nested_text(numbers: Any, precision: int) -> str:
+    if isinstance(numbers, list):
+        return f"[{', '.join(_nested_text(number, precision) for number in numbers)}]"
+    return _decimal_text(numbers, precision)
+
+
+def _decimal_text(number: float, precision: int) -> str:
+    """A number with `precision` decimals, without zeros at its end."""
+    if not isinstance(number, float) or not math.isfinite(number):
+        return str(number)
+    if number and not 10.0**-precision <= abs(number) < 1e6:
+        return f"{number:.{precision}g}"
+    text = f"{number:.{precision}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

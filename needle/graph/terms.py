@@ -1,0 +1,269 @@
+"""The formula of one op, from the formulas of its operands.
+
+A formula is valid Python, with parentheses only where Python's precedence asks for them. Each op
+with a notation of its own has a line in a table; every other is written as a call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import EllipsisType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autograd import Op
+from ..ops import (
+    AddScalar,
+    DivScalar,
+    Equal,
+    EWiseAdd,
+    EWiseDiv,
+    EWiseMul,
+    EWisePow,
+    GetItem,
+    Greater,
+    GreaterEqual,
+    Less,
+    LessEqual,
+    MakeTensorTuple,
+    MatMul,
+    MulScalar,
+    Negate,
+    Normalize,
+    NotEqual,
+    PowerScalar,
+    SoftmaxCrossEntropy,
+    Summation,
+    Transpose,
+    TupleGetItem,
+)
+
+__all__ = ["ATOM", "Term", "number_term", "op_parameters", "op_term"]
+
+# how tightly a formula holds together, loosest first
+COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
+
+
+class Term(NamedTuple):
+    """A formula, and what it is on the outside: a sum, a product, ..."""
+
+    text: str
+    level: int
+
+    def within(self, level: int) -> str:
+        """The text where something of `level` or tighter has to stand."""
+        return self.text if self.level >= level else f"({self.text})"
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether adding it is subtracting what follows its sign."""
+        return self.level >= PRODUCT and self.text.startswith("-")
+
+
+Printer = Callable[[Any, Sequence[Term]], Term]
+
+
+def op_term(op: Op, operands: Sequence[Term]) -> Term:
+    """The formula of `op` applied to `operands`."""
+    printer = _PRINTERS.get(type(op))
+    return printer(op, operands) if printer else _call(op, operands)
+
+
+def number_term(number: Any) -> Term:
+    """A number; one without fraction as an integer."""
+    if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
+        number = int(number)
+    text = repr(number)
+    return Term(text, SIGN if text.startswith("-") else ATOM)
+
+
+# --- calls: name(operands, parameter=value)
+
+
+def _call(op: Op, operands: Sequence[Term]) -> Term:
+    kind: type = type(op)
+    arguments = [operand.text for operand in operands]
+    arguments += [f"{name}={value}" for name, value in op_parameters(op).items()]
+    return Term(f"{_name(kind)}({', '.join(arguments)})", ATOM)
+
+
+def _call_without(position: int) -> Printer:
+    """A call that leaves out an operand which the function computes from the others."""
+
+    def printer(op: Op, operands: Sequence[Term]) -> Term:
+        return _call(op, [*operands[:position], *operands[position + 1 :]])
+
+    return printer
+
+
+@cache
+def _name(kind: type) -> str:
+    """The function that a user calls for an op of needle's; the class of any other."""
+    if kind is Summation:
+        return "sum"
+    name = kind.__name__.lstrip("_")
+    if kind.__module__.startswith("needle."):
+        for function in getattr(sys.modules[kind.__module__], "__all__", ()):
+            if function.islower() and function.replace("_", "") == name.lower():
+                return function
+    return name
+
+
+def op_parameters(op: Op) -> dict[str, str]:
+    """What `op` was made with, as text; without defaults, and without what is no plain value."""
+    kind: type = type(op)
+    shown = {}
+    for name, default in _constructor(kind).items():
+        value = getattr(op, name, default)
+        if value is not default and (type(value) is not type(default) or value != default):
+            text = _plain_text(value)
+            if text is not None:
+                shown[name] = text
+    return shown
+
+
+@cache
+def _constructor(kind: type) -> dict[str, Any]:
+    """The parameters of `kind` and their defaults."""
+    if kind.__init__ is object.__init__:  # type: ignore[misc]
+        return {}
+    parameters = inspect.signature(kind).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _plain_text(value: Any) -> str | None:
+    """A number, a string, a dtype, an index, or a tuple of such, as code; None for the rest."""
+    match value:
+        case bool() | str() | None:
+            return repr(value)
+        case int() | float():
+            return number_term(value).text
+        case slice():
+            ends = (
+                "" if value.start is None else value.start,
+                "" if value.stop is None else value.stop,
+            )
+            return ":".join(map(str, ends if value.step is None else (*ends, value.step)))
+        case EllipsisType():
+            return "..."
+        case np.dtype() | np.integer() | np.bool():
+            return str(value)
+        case np.ndarray():
+            return _array_text(value)
+        case tuple():
+            parts = [_plain_text(part) for part in value]
+            return None if None in parts else _tuple_text(parts)
+    return None
+
+
+def _array_text(array: np.ndarray) -> str:
+    if array.size <= 8:
+        return str(array.tolist())
+    return f"<{array.dtype} {_tuple_text(array.shape)}>"
+
+
+def _tuple_text(parts: Sequence[Any]) -> str:
+    return f"({', '.join(map(str, parts))}{',' if len(parts) == 1 else ''})"
+
+
+# --- notations
+
+
+def _infix(symbol: str, level: int, left: int, right: int) -> Printer:
+    """a symbol b, with the levels that the operands must have."""
+
+    def printer(op: Op, operands: Sequence[Term]) -> Term:
+        a, b = operands
+        return Term(f"{a.within(left)} {symbol} {b.within(right)}", level)
+
+    return printer
+
+
+def _comparison(symbol: str) -> Printer:
+    return _infix(symbol, COMPARISON, SUM, SUM)
+
+
+def _with_scalar(printer: Printer) -> Printer:
+    """The notation for a tensor and the op's number, from that for two operands."""
+    return lambda op, operands: printer(op, [*operands, number_term(op.scalar)])
+
+
+def _sum(op: Op, operands: Sequence[Term]) -> Term:
+    a, b = operands
+    if a.is_negative and not b.is_negative:
+        a, b = b, a
+    if b.is_negative:  # a - b is the sum of a and -b
+        return Term(f"{a.within(SUM)} - {b.text[1:]}", SUM)
+    return Term(f"{a.within(SUM)} + {b.within(PRODUCT)}", SUM)
+
+
+def _product(op: Op, operands: Sequence[Term]) -> Term:
+    a, b = operands
+    if a.text == "-1":
+        return _negative(op, [b])
+    if b.text == "-1":
+        return _negative(op, [a])
+    return Term(f"{a.within(PRODUCT)} * {b.within(SIGN)}", PRODUCT)
+
+
+def _product_with_scalar(op: Any, operands: Sequence[Term]) -> Term:
+    (a,) = operands
+    number = number_term(op.scalar)
+    # 2 * x, but x * y * 2: with the number first it would need parentheses
+    return _product(op, [a, number] if a.level in (PRODUCT, SIGN) else [number, a])
+
+
+def _negative(op: Op, operands: Sequence[Term]) -> Term:
+    (a,) = operands
+    if a.level < PRODUCT or a.text.startswith("-"):
+        return Term(f"-({a.text})", SIGN)
+    return Term(f"-{a.text}", min(a.level, SIGN))  # the sign of a product is its first factor's
+
+
+def _transposed(op: Any, operands: Sequence[Term]) -> Term:
+    if op.axes is not None:
+        return _call(op, operands)
+    return Term(f"{operands[0].within(ATOM)}.T", ATOM)
+
+
+def _element(op: Any, operands: Sequence[Term]) -> Term:
+    index = op.index if isinstance(op.index, tuple) else (op.index,)
+    parts = [_plain_text(part) or "?" for part in index]
+    return Term(f"{operands[0].within(ATOM)}[{', '.join(parts) or '()'}]", ATOM)
+
+
+def _tuple(op: Op, operands: Sequence[Term]) -> Term:
+    return Term(_tuple_text([operand.text for operand in operands]), ATOM)
+
+
+_quotient = _infix("/", PRODUCT, PRODUCT, SIGN)
+_power = _infix("**", POWER, ATOM, SIGN)
+
+_PRINTERS: dict[type, Printer] = {
+    EWiseAdd: _sum,
+    AddScalar: _with_scalar(_sum),
+    Negate: _negative,
+    EWiseMul: _product,
+    MulScalar: _product_with_scalar,
+    EWiseDiv: _quotient,
+    DivScalar: _with_scalar(_quotient),
+    EWisePow: _power,
+    PowerScalar: _with_scalar(_power),
+    MatMul: _infix("@", PRODUCT, PRODUCT, SIGN),
+    Transpose: _transposed,
+    GetItem: _element,
+    TupleGetItem: _element,
+    MakeTensorTuple: _tuple,
+    Equal: _comparison("=="),
+    NotEqual: _comparison("!="),
+    Less: _comparison("<"),
+    LessEqual: _comparison("<="),
+    Greater: _comparison(">"),
+    GreaterEqual: _comparison(">="),
+    SoftmaxCrossEntropy: _call_without(1),
+    Normalize: _call_without(1),
+}

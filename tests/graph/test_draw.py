@@ -1,0 +1,380 @@
+"""draw: what the DOT text says, frames, colours, cuts, files and notebooks."""
+
+import re
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle import Tensor, nn
+from needle.graph import draw, record
+
+LINE = re.compile(
+    r"""digraph\ needle\ \{
+    | \s+ (rankdir=TB | (node|edge|graph)\ \[.*\])
+    | \s+ (n\d+|hidden)\ \[label="(\\.|[^"\\])*",\ (style="dashed,filled",\ )?fillcolor="\#\w{6}"\]
+    | \s+ subgraph\ cluster_\d+\ \{
+    | \s+ label="(\\.|[^"\\])*"
+    | \s+ (n\d+|hidden)\ ->\ n\d+(\ \[style=dashed\])?
+    | \s* \}
+    """,
+    re.VERBOSE,
+)
+
+
+def lines(drawing):
+    """The lines of a drawing, after a look at its grammar."""
+    found = drawing.source.splitlines()
+    assert [line for line in found if not LINE.fullmatch(line)] == []
+    assert drawing.source.count("{") == drawing.source.count("}")
+    return found
+
+
+def boxes(drawing):
+    """The labels of the boxes, by their names, with their colours."""
+    pattern = re.compile(r'\s+(n\d+|hidden) \[label="(.*?)".*fillcolor="(.*)"\]')
+    found = (pattern.fullmatch(line) for line in lines(drawing))
+    return {match[1]: (match[2].split("\\n"), match[3]) for match in found if match}
+
+
+def arrows(drawing):
+    found = boxes(drawing)
+    pairs = re.findall(r"(\w+) -> (\w+)", drawing.source)
+    return [(found[start][0][0], found[end][0][0]) for start, end in pairs]
+
+
+def colour(drawing, title):
+    (found,) = {colour for label, colour in boxes(drawing).values() if title in label}
+    return found
+
+
+def test_ops_shapes_dtypes_and_arrows():
+    x = Tensor(np.ones((2, 3)), dtype="float32")
+    drawing = draw((x * 3).sum(axes=0), names={"x": x})
+    assert [label for label, _ in boxes(drawing).values()] == [
+        ["x", "float32 (2, 3)"],
+        ["MulScalar(scalar=3)", "float32 (2, 3)"],
+        ["Summation(axes=0)", "float32 (3,)"],
+    ]
+    assert arrows(drawing) == [
+        ("x", "MulScalar(scalar=3)"),
+        ("MulScalar(scalar=3)", "Summation(axes=0)"),
+    ]
+    assert str(drawing) == drawing.source
+    assert repr(drawing) == "Drawing(values=3)"
+
+
+def test_operand_used_twice_has_two_arrows():
+    x = Tensor(1.0)
+    assert arrows(draw(x * x, names={"x": x})) == [("x", "EWiseMul")] * 2
+
+
+def test_leaves_without_names():
+    drawing = draw(
+        Tensor([1.0]) * Tensor([1.0, 2.0], requires_grad=False) * nn.Parameter([3.0]) * 2
+    )
+    titles = [label[0] for label, _ in boxes(drawing).values()]
+    assert titles == [
+        "Tensor",
+        "constant",
+        "EWiseMul",
+        "Parameter",
+        "EWiseMul",
+        "MulScalar(scalar=2)",
+    ]
+    assert colour(drawing, "constant") != colour(drawing, "Tensor") == colour(drawing, "Parameter")
+
+
+def test_several_values_and_tuples():
+    x = Tensor([[1.0], [2.0]])
+    parts = ndl.split(x * 2)
+    drawing = draw([parts, x.exp()])
+    labels = [label for label, _ in boxes(drawing).values()]
+    assert ["Split", "float64 (1,), float64 (1,)"] in labels
+    assert ["Exp", "float64 (2, 1)"] in labels
+
+
+def test_looking_computes_nothing():
+    with ndl.lazy_mode():
+        x = Tensor([1.0])
+        y = (x * 2).exp()
+        drawing = draw(y)
+        assert y.cached_data is None
+        assert ["Exp", "not computed yet"] in [label for label, _ in boxes(drawing).values()]
+
+
+def test_labels_are_escaped():
+    x = Tensor(1.0)
+    drawing = draw(x * 2, names={'say "x\\y"': x})
+    assert r'label="say \"x\\y\"\nfloat64 ()"' in drawing.source
+    lines(drawing)
+
+
+def test_own_ops_show_their_parameters():
+    class Scale(ndl.TensorOp):
+        def __init__(self, factor, offset=0):
+            self.factor = factor
+            self.offset = offset
+
+        def compute(self, a):
+            return a * self.factor
+
+    assert "Scale(factor=2)" in draw(Scale(2)(Tensor(1.0))).source
+
+
+# --- gradients
+
+
+def test_adjoints_have_another_colour():
+    x1, x2 = Tensor(2.0), Tensor(5.0)
+    y = ndl.log(x1) + x1 * x2
+    y.backward()
+    names = {"x1": x1, "x2": x2, "y": y}
+    drawing = draw([y, x1.grad], names=names)
+    assert {colour(drawing, title) for title in ("Log", "y")} == {"#ffffff"}
+    assert colour(drawing, "x1") == colour(drawing, "x2")
+    assert colour(drawing, "gradient of x1") == colour(drawing, "EWiseDiv")
+    assert len({colour(drawing, title) for title in ("x1", "y", "EWiseDiv")}) == 3
+    by_itself = draw(x1.grad, names={"x1": x1})
+    assert colour(by_itself, "EWiseDiv") == colour(drawing, "EWiseDiv")
+
+
+def test_gradients_may_be_pointed_out():
+    x = Tensor(2.0)
+    y = x**3
+    slope = ndl.grad(lambda x: x**3)(x)
+    drawing = draw(y, gradients=[slope], names={"x": x})
+    assert colour(drawing, "PowerScalar(scalar=3)") == "#ffffff"
+    assert colour(draw(y, gradients=[y]), "PowerScalar(scalar=3)") != "#ffffff"
+
+
+# --- models
+
+
+@pytest.fixture
+def model():
+    return nn.Sequential(
+        nn.Linear(2, 3), nn.Residual(nn.Sequential(nn.Linear(3, 3), nn.ReLU())), nn.Linear(3, 1)
+    )
+
+
+def frames(drawing):
+    """The labels of the boxes by the labels of the frames around them, outermost first."""
+    found, around = {}, []
+    for line in lines(drawing):
+        if "subgraph" in line:
+            around.append(None)
+        elif around and line.strip().startswith("label="):
+            around[-1] = line.strip()[7:-1]
+        elif line.strip() == "}" and around:
+            around.pop()
+        elif "[label=" in line:
+            title = re.search(r'label="(.*?)(\\n|")', line)[1]
+            found.setdefault(tuple(around), []).append(title)
+    return found
+
+
+def test_parameters_have_names_and_values_frames(model):
+    y = model(Tensor([[1.0, 2.0]], dtype="float32", requires_grad=False))
+    found = frames(draw(y, module=model))
+    assert found["Sequential", "0 (Linear)"] == ["0.weight", "MatMul", "0.bias", "EWiseAdd"]
+    inner = ("Sequential", "1 (Residual)", "1.fn (Sequential)", "1.fn.0 (Linear)")
+    assert found[inner] == ["1.fn.0.weight", "MatMul", "1.fn.0.bias", "EWiseAdd"]
+    assert found[()] == ["constant", "ReLU", "EWiseAdd"]  # made from no parameter
+
+
+def test_recording_knows_the_module_of_every_value(model):
+    x = Tensor([[1.0, 2.0]], dtype="float32")
+    with record(model) as recording:
+        y = model(x)
+    loss = y.sum()
+    found = frames(draw(loss, module=recording, names={"x": x}))
+    assert found["Sequential", "1 (Residual)"] == ["EWiseAdd"]
+    assert found["Sequential", "1 (Residual)", "1.fn (Sequential)", "1.fn.1 (ReLU)"] == ["ReLU"]
+    assert found[()] == ["x", "Summation"]
+
+
+def test_adjoints_stand_outside_of_frames(model):
+    with record(model) as recording:
+        loss = model(Tensor([[1.0, 2.0]], dtype="float32")).sum()
+        loss.backward()
+    weight = model.parameters()[0]
+    drawing = draw([loss, weight.grad], module=recording)
+    assert "gradient of 0.weight" in frames(drawing)[()]
+
+
+def test_prepared_parameters_stand_in_their_module():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.Linear(2, 3, bias=False)
+            self.decoder = nn.Linear(2, 3, bias=False)
+
+        def forward(self, x):
+            return x @ (self.encoder.weight * self.decoder.weight) @ self.decoder.weight.T
+
+    model = Tied()
+    found = frames(draw(model(Tensor([[1.0, 2.0]], dtype="float32")), module=model))
+    assert found["Tied", "decoder (Linear)"] == ["decoder.weight", "Transpose", "MatMul"]
+    assert found["Tied",] == ["EWiseMul", "MatMul"]
+
+
+def test_recording_leaves_nothing_behind(model):
+    before = [dict(vars(part)) for _, part in model.named_modules()]
+    with pytest.raises(ValueError, match="Linear expected"), record(model) as recording:
+        model(Tensor([[1.0]]))
+    assert [dict(vars(part)) for _, part in model.named_modules()] == before
+    model(Tensor([[1.0, 2.0]], dtype="float32"))
+    assert recording.paths == {}
+
+
+def test_recording_keeps_a_forward_of_the_instance():
+    layer = nn.ReLU()
+    layer.forward = own = lambda x: x * 2
+    with record(layer) as recording:
+        y = layer(Tensor(3.0))
+    assert y.item() == 6
+    assert recording.paths == {y: ""}
+    assert layer.forward is own
+
+
+def test_recordings_nest(model):
+    x = Tensor([[1.0, 2.0]], dtype="float32")
+    with record(model) as outer, record(model.modules[0]) as inner:
+        model(x)
+    assert set(inner.paths.values()) == {""}
+    assert len(inner.paths) == 2
+    assert [path for value, path in outer.paths.items() if value in inner.paths] == ["0", "0"]
+
+
+# --- large graphs
+
+
+def chain(length):
+    x = Tensor(1.0)
+    y = x.exp()
+    for _ in range(length):
+        y = y + 1
+    return y
+
+
+def test_large_graphs_are_cut_with_a_mark():
+    drawing = draw(chain(98), max_nodes=10)
+    found = boxes(drawing)
+    assert len(found) == 11
+    assert found["hidden"][0] == ["… 90 more values, not drawn"]
+    assert drawing.source.count("hidden -> ") == 1
+    assert "Exp" not in drawing.source
+    assert "hidden" not in draw(chain(98)).source
+
+
+def test_cut_keeps_what_is_nearest_to_all_values():
+    a, b = Tensor(1.0), Tensor(2.0)
+    drawing = draw([a.sin().sin(), b.cos().cos()], max_nodes=4, names={"a": a, "b": b})
+    assert sorted(label[0] for label, _ in boxes(drawing).values())[:4] == [
+        "Cos",
+        "Cos",
+        "Sin",
+        "Sin",
+    ]
+
+
+def test_hundred_thousand_values():
+    y = chain(100_000)
+    start = time.perf_counter()
+    assert repr(draw(y)) == "Drawing(values=500)"
+    assert repr(draw(y, max_nodes=None)) == "Drawing(values=100002)"
+    assert time.perf_counter() - start < 20
+
+
+# --- files and notebooks
+
+FAKE_DOT = """#!/bin/sh
+cat > /dev/null
+printf '<svg>%s</svg>' "$*"
+"""
+
+
+@pytest.fixture
+def dot(tmp_path, monkeypatch):
+    """A program `dot` on PATH, which draws its arguments."""
+    program = tmp_path / "bin" / "dot"
+    program.parent.mkdir()
+    program.write_text(FAKE_DOT)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+
+
+@pytest.fixture
+def no_dot(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def no_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "graphviz", None)
+
+
+@pytest.mark.parametrize("suffix", [".dot", ".gv", ".DOT"])
+@pytest.mark.usefixtures("no_package", "no_dot")
+def test_text_needs_nothing(tmp_path, suffix):
+    path = tmp_path / f"graph{suffix}"
+    drawing = draw(Tensor(1.0) * 2, path)
+    assert path.read_text(encoding="utf-8") == drawing.source
+
+
+@pytest.mark.usefixtures("dot")
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
+def test_pictures_come_from_graphviz(tmp_path, suffix):
+    path = tmp_path / f"graph.{suffix}"
+    draw(Tensor(1.0) * 2, str(path))
+    assert path.read_text() == f"<svg>-Kdot -T{suffix}</svg>"
+
+
+@pytest.mark.usefixtures("no_package")
+def test_missing_package_is_explained(tmp_path):
+    with pytest.raises(ImportError, match=re.escape("pip install 'needle-dl[viz]'")):
+        draw(Tensor(1.0) * 2, tmp_path / "graph.svg")
+    assert not (tmp_path / "graph.svg").exists()
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_missing_program_is_explained(tmp_path):
+    with pytest.raises(RuntimeError, match="program dot of Graphviz, which is not on PATH"):
+        draw(Tensor(1.0) * 2, tmp_path / "graph.png")
+
+
+@pytest.mark.usefixtures("dot")
+def test_notebook_shows_the_picture():
+    drawing = draw(Tensor(1.0) * 2)
+    bundle = drawing._repr_mimebundle_()
+    assert bundle["image/svg+xml"].startswith("<svg>")
+    assert drawing._repr_svg_() == bundle["image/svg+xml"]
+
+
+@pytest.mark.parametrize("missing", ["no_package", "no_dot"])
+def test_notebook_shows_text_without_graphviz(missing, request):
+    request.getfixturevalue(missing)
+    drawing = draw(Tensor(1.0) * 2)
+    bundle = drawing._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    assert bundle["text/plain"] == drawing.source
+    assert "-&gt;" in bundle["text/html"]
+    assert drawing._repr_svg_() is None
+
+
+# --- bad input
+
+
+def test_bad_arguments(tmp_path):
+    y = Tensor(1.0) * 2
+    with pytest.raises(ValueError, match=r"'graph.jpg' should end in one of .dot, .gv, .svg"):
+        draw(y, "graph.jpg")
+    with pytest.raises(ValueError, match="max_nodes must be positive or None, got 0"):
+        draw(y, max_nodes=0)
+    with pytest.raises(TypeError, match="draw takes Tensors, got float"):
+        draw([y, 1.0])
+    with pytest.raises(TypeError, match="draw takes Tensors, got ndarray"):
+        draw(y, gradients=[np.ones(1)])
