@@ -1,0 +1,196 @@
+"""Who may import whom, read from the imports themselves."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import needle
+
+PACKAGE = Path(needle.__file__).parent
+ROOT = Path(__file__).parent.parent
+
+# what each floor of the house may import; the modules of the core know each other
+CORE = {"autograd", "modes", "op", "reverse"}
+TENSORS = {"device", *CORE, "ops"}
+FLOORS = {
+    "device": set(),
+    **{module: {"device", *CORE} for module in CORE},
+    "ops": TENSORS,
+    "init": TENSORS,
+    "nn": {*TENSORS, "init"},
+    "optim": TENSORS,  # never modules
+    "data": TENSORS,  # never models
+}
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def imports(module: str, tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
+    """The absolute name of everything that a module imports, outside of `if TYPE_CHECKING`."""
+    package = module.removesuffix(".__init__").split(".")
+    if not module.endswith(".__init__"):
+        package = package[:-1]
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            yield from ((f"{prefix}.{alias.name}", node) for alias in node.names)
+
+
+def violations(module: str, source: str) -> list[str]:
+    """The imports of a module of needle that its floor does not allow."""
+    tree = ast.parse(source)
+    inside_functions = {
+        statement
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for statement in ast.walk(function)
+    }
+    floor = module.split(".")[1]
+    found = []
+    for name, statement in imports(module, tree):
+        first, *rest = name.split(".")
+        if first != "needle":
+            continue
+        target = rest[0] if rest else ""
+        if statement in inside_functions:
+            found.append(f"{module} imports {name} inside a function")
+        elif not target:
+            found.append(f"{module} imports the whole package")
+        elif floor in FLOORS and target != floor and target not in FLOORS[floor]:
+            found.append(f"{module} imports {name}")
+    return found
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "needle.__init__"])
+def test_nothing_imports_upward(module):
+    assert violations(module, MODULES[module].read_text()) == []
+
+
+def test_every_floor_is_there():
+    present = {name.split(".")[1] for name in MODULES}
+    assert FLOORS.keys() <= present
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("needle.device", "from . import autograd"),
+        ("needle.autograd", "from .ops import add"),
+        ("needle.autograd", "from .ops.arithmetic import add"),
+        ("needle.ops.arithmetic", "from ..nn import Module"),
+        ("needle.ops.arithmetic", "from .. import init"),
+        ("needle.nn.functional.loss", "from ...data import DataLoader"),
+        ("needle.optim.sgd", "from ..nn.module import Module"),
+        ("needle.data.loader", "from ..optim import SGD"),
+        ("needle.data.loader", "import needle.nn"),
+        ("needle.nn.module", "from ..saving import save"),
+        ("needle.ops.__init__", "from ..init import rand"),
+        ("needle.nn.linear", "def f():\n    from ..ops import matmul"),
+        ("needle.nn.linear", "def f():\n    import needle"),
+        ("needle.saving", "import needle"),
+    ],
+)
+def test_what_is_forbidden_is_found(module, source):
+    assert len(violations(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("needle.autograd", "from . import modes\nfrom .device import Device"),
+        ("needle.ops.arithmetic", "from .kinds import View\nimport numpy as np"),
+        ("needle.nn.linear", "from .. import init\nfrom . import functional"),
+        ("needle.reverse", "if TYPE_CHECKING:\n    from .ops import add"),
+        ("needle.saving", "from .nn import Module\nfrom .optim import SGD"),
+    ],
+)
+def test_what_is_allowed_is_let_through(module, source):
+    assert violations(module, source) == []
+
+
+def test_modules_do_not_import_in_circles():
+    graph = {}
+    for module, path in MODULES.items():
+        targets = {name for name, _ in imports(module, ast.parse(path.read_text()))}
+        # a name inside a module stands for the module
+        known = {name.removesuffix(".__init__"): name for name in MODULES}
+        graph[module] = {
+            known.get(target) or known.get(target.rpartition(".")[0]) for target in targets
+        } & MODULES.keys()
+        if not module.endswith(".__init__"):
+            # modules of one package may take it as their common name: `from . import functional`
+            graph[module].discard(known[module.rpartition(".")[0]])
+    assert in_circles(graph) == []
+
+
+def in_circles(graph: dict[str, set[str]]) -> list[str]:
+    """What is left when modules that import nothing that is left are taken away, again and again."""
+    graph = dict(graph)
+    while free := [module for module, targets in graph.items() if not targets & graph.keys()]:
+        for module in free:
+            del graph[module]
+    return sorted(graph)
+
+
+def test_circles_are_found():
+    assert in_circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == list("abcd")
+    assert in_circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.endswith("__init__")])
+def test_packages_only_re_export(module):
+    docstring, *statements = ast.parse(MODULES[module].read_text()).body
+    assert isinstance(docstring, ast.Expr)
+    *rest, exports = statements
+    assert all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in rest)
+    assert isinstance(exports, ast.Assign)
+    assert ast.unparse(exports.targets[0]) == "__all__"
+
+
+PROGRAMS = [
+    path for folder in ("examples", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_programs_use_what_needle_exports(path):
+    tree = ast.parse(path.read_text())
+    aliases = set()
+    for name, _ in imports(path.stem, tree):
+        first, *rest = name.split(".")
+        if first == "needle":
+            assert_exported(rest)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            aliases |= {a.asname or a.name for a in node.names if a.name == "needle"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in aliases:
+            assert_exported([node.attr])
+
+
+def assert_exported(names: list[str]) -> None:
+    owner = needle
+    for name in names:
+        assert name in owner.__all__, f"{owner.__name__} does not export {name}"
+        owner = getattr(owner, name)
+        if not hasattr(owner, "__all__"):
+            break
+
+
+def test_all_names_exist():
+    for name in needle.__all__:
+        assert hasattr(needle, name), name
