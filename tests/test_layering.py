@@ -138,7 +138,7 @@ def test_modules_do_not_import_in_circles():
 
 
 def in_circles(graph: dict[str, set[str]]) -> list[str]:
-    """What is left when modules that import nothing that is left are taken away, again and again."""
+    """What is left when modules that import nothing that is left are taken away until none is."""
     graph = dict(graph)
     while free := [module for module, targets in graph.items() if not targets & graph.keys()]:
         for module in free:
