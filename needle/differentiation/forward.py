@@ -116,6 +116,7 @@ def _carry_tangent(level: object, value: Any, op: Any, inputs: tuple[Any, ...]) 
     ]
     if not op.differentiable or all(tangent is None for tangent in tangents):
         return
+    value.realize_cached_data()  # first, since a lazy constant forgets its op when it is computed
     former = value.op, value.inputs
     value.op, value.inputs = op, inputs  # kept only where a gradient is recorded
     try:
