@@ -98,7 +98,7 @@ class AdamW(Adam):
 
         θ ← θ - lr·weight_decay·θ, then Adam's step with g = grad
 
-    Args and errors as in `Adam`, with PyTorch's order and defaults.
+    Args and errors as in `Adam`; the defaults are PyTorch's.
     """
 
     decouples_weight_decay = True
@@ -107,19 +107,23 @@ class AdamW(Adam):
         self,
         params: Params,
         lr: float = 0.001,
-        betas: tuple[float, float] = (0.9, 0.999),
+        beta1: float = 0.9,
+        beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         amsgrad: bool = False,
         *,
+        betas: tuple[float, float] | None = None,
         maximize: bool = False,
     ) -> None:
         super().__init__(
             params,
             lr,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+            amsgrad,
             betas=betas,
             maximize=maximize,
         )

@@ -76,10 +76,25 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> tuple[list[Tensor], lis
 
 
 def _norm(gradients: list[Array], p: float) -> float:
-    if not gradients:
-        return 0.0
-    if p == 2:
-        return math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients))
     if p == math.inf:
-        return max(float(np.abs(gradient).max(initial=0)) for gradient in gradients)
-    return sum(float((np.abs(gradient) ** p).sum()) for gradient in gradients) ** (1 / p)
+        return _largest(gradients)
+    with np.errstate(over="ignore"):
+        norm = sum(_power_sum(gradient, p) for gradient in gradients) ** (1 / p)
+    if math.isfinite(norm):
+        return norm
+    # the powers are beyond the range of the dtype, but perhaps the norm is not
+    largest = _largest(gradients)
+    if not math.isfinite(largest):
+        return largest
+    return largest * sum(_power_sum(gradient / largest, p) for gradient in gradients) ** (1 / p)
+
+
+def _largest(gradients: list[Array]) -> float:
+    """The largest absolute value; not a number if any is none."""
+    return float(np.max([float(np.abs(gradient).max(initial=0)) for gradient in gradients] or [0]))
+
+
+def _power_sum(gradient: Array, p: float) -> float:
+    if p == 2:
+        return float(np.vdot(gradient, gradient))
+    return float((np.abs(gradient) ** p).sum())

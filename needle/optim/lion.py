@@ -23,8 +23,10 @@ class Lion(Optimizer):
     Args:
         params: the tensors to train, or parameter groups.
         lr: learning rate.
-        betas: (β₁, β₂), each in [0, 1).
+        beta1: β₁ in [0, 1), the share of m in the direction.
+        beta2: β₂ in [0, 1), how slowly m forgets.
         weight_decay: how fast θ shrinks.
+        betas: (beta1, beta2), as in PyTorch, in the place of both.
         maximize: climb instead of descend.
 
     Raises:
@@ -41,13 +43,20 @@ class Lion(Optimizer):
         self,
         params: Params,
         lr: float = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
+        beta1: float = 0.9,
+        beta2: float = 0.99,
         weight_decay: float = 0.0,
         *,
+        betas: tuple[float, float] | None = None,
         maximize: bool = False,
     ) -> None:
         settings = ParamGroup()
-        settings.update(lr=lr, betas=betas, weight_decay=weight_decay, maximize=maximize)
+        settings.update(
+            lr=lr,
+            betas=(beta1, beta2) if betas is None else betas,
+            weight_decay=weight_decay,
+            maximize=maximize,
+        )
         super().__init__(params, settings)
 
     def initial_state(self, group: ParamGroup) -> dict[str, float]:

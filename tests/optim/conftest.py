@@ -1,4 +1,4 @@
-"""Parameters, gradients, and the comparison with PyTorch that the tests of optimizers share."""
+"""Parameters, gradients, layouts in memory, and the comparison with PyTorch."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,44 @@ import numpy as np
 import pytest
 
 import needle as ndl
+from needle.optim import SGD, Adagrad, Adam, AdamW, Lion, RMSprop, bucket
 
 # a matrix, a row, a vector, a number, and a matrix larger than all others together
 SHAPES = ((6, 5), (1, 5), (5,), (), (40, 30))
+
+# every rule with all that it can do
+OPTIMIZERS = {
+    "sgd": lambda params: SGD(params, lr=0.1),
+    "sgd_momentum": lambda params: SGD(params, lr=0.1, momentum=0.9, weight_decay=0.1),
+    "sgd_nesterov": lambda params: SGD(params, 0.1, 0.9, dampening=0, nesterov=True),
+    "adam": lambda params: Adam(params, lr=0.1, weight_decay=0.1),
+    "amsgrad": lambda params: Adam(params, lr=0.1, amsgrad=True, maximize=True),
+    "adamw": lambda params: AdamW(params, lr=0.1, weight_decay=0.1),
+    "rmsprop": lambda params: RMSprop(params, 0.1, momentum=0.5, centered=True, weight_decay=0.1),
+    "adagrad": lambda params: Adagrad(params, 0.1, initial_accumulator_value=0.1, lr_decay=0.1),
+    "lion": lambda params: Lion(params, lr=0.1, weight_decay=0.1),
+}
+
+# how many elements are gathered, make a piece, and may be scratch at least
+LAYOUTS = {"together": (8_192, 131_072, 32_768), "alone": (0, 131_072, 32_768), "pieces": (0, 7, 7)}
+
+
+@pytest.fixture(params=OPTIMIZERS)
+def any_optimizer(request) -> Callable[..., ndl.optim.Optimizer]:
+    return OPTIMIZERS[request.param]
+
+
+@pytest.fixture
+def lay_out(monkeypatch) -> Callable[[str], None]:
+    """Choose how optimizers walk over memory from now on."""
+
+    def choose(layout):
+        for name, value in zip(
+            ("_SMALL", "_PIECE", "_SMALLEST_SCRATCH"), LAYOUTS[layout], strict=True
+        ):
+            monkeypatch.setattr(bucket, name, value)
+
+    return choose
 
 
 @pytest.fixture
@@ -35,10 +70,26 @@ def give_gradients() -> Callable[..., list[np.ndarray]]:
 
 
 @pytest.fixture
-def follow_torch(make_params, give_gradients) -> Callable[..., None]:
-    """Step needle's optimizer and PyTorch's on the same gradients; compare all parameters."""
+def train(give_gradients) -> Callable[..., None]:
+    """Take steps on random gradients."""
 
-    def follow(ours, theirs, *, steps, rtol, dtype="float32", change=None):
+    def run(optimizer, steps):
+        for step in steps:
+            give_gradients(optimizer.params, seed=step)
+            optimizer.step()
+
+    return run
+
+
+@pytest.fixture
+def follow_torch(make_params, give_gradients) -> Callable[..., None]:
+    """Step needle's optimizer and PyTorch's on the same gradients; compare all parameters.
+
+    `lacks(step, position)` says where a parameter has no gradient; `change(step, optimizer)` is
+    called on both optimizers before each step.
+    """
+
+    def follow(ours, theirs, *, steps, rtol, dtype="float32", lacks=None, change=None):
         torch = pytest.importorskip("torch")
         params = make_params(dtype=dtype)
         twins = [torch.nn.Parameter(torch.from_numpy(p.numpy())) for p in params]
@@ -48,8 +99,10 @@ def follow_torch(make_params, give_gradients) -> Callable[..., None]:
                 change(step, optimizer)
                 change(step, twin_optimizer)
             gradients = give_gradients(params, seed=step)
-            for twin, gradient in zip(twins, gradients, strict=True):
-                twin.grad = torch.from_numpy(gradient.copy())
+            for position, twin in enumerate(twins):
+                twin.grad = torch.from_numpy(gradients[position].copy())
+                if lacks is not None and lacks(step, position):
+                    params[position].grad = twin.grad = None
             optimizer.step()
             twin_optimizer.step()
             for param, twin in zip(params, twins, strict=True):

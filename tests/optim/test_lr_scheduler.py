@@ -1,0 +1,357 @@
+"""Schedules: the values of PyTorch's, step by step, and what they have beyond them."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle.optim import SGD, Adam, lr_scheduler
+from needle.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
+
+
+@pytest.fixture
+def optimizer():
+    """Two groups with learning rates of their own."""
+    return SGD([{"params": [ndl.Tensor([1.0])]}, {"params": [ndl.Tensor([1.0])], "lr": 0.5}], 0.1)
+
+
+@pytest.fixture
+def twin():
+    """The same for PyTorch."""
+    torch = pytest.importorskip("torch")
+    groups = [
+        {"params": [torch.nn.Parameter(torch.ones(1))]},
+        {"params": [torch.nn.Parameter(torch.ones(1))], "lr": 0.5},
+    ]
+    return torch.optim.SGD(groups, lr=0.1)
+
+
+def lrs(optimizer):
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def follow(scheduler, optimizer, twin_scheduler, twin, steps, metrics=None):
+    for step in range(steps):
+        assert lrs(optimizer) == pytest.approx(lrs(twin), rel=1e-9, abs=1e-15), step
+        assert scheduler.get_last_lr() == lrs(optimizer)
+        optimizer.step()
+        twin.step()
+        arguments = () if metrics is None else (metrics[step],)
+        scheduler.step(*arguments)
+        twin_scheduler.step(*arguments)
+    assert lrs(optimizer) == pytest.approx(lrs(twin), rel=1e-9, abs=1e-15)
+
+
+SCHEDULES = {
+    "step": ("StepLR", {"step_size": 7, "gamma": 0.3}),
+    "multi_step": ("MultiStepLR", {"milestones": [3, 11, 11, 20], "gamma": 0.5}),
+    "exponential": ("ExponentialLR", {"gamma": 0.9}),
+    "exponential_growing": ("ExponentialLR", {"gamma": 1.1}),
+    "cosine": ("CosineAnnealingLR", {"T_max": 30}),
+    "cosine_floor": ("CosineAnnealingLR", {"T_max": 30, "eta_min": 0.02}),
+    "cosine_beyond": ("CosineAnnealingLR", {"T_max": 9, "eta_min": 0.001}),
+    "linear": ("LinearLR", {}),
+    "linear_down": ("LinearLR", {"start_factor": 1.0, "end_factor": 0.1, "total_iters": 20}),
+    "linear_to_0": ("LinearLR", {"start_factor": 0.5, "end_factor": 0.0, "total_iters": 10}),
+    "constant": ("ConstantLR", {"factor": 0.25, "total_iters": 4}),
+    "polynomial": ("PolynomialLR", {"total_iters": 25, "power": 1.7}),
+    "lambda": ("LambdaLR", {"lr_lambda": lambda epoch: 0.95**epoch}),
+    "lambda_from_0": ("LambdaLR", {"lr_lambda": lambda epoch: min(epoch / 10, 1.0)}),
+    "lambda_by_group": ("LambdaLR", {"lr_lambda": [lambda epoch: 1.0, lambda e: 1 / (1 + e)]}),
+    "one_cycle": ("OneCycleLR", {"max_lr": 0.5, "total_steps": 41}),
+    "one_cycle_linear": (
+        "OneCycleLR",
+        {"max_lr": [0.5, 1.0], "epochs": 4, "steps_per_epoch": 11, "anneal_strategy": "linear"},
+    ),
+    "one_cycle_three": (
+        "OneCycleLR",
+        {"max_lr": 0.5, "total_steps": 50, "three_phase": True, "pct_start": 0.4, "div_factor": 4},
+    ),
+    "one_cycle_down": ("OneCycleLR", {"max_lr": 0.5, "total_steps": 41, "pct_start": 0.0}),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_follows_torch(optimizer, twin, name):
+    torch = pytest.importorskip("torch")
+    cls, settings = SCHEDULES[name]
+    ours = getattr(lr_scheduler, cls)(optimizer, **settings)
+    theirs = getattr(torch.optim.lr_scheduler, cls)(twin, **settings)
+    follow(ours, optimizer, theirs, twin, steps=40)
+
+
+@pytest.mark.parametrize("make", [SGD, Adam])
+def test_one_cycle_moves_momentum_like_torch(make):
+    torch = pytest.importorskip("torch")
+    ours = make([ndl.Tensor([1.0])], lr=0.1)
+    theirs = getattr(torch.optim, make.__name__)([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+    settings = {"max_lr": 1.0, "total_steps": 20, "base_momentum": 0.7, "max_momentum": 0.9}
+    schedule = OneCycleLR(ours, **settings)
+    twin_schedule = torch.optim.lr_scheduler.OneCycleLR(theirs, **settings)
+    for _ in range(19):
+        name = "betas" if make is Adam else "momentum"
+        assert ours.param_groups[0][name] == pytest.approx(theirs.param_groups[0][name], rel=1e-9)
+        theirs.step()
+        schedule.step()
+        twin_schedule.step()
+
+
+def test_one_cycle_ends_where_it_should_and_refuses_more(optimizer):
+    schedule = OneCycleLR(optimizer, max_lr=1.0, total_steps=5, anneal_strategy="linear")
+    for _ in range(4):
+        schedule.step()
+    assert lrs(optimizer) == pytest.approx([1 / 25 / 1e4] * 2)
+    schedule.step()  # after the last batch
+    assert lrs(optimizer) == pytest.approx([1 / 25 / 1e4] * 2)
+    with pytest.raises(ValueError, match="5 steps is over"):
+        schedule.step()
+
+
+def test_one_cycle_can_leave_momentum_alone(optimizer):
+    optimizer.momentum = 0.3
+    OneCycleLR(optimizer, max_lr=1.0, total_steps=10, cycle_momentum=False).step()
+    assert optimizer.momentum == 0.3
+
+
+SEQUENCES = {
+    "warm-up and cosine": (
+        [("LinearLR", {"start_factor": 0.1}), ("CosineAnnealingLR", {"T_max": 30})],
+        [5],
+    ),
+    "three": (
+        [
+            ("ConstantLR", {"factor": 0.1, "total_iters": 4}),
+            ("StepLR", {"step_size": 3, "gamma": 0.5}),
+            ("ExponentialLR", {"gamma": 0.9}),
+        ],
+        [4, 17],
+    ),
+    "lambda last": (
+        [("ExponentialLR", {"gamma": 0.8}), ("LambdaLR", {"lr_lambda": lambda e: 1 / (2 + e)})],
+        [10],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_sequences_follow_torch(optimizer, twin, name):
+    torch = pytest.importorskip("torch")
+    parts, milestones = SEQUENCES[name]
+    theirs = torch.optim.lr_scheduler
+    ours = SequentialLR(
+        optimizer, [getattr(lr_scheduler, c)(optimizer, **s) for c, s in parts], milestones
+    )
+    twins = theirs.SequentialLR(twin, [getattr(theirs, c)(twin, **s) for c, s in parts], milestones)
+    follow(ours, optimizer, twins, twin, steps=40)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"patience": 2},
+        {"patience": 0, "factor": 0.5, "cooldown": 3},
+        {"mode": "max", "patience": 1, "threshold": 0.1},
+        {"mode": "max", "patience": 1, "threshold": 0.1, "threshold_mode": "abs"},
+        {"patience": 1, "threshold": 0.05, "threshold_mode": "abs", "min_lr": [0.01, 0.2]},
+        {"patience": 0, "min_lr": 0.004, "eps": 0.002},
+    ],
+)
+def test_plateau_follows_torch(optimizer, twin, settings):
+    torch = pytest.importorskip("torch")
+    metrics = 1 / np.arange(1, 41) + np.random.default_rng(0).normal(size=40) / 10
+    metrics[7] = math.nan
+    follow(
+        ReduceLROnPlateau(optimizer, **settings),
+        optimizer,
+        torch.optim.lr_scheduler.ReduceLROnPlateau(twin, **settings),
+        twin,
+        steps=40,
+        metrics=metrics,
+    )
+
+
+def test_plateau_takes_a_tensor(optimizer):
+    schedule = ReduceLROnPlateau(optimizer, patience=0)
+    for loss in (1.0, 2.0):
+        schedule.step(ndl.Tensor([loss]))
+    assert lrs(optimizer) == pytest.approx([0.01, 0.05])
+
+
+def test_schedules_on_one_optimizer_multiply_like_torch(optimizer, twin):
+    torch = pytest.importorskip("torch")
+    theirs = torch.optim.lr_scheduler
+    ours = [StepLR(optimizer, 4, 0.5), ExponentialLR(optimizer, 0.9), LinearLR(optimizer)]
+    twins = [
+        theirs.StepLR(twin, 4, 0.5),
+        theirs.ExponentialLR(twin, 0.9),
+        theirs.LinearLR(twin),
+    ]
+    twin.step()
+    for _ in range(12):
+        assert lrs(optimizer) == pytest.approx(lrs(twin), rel=1e-9)
+        for schedule in ours + twins:
+            schedule.step()
+
+
+def test_a_learning_rate_changed_by_hand_stays_changed(optimizer):
+    schedule = CosineAnnealingLR(optimizer, T_max=10)
+    schedule.step()
+    before = lrs(optimizer)
+    optimizer.param_groups[0]["lr"] /= 2
+    schedule.step()
+    plain = [0.1 * (1 + math.cos(math.pi * 0.2)) / 2, 0.5 * (1 + math.cos(math.pi * 0.2)) / 2]
+    assert lrs(optimizer) == pytest.approx([plain[0] / 2, plain[1]])
+    assert before == pytest.approx([x * (1 + math.cos(math.pi * 0.1)) / 2 for x in (0.1, 0.5)])
+
+
+def build(optimizer):
+    """One schedule of each kind, by name."""
+    built = {
+        name: (lambda c=cls, s=settings: getattr(lr_scheduler, c)(optimizer, **s))
+        for name, (cls, settings) in SCHEDULES.items()
+    }
+    for name, (parts, milestones) in SEQUENCES.items():
+        built[name] = lambda p=parts, m=milestones: SequentialLR(
+            optimizer, [getattr(lr_scheduler, c)(optimizer, **s) for c, s in p], m
+        )
+    built["plateau"] = lambda: ReduceLROnPlateau(optimizer, patience=1)
+    return built
+
+
+@pytest.mark.parametrize("name", [*SCHEDULES, *SEQUENCES, "plateau"])
+def test_a_resumed_schedule_continues_to_the_bit(optimizer, name):
+    arguments = (1.0,) if name == "plateau" else ()
+    schedule = build(optimizer)[name]()
+    for _ in range(13):
+        schedule.step(*arguments)
+    state = pickle.loads(pickle.dumps((optimizer.state_dict(), schedule.state_dict())))
+    expected = []
+    for _ in range(13):
+        schedule.step(*arguments)
+        expected.append(lrs(optimizer))
+
+    tensors = [group["params"] for group in optimizer.param_groups]
+    fresh = SGD([{"params": tensors[0]}, {"params": tensors[1], "lr": 0.7}], lr=0.9)
+    resumed = build(fresh)[name]()
+    fresh.load_state_dict(state[0])
+    resumed.load_state_dict(state[1])
+    for wanted in expected:
+        resumed.step(*arguments)
+        assert lrs(fresh) == wanted
+
+
+def test_the_state_restores_settings_and_is_a_copy(optimizer):
+    state = MultiStepLR(optimizer, [2], gamma=0.5).state_dict()
+    other = MultiStepLR(optimizer, [7])
+    other.load_state_dict(state)
+    state["milestones"].append(1)
+    assert (other.milestones, other.gamma) == ([2], 0.5)
+
+
+def test_the_state_of_another_schedule_is_refused(optimizer):
+    state = StepLR(optimizer, 3).state_dict()
+    with pytest.raises(ValueError, match=r"not that of a CosineAnnealingLR.*step_size.*T_max"):
+        CosineAnnealingLR(optimizer, 3).load_state_dict(state)
+    with pytest.raises(ValueError, match="0 schedulers, expected 1"):
+        SequentialLR(optimizer, [StepLR(optimizer, 3)], []).load_state_dict(state)
+
+
+def test_a_schedule_of_the_user(optimizer):
+    class Inverse(LRScheduler):
+        def multiplier(self, epoch, group):
+            return 1 / (1 + epoch)
+
+    schedule = Inverse(optimizer)
+    for epoch in range(5):
+        assert schedule.get_last_lr() == pytest.approx([0.1 / (1 + epoch), 0.5 / (1 + epoch)])
+        schedule.step()
+    with pytest.raises(NotImplementedError, match="multiplier"):
+        LRScheduler(optimizer)
+
+
+def test_modules_names():
+    assert set(lr_scheduler.__all__) <= set(ndl.optim.__all__)
+    assert ndl.optim.StepLR is ndl.optim.lr_scheduler.StepLR
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda o: StepLR(o, 0), "step_size must be .*at least 1, got 0"),
+        (lambda o: StepLR(o, 2.5), "step_size must be a whole number"),
+        (lambda o: StepLR(o, 3, -0.1), "gamma must be .*got -0.1"),
+        (lambda o: ExponentialLR(o, math.nan), "gamma must be .*got nan"),
+        (lambda o: MultiStepLR(o, [3, -1]), "milestones must be .*got -1"),
+        (lambda o: LinearLR(o, start_factor=0), r"start_factor must be .*\(0, 1\], got 0"),
+        (lambda o: LinearLR(o, end_factor=2), r"end_factor must be .*\[0, 1\], got 2"),
+        (lambda o: LinearLR(o, total_iters=0), "total_iters must be"),
+        (lambda o: ConstantLR(o, factor=2), "factor must be .*got 2"),
+        (lambda o: PolynomialLR(o, power=0), "power must be .*above 0, got 0"),
+        (lambda o: CosineAnnealingLR(o, -5), "T_max must be .*got -5"),
+        (lambda o: CosineAnnealingLR(o, 5, -1), "eta_min must be .*got -1"),
+        (lambda o: LambdaLR(o, [lambda e: 1]), "lr_lambda has 1 entries for 2 parameter groups"),
+        (lambda o: OneCycleLR(o, 0.1), "total_steps, or epochs"),
+        (lambda o: OneCycleLR(o, 0.1, epochs=3), "total_steps, or epochs"),
+        (lambda o: OneCycleLR(o, 0.1, total_steps=0), "total_steps must be"),
+        (lambda o: OneCycleLR(o, [0.1], 9), "max_lr has 1 entries"),
+        (lambda o: OneCycleLR(o, -0.1, 9), "max_lr must be .*got -0.1"),
+        (lambda o: OneCycleLR(o, 0.1, 9, pct_start=2), "pct_start must be .*got 2"),
+        (lambda o: OneCycleLR(o, 0.1, 9, anneal_strategy="sin"), "one of .*cos.*got 'sin'"),
+        (lambda o: OneCycleLR(o, 0.1, 9, max_momentum=1), "max_momentum must be .*got 1"),
+        (lambda o: OneCycleLR(o, 0.1, 9, div_factor=0), "div_factor must be .*got 0"),
+        (lambda o: ReduceLROnPlateau(o, "low"), "mode must be one of .*got 'low'"),
+        (lambda o: ReduceLROnPlateau(o, factor=1), r"factor must be .*\[0, 1\), got 1"),
+        (lambda o: ReduceLROnPlateau(o, patience=-1), "patience must be .*at least 0, got -1"),
+        (lambda o: ReduceLROnPlateau(o, min_lr=[1]), "min_lr has 1 entries"),
+        (lambda o: SequentialLR(o, [], []), "one milestone between"),
+        (lambda o: SequentialLR(o, [StepLR(o, 1)], [3]), "1 schedulers and milestones"),
+        (lambda o: SequentialLR(o, [StepLR(o, 1)] * 3, [5, 3]), "milestones must grow"),
+        (lambda o: SequentialLR(o, [ReduceLROnPlateau(o)], []), "cannot run ReduceLROnPlateau"),
+        (
+            lambda o: SequentialLR(o, [StepLR(SGD([ndl.Tensor([1.0])]), 1)], []),
+            "another optimizer",
+        ),
+        (
+            lambda o: OneCycleLR(ndl.optim.Adagrad([ndl.Tensor([1.0])]), 0.1, 9),
+            "Adagrad has no momentum to cycle",
+        ),
+    ],
+)
+def test_impossible_settings_are_refused(optimizer, make, text):
+    with pytest.raises(ValueError, match=text):
+        make(optimizer)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: StepLR([0.1], 3),
+        lambda: LambdaLR(None, lambda epoch: 1.0),
+        lambda: OneCycleLR(None, 0.1, 9),
+        lambda: ReduceLROnPlateau(None),
+        lambda: SequentialLR(None, [], []),
+    ],
+)
+def test_only_optimizers_have_schedules(make):
+    with pytest.raises(TypeError, match="takes an Optimizer, got"):
+        make()
+
+
+def test_lambdas_are_functions(optimizer):
+    with pytest.raises(TypeError, match=r"functions, got 0\.5"):
+        LambdaLR(optimizer, 0.5)
