@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from . import modes
 
 __all__ = ["detect_anomaly"]
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parent) + os.sep
 
 
-@contextmanager
+@contextlib.contextmanager
 def detect_anomaly() -> Iterator[None]:
     """Inside the block, the first NaN or infinity raises, forward or backward.
 
@@ -38,7 +39,7 @@ def detect_anomaly() -> Iterator[None]:
     backward = [0]  # the depth of gradients under way, whose own ops are not the ones to name
 
     def watch(value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
-        value.__dict__["created_at"] = _user_line()
+        value.__dict__["created"] = f"created at {_user_line()}"
         if not backward[0]:
             _check("", value.realize_cached_data(), op, inputs, value)
 
@@ -67,10 +68,9 @@ def _check(phase: str, data: Any, op: Any, inputs: tuple[Any, ...], value: Any) 
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             kind = "NaN" if np.isnan(array).any() else "infinity"
             shapes = ", ".join(str(operand.shape) for operand in inputs)
-            where = value.__dict__.get("created_at", "before detect_anomaly() began")
+            where = value.__dict__.get("created", "created before detect_anomaly() began")
             raise FloatingPointError(
-                f"{phase}{type(op).__name__} made {kind} from inputs of shape {shapes}, "
-                f"created at {where}"
+                f"{phase}{type(op).__name__} made {kind} from inputs of shape {shapes}, {where}"
             )
 
 
@@ -78,6 +78,6 @@ def _user_line() -> str:
     """The innermost line of the stack outside needle."""
     for frame, line in traceback.walk_stack(None):
         filename = frame.f_code.co_filename
-        if not filename.startswith((_PACKAGE, "<frozen")) and "contextlib" not in filename:
+        if not filename.startswith((_PACKAGE, "<frozen", contextlib.__file__)):
             return f"{filename}:{line} in {frame.f_code.co_name}"
     return "an unknown line"

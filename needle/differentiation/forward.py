@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..tree import flatten, substituted
 from .arguments import check_differentiable, check_outputs, full_like, matching
 
 __all__ = ["jvp", "push_forward"]
+
+Carriers = weakref.WeakValueDictionary[int, Any]  # by id: the values that carry a tangent
 
 
 def jvp(
@@ -69,20 +72,22 @@ def push_forward(
         check_differentiable(function, argnum, flatten(args[argnum])[0])
         args[argnum] = substituted(args[argnum], alias)
         variables += flatten(args[argnum])[0]
-    watching = (*modes.observers.get(), functools.partial(_carry_tangent, level))
-    outputs: list[Tensor] = []
+    carriers: Carriers = weakref.WeakValueDictionary()
+    carry = functools.partial(_carry_tangent, level, carriers)
     try:
         for variable, tangent in zip(variables, tangents, strict=True):
             is_frozen = isinstance(variable, Parameter) and not variable.requires_grad
             if not is_frozen:
-                _tangents_of(variable)[level] = tangent
-        with modes.setting(modes.observers, watching):
+                _attach(level, carriers, variable, tangent)
+        with modes.setting(modes.observers, (*modes.observers.get(), carry)):
             value = function(*args)
         outputs, rebuild = flatten(value)
         check_outputs(function, outputs)
         found = [_tangents_of(output).get(level) for output in outputs]
     finally:
-        _forget_tangents(level, [*variables, *outputs])
+        # a recorded tangent refers to the value that carries it: such cycles would stay for long
+        for carrier in carriers.values():
+            del _tangents_of(carrier)[level]
     return value, rebuild(
         [
             full_like(output, 0) if tangent is None else tangent
@@ -96,19 +101,14 @@ def _tangents_of(value: Any) -> dict[object, Any]:
     return value.__dict__.setdefault("tangents", {})
 
 
-def _forget_tangents(level: object, values: list[Any]) -> None:
-    """Take the tangents off `values` and what they were made of.
-
-    A recorded tangent refers to the values that it was made with: a cycle would keep them all.
-    """
-    stack = list(values)
-    while stack:
-        value = stack.pop()
-        if _tangents_of(value).pop(level, None) is not None:
-            stack += value.inputs
+def _attach(level: object, carriers: Carriers, value: Any, tangent: Any) -> None:
+    _tangents_of(value)[level] = tangent
+    carriers[id(value)] = value
 
 
-def _carry_tangent(level: object, value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
+def _carry_tangent(
+    level: object, carriers: Carriers, value: Any, op: Any, inputs: tuple[Any, ...]
+) -> None:
     """Observer: give a new value its tangent, if an input has one."""
     tangents = [
         operand.__dict__["tangents"].get(level) if "tangents" in operand.__dict__ else None
@@ -124,4 +124,4 @@ def _carry_tangent(level: object, value: Any, op: Any, inputs: tuple[Any, ...]) 
     finally:
         value.op, value.inputs = former
     if tangent is not None:
-        _tangents_of(value)[level] = tangent
+        _attach(level, carriers, value, tangent)
