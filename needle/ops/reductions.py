@@ -114,10 +114,12 @@ class Softmax(Reduction):
 
 
 class LogSoftmax(Reduction):
-    """a - ln Σ eᵃ. Adjoint: g - eʸ·Σ g. Keeps the shape."""
+    """a - ln Σ eᵃ; -inf where every a is. Adjoint: g - eʸ·Σ g. Keeps the shape."""
 
     def compute(self, a: Array) -> Array:
-        return a - LogSumExp(self.axes, keepdims=True).compute(a)
+        total = LogSumExp(self.axes, keepdims=True).compute(a)
+        # where every a is -inf, so is the total, and the difference would be no number
+        return a - np.where(total == -np.inf, 0, total)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return out_grad - exp(node) * summation(out_grad, self.axes, keepdims=True)
