@@ -111,6 +111,12 @@ def test_softmax_of_a_masked_row(mode):
     np.testing.assert_array_equal(ndl.softmax(x).numpy(), [[0.5, 0, 0.5], [0, 0, 0]])
     ndl.softmax(x).backward(Tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))
     np.testing.assert_array_equal(x.grad.numpy(), [[-0.5, 0, 0.5], [0, 0, 0]])
+    logarithms = ndl.logsoftmax(x)
+    np.testing.assert_allclose(
+        logarithms.numpy(), [[-np.log(2), -np.inf, -np.log(2)], [-np.inf] * 3]
+    )
+    logarithms.backward(Tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))
+    np.testing.assert_allclose(x.grad.numpy(), [[-2, 2, 0], [1, 2, 3]])
 
 
 def test_softmax_and_logsoftmax_work_along_the_last_axis_by_default():

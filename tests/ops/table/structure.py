@@ -28,6 +28,20 @@ def _put(a):
 ROWS = [
     # products
     (
+        "affine",
+        ops.affine,
+        lambda x, weight, bias: x @ weight + bias,
+        [
+            [(2, 3), (3, 4), (4,)],
+            [(2, 3), (3, 4), (1, 4)],
+            [(2, 2, 3), (3, 2), (1, 2)],
+            [(3,), (3, 2), (2,)],
+            [(3,), (3, 2), (1, 2)],
+            [(2, 3), (3, 2), (1,)],
+            [(0, 3), (3, 2), (2,)],
+        ],
+    ),
+    (
         "matmul",
         ops.matmul,
         np.matmul,
