@@ -11,6 +11,7 @@ from . import (
     functions,
     indexing,
     kinds,
+    linear,
     losses,
     matrices,
     normalization,
@@ -33,6 +34,7 @@ from .factorizations import *
 from .functions import *
 from .indexing import *
 from .kinds import *
+from .linear import *
 from .losses import *
 from .matrices import *
 from .normalization import *
@@ -57,6 +59,7 @@ __all__ = [
         functions,
         indexing,
         kinds,
+        linear,
         losses,
         matrices,
         normalization,

@@ -58,7 +58,7 @@ class BatchMoments(Moments):
         for running, moment in zip(self.running, observed, strict=True):
             array = running.realize_cached_data()
             array *= 1 - self.momentum
-            array += np.reshape(moment, array.shape) * self.momentum
+            array += moment.reshape(array.shape) * self.momentum
         return observed
 
 
@@ -103,26 +103,40 @@ class _NormalizeAdjoint(TensorTupleOp):
     ) -> tuple[Array, Array, Array]:
         average, variance = moments
         scale = 1 / np.sqrt(variance + self.eps)
-        normalized = x - average
+        deviation = x - average
+        repeated = _repeated_axes(x.shape, weight.shape)
+        adjoints = self._along if repeated == self.axes else self._across
+        result, of_weight, of_bias = adjoints(out_grad, deviation, scale, weight, repeated)
+        return result, of_weight.reshape(weight.shape), of_bias.reshape(weight.shape)
+
+    def _along(
+        self, out_grad: Array, deviation: Array, scale: Array, weight: Array, repeated: Axes
+    ) -> tuple[Array, Array, Array]:
+        """Where w is repeated along just the normalised axes: all three need the same sums."""
+        count = _count(deviation, self.axes)
+        of_weight = _total(out_grad * deviation, repeated) * scale
+        of_bias = _total(out_grad, repeated)
+        deviation *= of_weight * scale / count
+        deviation += of_bias / count
+        result = np.subtract(out_grad, deviation, out=deviation)
+        result *= weight * scale
+        return result, of_weight, of_bias
+
+    def _across(
+        self, out_grad: Array, deviation: Array, scale: Array, weight: Array, repeated: Axes
+    ) -> tuple[Array, Array, Array]:
+        count = _count(deviation, self.axes)
+        normalized = deviation
         normalized *= scale
         product = out_grad * normalized
-        repeated = _repeated_axes(x.shape, weight.shape)
-        weight_adjoint, bias_adjoint = _total(product, repeated), _total(out_grad, repeated)
-        count = _count(x, self.axes)
-        if repeated == self.axes:  # w does not vary along the axes: their means are known by now
-            factor = weight / count
-            along, offset = weight_adjoint * factor, bias_adjoint * factor
-        else:
-            product *= weight
-            along = _total(product, self.axes) / count
-            offset = _total(out_grad * weight, self.axes) / count
-        normalized *= along
-        normalized += offset
+        of_weight, of_bias = _total(product, repeated), _total(out_grad, repeated)
+        product *= weight
         result = out_grad * weight
+        normalized *= _total(product, self.axes) / count
+        normalized += _total(result, self.axes) / count
         result -= normalized
         result *= scale
-        lengths = weight.shape
-        return result, np.reshape(weight_adjoint, lengths), np.reshape(bias_adjoint, lengths)
+        return result, of_weight, of_bias
 
     def gradient(self, out_grad: TensorTuple, node: Any) -> tuple[Tensor, Tensor, None, Tensor]:
         g, x, _, weight = node.inputs
@@ -155,6 +169,8 @@ def _count(x: Array, axes: Axes) -> int:
 def _repeated_axes(wide: tuple[int, ...], shape: tuple[int, ...]) -> Axes:
     """The axes along which broadcasting `shape` to `wide` repeats."""
     added = len(wide) - len(shape)
+    if wide[added:] == shape:
+        return tuple(range(added))
     lengths = (1,) * added + tuple(shape)
     return tuple(
         axis for axis, length in enumerate(lengths) if length != wide[axis] or axis < added
