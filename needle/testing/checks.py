@@ -15,7 +15,7 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..modes import enable_grad
-from .maps import Map, element_name, flat, gradient_map, map_of, random_unit, split
+from .maps import Map, derivative_map, element_name, flat, map_of, random_unit, split
 
 __all__ = ["GradcheckError", "gradcheck", "numerical_gradient"]
 
@@ -35,6 +35,7 @@ def gradcheck(
     order: int = 1,
     mode: str = "full",
     seed: int = 0,
+    forward: bool = False,
 ) -> bool:
     """Check the gradients of `f` against two-sided differences.
 
@@ -56,6 +57,9 @@ def gradcheck(
             with v a random unit adjoint of all results: one backward pass and two evaluations
             beside it, whatever the size. An error in one of n elements shows 1/√n as large there.
         seed: what is random comes from `numpy.random.default_rng(seed)`.
+        forward: whether to check the tangents of forward mode in the place of the gradients: in
+            "full" mode one forward pass for each element of the inputs, in "random" mode one in
+            all; in order 2 those of the function (inputs, t) ↦ J·t as well.
 
     Returns:
         True.
@@ -84,14 +88,14 @@ def gradcheck(
         raise ValueError(f"gradcheck: mode is 'full' or 'random', got {mode!r}")
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is 1 or 2, got {order!r}")
-    function = map_of(f, inputs, "gradcheck", eps)
+    function = map_of(f, inputs, "gradcheck", eps, forward)
     rng = np.random.default_rng(seed)
-    comparison = _Comparison(eps, atol, rtol)
+    comparison = _Comparison(eps, atol, rtol, "tangent" if forward else "gradient")
     # a derivative that is not finite fails, with a text that says more than NumPy's warnings
     with enable_grad(), np.errstate(all="ignore"):
         _CHECKS[mode](function, comparison, rng)
         if order == 2:
-            _CHECKS[mode](gradient_map(function, rng), comparison, rng)
+            _CHECKS[mode](derivative_map(function, rng), comparison, rng)
     return True
 
 
@@ -136,6 +140,7 @@ class _Comparison:
     eps: float
     atol: float
     rtol: float
+    subject: str
 
     def excess(self, derivative: Any, quotient: Any) -> Any:
         """|derivative - quotient| as a multiple of what is allowed; infinite for a NaN."""
@@ -149,7 +154,7 @@ class _Comparison:
             "\n".join(
                 [
                     f"the derivative of {what}",
-                    f"    by the gradient:  {derivative:.10g}",
+                    f"    by the {self.subject}:{' ' * (10 - len(self.subject))}{derivative:.10g}",
                     f"    by differences:   {quotient:.10g}",
                     first + tolerances,
                     *others,
@@ -181,7 +186,7 @@ def _check_randomly(function: Map, comparison: _Comparison, rng: np.random.Gener
     """The derivative along one direction of one combination of the results."""
     weights = random_unit(function.values, rng)
     direction = flat(random_unit(function.point, rng))
-    gradient = function.gradient(dict(enumerate(weights)))
+    derivative_along = function.derivative(weights)
 
     def along(direction: np.ndarray) -> tuple[float, float]:
         """The derivative along `direction` by the gradient, and by differences."""
@@ -189,7 +194,7 @@ def _check_randomly(function: Map, comparison: _Comparison, rng: np.random.Gener
         pairs = list(zip(function.point, steps, strict=True))
         above, below = function([a + s for a, s in pairs]), function([a - s for a, s in pairs])
         change = flat(above) - flat(below)
-        return float(direction @ gradient), float(flat(weights) @ change / (2 * comparison.eps))
+        return derivative_along(direction), float(flat(weights) @ change / (2 * comparison.eps))
 
     derivative, quotient = along(direction)
     if comparison.excess(derivative, quotient) <= 1:
@@ -251,6 +256,8 @@ def _hint(function: Map, comparison: _Comparison) -> str:
             f"The function's values reach {largest:g}, so that differences are only good to "
             f"{rounding:.0e}: scale it down, or give a larger eps."
         )
+    if function.forward:
+        return ""
     adjoints = function.pull_back({k: np.ones_like(v) for k, v in enumerate(function.values)})
     cut = [name for name, found in zip(function.names, adjoints, strict=True) if found is None]
     return f"No gradient arrives at {' and '.join(cut)}: no graph leads there." if cut else ""

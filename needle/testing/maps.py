@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple, compute_adjoints, no_grad
+from ..differentiation import jvp
 
-__all__ = ["Map", "element_name", "flat", "gradient_map", "map_of", "random_unit", "split"]
+__all__ = ["Map", "derivative_map", "element_name", "flat", "map_of", "random_unit", "split"]
 
 Arrays = Sequence[np.ndarray]
 
@@ -24,6 +25,7 @@ class Map:
     point: list[np.ndarray]
     names: list[str]  # of the inputs
     result_name: str = "output"
+    forward: bool = False  # whether it is differentiated in forward mode
 
     def __call__(self, point: Arrays) -> list[np.ndarray]:
         """The values at another point."""
@@ -64,15 +66,35 @@ class Map:
         pairs = zip(self.pull_back(adjoints), self.point, strict=True)
         return flat(np.zeros(array.shape) if found is None else found for found, array in pairs)
 
+    def push_forward(self, direction: np.ndarray) -> np.ndarray:
+        """The tangents of the results along `direction`, in forward mode, as one flat array."""
+        tangents = [Tensor.make_const(part) for part in split(direction, self.point)]
+        return flat(found.numpy() for found in self.tangents(self.graph[0], tangents))
+
+    def tangents(self, leaves: list[Tensor], along: list[Tensor]) -> Sequence[Tensor]:
+        """The tangents of the results at `leaves`."""
+        return jvp(lambda *args: tuple(self.call(list(args))), leaves, along)[1]
+
+    def derivative(self, weights: Arrays) -> Callable[[np.ndarray], float]:
+        """The derivative of the sum of weights·results, as a function of the direction."""
+        if self.forward:
+            return lambda direction: float(flat(weights) @ self.push_forward(direction))
+        gradient = self.gradient(dict(enumerate(weights)))
+        return lambda direction: float(direction @ gradient)
+
     def jacobian(self) -> np.ndarray:
-        """All results by all inputs, a row in each reverse pass."""
+        """All results by all inputs: a column in a forward pass each, or a row in a reverse one."""
+        size = flat(self.point).size
+        if self.forward:
+            columns = [self.push_forward(unit) for unit in np.eye(size)]
+            return np.reshape(columns, (size, flat(self.values).size)).T
         rows = []
         for position, value in enumerate(self.values):
             for index in np.ndindex(value.shape):
                 unit = np.zeros(value.shape)
                 unit[index] = 1
                 rows.append(self.gradient({position: unit}))
-        return np.reshape(rows, (flat(self.values).size, flat(self.point).size))
+        return np.reshape(rows, (flat(self.values).size, size))
 
     def quotients(self, eps: float) -> np.ndarray:
         """The Jacobian by two-sided differences, a column in each pair of evaluations."""
@@ -89,7 +111,9 @@ class Map:
         return np.reshape(columns, (flat(self.point).size, flat(self.values).size)).T
 
 
-def map_of(f: Callable[..., Any], inputs: Any, caller: str, eps: float) -> Map:
+def map_of(
+    f: Callable[..., Any], inputs: Any, caller: str, eps: float, forward: bool = False
+) -> Map:
     """`f` at its inputs, both checked; errors begin with `caller`."""
     if not eps > 0:
         raise ValueError(f"{caller}: eps must be positive, got {eps!r}")
@@ -113,7 +137,7 @@ def map_of(f: Callable[..., Any], inputs: Any, caller: str, eps: float) -> Map:
         return values
 
     names = [f"input {position}" for position in range(len(tensors))]
-    return Map(call, [tensor.numpy() for tensor in tensors], names)
+    return Map(call, [tensor.numpy() for tensor in tensors], names, forward=forward)
 
 
 def _check_float64(value: Any, what: str, hint: str) -> None:
@@ -122,11 +146,15 @@ def _check_float64(value: Any, what: str, hint: str) -> None:
         raise TypeError(f"{what} is no float64 Tensor but {kind}: {hint}")
 
 
-def gradient_map(function: Map, rng: np.random.Generator) -> Map:
-    """(inputs, v) ↦ vᵀJ: the gradients of the inputs, as a function of inputs and adjoints."""
+def derivative_map(function: Map, rng: np.random.Generator) -> Map:
+    """The derivative of a map as a map, differentiated in the same mode.
+
+    In reverse mode (inputs, v) ↦ vᵀJ, the gradients by inputs and adjoints; in forward mode
+    (inputs, t) ↦ J·t, the tangents by inputs and their tangents.
+    """
     count = len(function.point)
 
-    def call(leaves: list[Tensor]) -> list[Tensor]:
+    def gradients(leaves: list[Tensor]) -> list[Tensor]:
         variables, out_grads = leaves[:count], leaves[count:]
         found = compute_adjoints(function.call(variables), out_grads, variables)
         return [
@@ -134,9 +162,18 @@ def gradient_map(function: Map, rng: np.random.Generator) -> Map:
             for variable, adjoint in zip(variables, found, strict=True)
         ]
 
-    out_grads = [random_signs(value.shape, rng) for value in function.values]
-    names = [*function.names, *[f"the adjoint of {name}" for name in function.result_names]]
-    return Map(call, [*function.point, *out_grads], names, "gradient")
+    def tangents(leaves: list[Tensor]) -> list[Tensor]:
+        return list(function.tangents(leaves[:count], leaves[count:]))
+
+    if function.forward:
+        call, like, kind, result_name = tangents, function.point, "tangent", "tangent"
+        of = function.names
+    else:
+        call, like, kind, result_name = gradients, function.values, "adjoint", "gradient"
+        of = function.result_names
+    point = [*function.point, *[random_signs(array.shape, rng) for array in like]]
+    names = [*function.names, *[f"the {kind} of {name}" for name in of]]
+    return Map(call, point, names, result_name, function.forward)
 
 
 # --- several arrays as one

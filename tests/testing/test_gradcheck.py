@@ -54,27 +54,31 @@ RIGHT = {
     "the input itself": (lambda x: x, [(2, 2)]),
     "no elements": (lambda x: x * 2, [(0, 3)]),
     "no inputs' elements": (lambda x, y: x.sum() + y, [(0, 3), (2,)]),
-    "a first derivative": (lambda x: slope_of(lambda t: (t**3).sum(), x), [(2,)]),
+    "a first derivative": (ndl.grad(lambda x: (x**3).sum()), [(2,)]),
 }
-
-
-def slope_of(f, x):
-    """A function that differentiates: the gradient of f at x, as a graph."""
-    y = f(x)
-    y.backward()
-    return x.grad
 
 
 @pytest.mark.parametrize("name", RIGHT)
 @pytest.mark.parametrize("order", [1, 2])
-def test_right_gradients_pass(name, order, how, mode):
+@pytest.mark.parametrize("forward", [False, True])
+def test_right_derivatives_pass(name, order, how, forward, mode):
     function, shapes = RIGHT[name]
-    assert gradcheck(function, draws(*shapes), order=order, mode=how) is True
+    assert gradcheck(function, draws(*shapes), order=order, mode=how, forward=forward) is True
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_own_op_passes(order, how):
-    assert gradcheck(lambda x: Cubed(right)(x), draws((2, 2)), order=order, mode=how)
+@pytest.mark.parametrize("forward", [False, True])
+def test_own_op_passes(order, how, forward):
+    x = draws((2, 2))
+    assert gradcheck(lambda x: Cubed(right)(x), x, order=order, mode=how, forward=forward)
+
+
+def test_function_may_call_backward():
+    def slope(x):
+        (x**3).sum().backward()
+        return x.grad
+
+    assert gradcheck(slope, draws((2,)), order=2)
 
 
 def test_one_tensor_needs_no_list():
@@ -97,6 +101,37 @@ WRONG = {
 def test_wrong_gradients_fail(name, how):
     with pytest.raises(GradcheckError, match="input 0"):
         gradcheck(lambda x: Cubed(WRONG[name])(x), draws((2,)), mode=how)
+
+
+class CubedWithTangent(Cubed):
+    def tangent(self, tangents, node):
+        return tangents[0] * node.inputs[0] * 5
+
+
+def test_forward_mode_is_checked_by_itself(how):
+    def cubed(x):
+        return CubedWithTangent(right)(x)
+
+    x = Tensor([1.0])
+    assert gradcheck(cubed, x, mode=how)
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(cubed, x, mode=how, forward=True)
+    assert numbers(str(caught.value)) == pytest.approx([5, 3])
+    assert "by the tangent" in str(caught.value)
+
+
+def test_wrong_second_tangent_fails_in_order_two_alone(how):
+    class Once(Cubed):
+        def tangent(self, tangents, node):
+            return tangents[0] * (node.inputs[0] * node.inputs[0] * 3).detach()
+
+    def once(x):
+        return Once(right)(x)
+
+    x = draws((2,))
+    assert gradcheck(once, x, mode=how, forward=True)
+    with pytest.raises(GradcheckError, match="tangent"):
+        gradcheck(once, x, order=2, mode=how, forward=True)
 
 
 def test_wrong_gradient_is_an_assertion():
@@ -126,7 +161,9 @@ def test_order_two_sees_a_first_derivative_that_is_wrong(how):
 
 
 def numbers(message):
-    return [float(number) for number in re.findall(r"(?:gradient|differences): +(\S+)", message)]
+    return [
+        float(number) for number in re.findall(r"(?:gradient|tangent|differences): +(\S+)", message)
+    ]
 
 
 def test_failure_names_element_and_both_numbers():
