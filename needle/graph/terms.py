@@ -18,6 +18,7 @@ import numpy as np
 from ..autograd import Op
 from ..ops import (
     AddScalar,
+    Affine,
     DivScalar,
     Equal,
     EWiseAdd,
@@ -224,6 +225,11 @@ def _negative(op: Op, operands: Sequence[Term]) -> Term:
     return Term(f"-{a.text}", min(a.level, SIGN))  # the sign of a product is its first factor's
 
 
+def _affine(op: Op, operands: Sequence[Term]) -> Term:
+    x, weight, bias = operands
+    return _sum(op, [_matrix_product(op, [x, weight]), bias])
+
+
 def _transposed(op: Any, operands: Sequence[Term]) -> Term:
     if op.axes is not None:
         return _call(op, operands)
@@ -241,6 +247,7 @@ def _tuple(op: Op, operands: Sequence[Term]) -> Term:
 
 
 _quotient = _infix("/", PRODUCT, PRODUCT, SIGN)
+_matrix_product = _infix("@", PRODUCT, PRODUCT, SIGN)
 _power = _infix("**", POWER, ATOM, SIGN)
 
 _PRINTERS: dict[type, Printer] = {
@@ -253,7 +260,8 @@ _PRINTERS: dict[type, Printer] = {
     DivScalar: _with_scalar(_quotient),
     EWisePow: _power,
     PowerScalar: _with_scalar(_power),
-    MatMul: _infix("@", PRODUCT, PRODUCT, SIGN),
+    MatMul: _matrix_product,
+    Affine: _affine,
     Transpose: _transposed,
     GetItem: _element,
     TupleGetItem: _element,
