@@ -64,7 +64,7 @@ def same_module(same_as_torch: Callable[..., None]) -> Callable[..., None]:
         array = tensor.numpy()
         if isinstance(owner, torch.nn.Linear):
             array = array.T
-        return torch.from_numpy(np.ascontiguousarray(array).reshape(like.shape))
+        return torch.tensor(array.reshape(tuple(like.shape)))
 
     def same(module: ndl.nn.Module, other: Any, *arrays: np.ndarray) -> None:
         pairs = list(zip(module.parameters(), other.named_parameters(), strict=True))

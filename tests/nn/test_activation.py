@@ -2,16 +2,93 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import needle as ndl
 from needle import nn
+from needle.testing import gradcheck
 
-MODULES = ["ReLU", "Sigmoid", "Tanh"]
+MODULES = [
+    ("ReLU", {}),
+    ("Sigmoid", {}),
+    ("Tanh", {}),
+    ("LeakyReLU", {}),
+    ("LeakyReLU", {"negative_slope": 0.3}),
+    ("ELU", {}),
+    ("ELU", {"alpha": 0.5}),
+    ("GELU", {}),
+    ("GELU", {"approximate": "tanh"}),
+    ("SiLU", {}),
+    ("Softplus", {}),
+    ("Softplus", {"beta": 2.0, "threshold": 3.0}),
+    ("Hardtanh", {}),
+    ("Hardtanh", {"min_val": -2.0, "max_val": 0.5}),
+    ("Softmax", {"dim": -1}),
+    ("Softmax", {"dim": 0}),
+    ("LogSoftmax", {"dim": -1}),
+    ("LogSoftmax", {"dim": 0}),
+]
+IDS = [f"{name} {options}" for name, options in MODULES]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(), (7,), (3, 4), (0, 2)])
-@pytest.mark.parametrize("name", MODULES)
-def test_activation_is_torchs(same_as_torch, name, shape, dtype) -> None:
+@pytest.mark.parametrize("shape", [(), (7,), (3, 4), (2, 3, 2)])
+@pytest.mark.parametrize(("name", "options"), MODULES, ids=IDS)
+def test_activation_is_torchs(same_as_torch, name, options, shape, dtype) -> None:
     torch = pytest.importorskip("torch")
+    if not shape and "dim" in options:
+        return  # needs an axis
     x = np.asarray(np.random.RandomState(0).randn(*shape) * 3, dtype)
-    same_as_torch(getattr(nn, name)(), getattr(torch.nn, name)(), x)
+    same_as_torch(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "options"), MODULES, ids=IDS)
+def test_extreme_inputs_give_torchs_values(same_as_torch, name, options, dtype) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.array([[-1e4, -100, -20, 0], [-0.0, 20, 100, 1e4]], dtype)
+    if dtype == "float64" and name == "Softplus":
+        x[abs(x) == 20] = 15  # at 20 PyTorch takes the threshold for reached
+    same_as_torch(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), x)
+
+
+@pytest.mark.parametrize(("name", "options"), MODULES, ids=IDS)
+def test_second_derivative(name, options) -> None:
+    # away from the kinks at 0, ±0.5 and so on
+    x = ndl.Tensor(np.random.RandomState(3).uniform(0.6, 0.9, (2, 3)) * [[1, -1, 1], [-1, 1, -1]])
+    assert gradcheck(getattr(nn, name)(**options), x, order=2)
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+@given(rows=st.integers(1, 4), columns=st.integers(1, 5), scale=st.sampled_from([1, 1e4]))
+@settings(max_examples=10, derandomize=True, deadline=None)
+def test_softmax_is_a_distribution(dim, rows, columns, scale) -> None:
+    x = ndl.Tensor(np.random.RandomState(rows).randn(rows, columns) * scale)
+    p = nn.Softmax(dim)(x).numpy()
+    assert (p >= 0).all()
+    np.testing.assert_allclose(p.sum(dim), 1, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(nn.LogSoftmax(dim)(x).numpy()), p, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        (nn.Hardtanh(1.0, -1.0), r"min_val 1\.0 must be below max_val -1\.0"),
+        (nn.Softplus(beta=0), "beta must be positive, got 0"),
+        (nn.GELU("erf"), "'none' or 'tanh', got 'erf'"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_impossible_settings(module, text) -> None:
+    with pytest.raises(ValueError, match=text):
+        module(ndl.init.rand(2))
+
+
+def test_settings_are_shown() -> None:
+    shown = [repr(getattr(nn, name)(**options)) for name, options in MODULES]
+    assert shown[0] == "ReLU()"
+    assert "ELU(alpha=0.5)" in shown
+    assert "GELU(approximate='tanh')" in shown
+    assert "Softplus(beta=2.0, threshold=3.0)" in shown
+    assert "LogSoftmax(dim=0)" in shown

@@ -1,0 +1,253 @@
+"""Normalisation layers against PyTorch's, in both modes; running statistics; bad input."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import needle as ndl
+from needle import nn
+from needle.testing import gradcheck
+
+# name, arguments, shapes of inputs
+LAYERS = [
+    ("BatchNorm1d", (4,), [(6, 4), (2, 4), (5, 4, 3)]),
+    ("BatchNorm2d", (3,), [(4, 3, 2, 5), (1, 3, 2, 2), (2, 3, 1, 1)]),
+    ("LayerNorm", (5,), [(3, 5), (5,), (2, 3, 5), (0, 5)]),
+    ("LayerNorm", ((2, 3),), [(4, 2, 3), (2, 3)]),
+    ("GroupNorm", (2, 6), [(3, 6), (2, 6, 4), (2, 6, 2, 3)]),
+    ("GroupNorm", (1, 3), [(2, 3, 2)]),
+    ("GroupNorm", (3, 3), [(2, 3, 4)]),
+    ("RMSNorm", (5,), [(3, 5), (2, 3, 5)]),
+    ("RMSNorm", ((2, 3),), [(4, 2, 3)]),
+]
+CASES = [(name, args, shape) for name, args, shapes in LAYERS for shape in shapes]
+
+
+def perturb(layer: nn.Module) -> nn.Module:
+    """Scales and shifts, and running statistics, that are not 1 and 0."""
+    draw = np.random.RandomState(1)
+    for tensor in layer.state_dict().values():
+        array = tensor.realize_cached_data()
+        array[...] = draw.uniform(0.5, 1.5, array.shape)
+    return layer
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize(("name", "args", "shape"), CASES)
+def test_layer_is_torchs(same_module, name, args, shape, mode, dtype) -> None:
+    torch = pytest.importorskip("torch")
+    ours = perturb(getattr(nn, name)(*args, dtype=dtype))
+    theirs = getattr(torch.nn, name)(*args, dtype=getattr(torch, dtype))
+    for buffer, value in ours.named_buffers():
+        getattr(theirs, buffer).copy_(torch.from_numpy(value.numpy()))
+    getattr(ours, mode)()
+    getattr(theirs, mode)()
+    x = np.random.RandomState(0).randn(*shape) * 2 + 1
+    same_module(ours, theirs, x.astype(dtype))
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize(
+    ("name", "args", "shape"),
+    [case for case in CASES if np.prod(case[2]) <= 24 and 0 not in case[2]],
+)
+def test_second_derivative(name, args, shape, mode) -> None:
+    layer = getattr(perturb(getattr(nn, name)(*args, dtype="float64")), mode)()
+    parameters = layer.parameters()
+
+    def function(x, *values):
+        for parameter, value in zip(names, values, strict=True):
+            setattr(layer, parameter, value)
+        return layer(x)
+
+    names = [parameter for parameter, _ in layer.named_parameters()]
+    x = ndl.Tensor(np.random.RandomState(2).randn(*shape))
+    assert gradcheck(function, (x, *[ndl.Tensor(p) for p in parameters]), order=2, mode="random")
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3, affine=False), nn.LayerNorm(3, bias=False)])
+def test_without_parameters(layer) -> None:
+    x = ndl.init.randn(50, 3, mean=4, std=3)
+    y = layer(x).numpy()
+    axis = 0 if isinstance(layer, nn.BatchNorm1d) else 1
+    np.testing.assert_allclose(y.mean(axis), 0, atol=1e-6)
+    np.testing.assert_allclose(y.var(axis), 1, atol=1e-3)
+    assert layer.bias is None
+
+
+def test_large_offsets_do_not_spoil_the_variance() -> None:
+    x = np.random.RandomState(0).randn(256, 2).astype("float32") + 1000
+    y = nn.BatchNorm1d(2)(ndl.Tensor(x)).numpy()
+    np.testing.assert_allclose(y.var(0), 1, atol=1e-3)
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-3)
+
+
+# --- running statistics
+
+
+def test_running_statistics_follow_the_formula() -> None:
+    layer = nn.BatchNorm1d(3, momentum=0.2)
+    mean, var = np.zeros(3), np.ones(3)
+    for seed in range(4):
+        x = np.random.RandomState(seed).randn(8, 3) * 2 + seed
+        layer(ndl.Tensor(x, dtype="float32"))
+        mean = 0.8 * mean + 0.2 * x.mean(0)
+        var = 0.8 * var + 0.2 * x.var(0)  # the biased variance
+    np.testing.assert_allclose(layer.running_mean.numpy(), mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.running_var.numpy(), var, rtol=1e-5)
+
+
+def test_running_statistics_of_images() -> None:
+    layer = nn.BatchNorm2d(2)
+    x = np.random.RandomState(0).randn(3, 2, 4, 5)
+    layer(ndl.Tensor(x, dtype="float32"))
+    np.testing.assert_allclose(layer.running_mean.numpy(), 0.1 * x.mean((0, 2, 3)), rtol=1e-5)
+    expected = 0.9 + 0.1 * x.var((0, 2, 3))
+    np.testing.assert_allclose(layer.running_var.numpy(), expected, rtol=1e-5)
+
+
+def test_running_statistics_are_constants_of_their_own() -> None:
+    layer = nn.BatchNorm1d(2)
+    buffers = dict(layer.named_buffers())
+    for _ in range(3):
+        x = ndl.init.randn(5, 2, requires_grad=True)
+        layer(x).sum().backward()
+    assert list(buffers) == ["running_mean", "running_var"]
+    for name, tensor in layer.named_buffers():
+        assert tensor is buffers[name]
+        assert tensor.is_leaf()
+        assert not tensor.requires_grad
+        assert tensor.grad is None
+        assert tensor.dtype == np.float32
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+
+
+def test_eval_mode_uses_them_and_leaves_them() -> None:
+    layer = nn.BatchNorm1d(2)
+    layer.running_mean.realize_cached_data()[...] = [1, 2]
+    layer.running_var.realize_cached_data()[...] = [4, 9]
+    before = {name: tensor.numpy() for name, tensor in layer.named_buffers()}
+    y = layer.eval()(ndl.Tensor([[3.0, 5.0]], dtype="float32"))  # one row is enough here
+    np.testing.assert_allclose(y.numpy(), [[1.0, 1.0]], rtol=1e-5)
+    for name, tensor in layer.named_buffers():
+        np.testing.assert_array_equal(tensor.numpy(), before[name])
+
+
+def test_without_running_statistics_eval_mode_uses_the_batch() -> None:
+    layer = nn.BatchNorm1d(2, track_running_stats=False)
+    x = ndl.init.randn(6, 2)
+    expected = layer(x).numpy()
+    np.testing.assert_array_equal(layer.eval()(x).numpy(), expected)
+    assert list(layer.buffers()) == []
+
+
+def test_lazy_batches_move_running_statistics_when_they_are_computed() -> None:
+    eager, lazy = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    x = ndl.init.randn(6, 2)
+    expected = eager(x).numpy()
+    with ndl.lazy_mode():
+        y = lazy(x)
+        assert y.cached_data is None
+        np.testing.assert_array_equal(lazy.running_mean.numpy(), 0)
+    for _ in range(2):  # a second look computes nothing again
+        np.testing.assert_array_equal(y.numpy(), expected)
+    for name, tensor in lazy.named_buffers():
+        np.testing.assert_array_equal(tensor.numpy(), getattr(eager, name).numpy())
+
+
+# --- properties
+
+
+@given(
+    rows=st.integers(2, 6),
+    columns=st.integers(1, 6),
+    offset=st.sampled_from([-100.0, 0.0, 100.0]),
+    scale=st.sampled_from([0.1, 1.0, 50.0]),
+)
+@settings(max_examples=25, derandomize=True, deadline=None)
+def test_moments_of_the_result(rows, columns, offset, scale) -> None:
+    x = np.random.RandomState(rows * columns).randn(rows, columns) * scale + offset
+    y = nn.BatchNorm1d(columns, eps=1e-12, dtype="float64")(ndl.Tensor(x)).numpy()
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-8)
+    np.testing.assert_allclose(y.var(0), 1, atol=1e-6)
+    if columns > 1:
+        y = nn.LayerNorm1d(columns, eps=1e-12, dtype="float64")(ndl.Tensor(x)).numpy()
+        np.testing.assert_allclose(y.mean(1), 0, atol=1e-8)
+        np.testing.assert_allclose(y.var(1), 1, atol=1e-6)
+
+
+@given(
+    samples=st.integers(1, 3),
+    groups=st.integers(1, 3),
+    channels=st.integers(1, 3),
+    rest=st.lists(st.integers(1, 3), max_size=2),
+)
+@settings(max_examples=25, derandomize=True, deadline=None)
+def test_group_norm_by_formula(samples, groups, channels, rest) -> None:
+    shape = (samples, groups * channels, *rest)
+    x = np.random.RandomState(0).randn(*shape)
+    grouped = x.reshape(samples, groups, -1)
+    mean, var = grouped.mean(-1, keepdims=True), grouped.var(-1, keepdims=True)
+    expected = ((grouped - mean) / np.sqrt(var + 1e-5)).reshape(shape)
+    y = nn.GroupNorm(groups, groups * channels, dtype="float64")(ndl.Tensor(x))
+    np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
+
+
+# --- bad input
+
+BAD_INPUT = {
+    "features": (
+        nn.BatchNorm1d(4),
+        (3, 5),
+        r"BatchNorm1d expected \(N, C\) or .* C = 4, got \(3, 5\)",
+    ),
+    "axes": (nn.BatchNorm1d(4), (4,), r"got \(4,\)"),
+    "images": (nn.BatchNorm2d(4), (3, 4), r"BatchNorm2d expected \(N, C, H, W\) with C = 4"),
+    "one row": (nn.BatchNorm1d(4), (1, 4), r"more than one value a channel, got shape \(1, 4\)"),
+    "no rows": (nn.BatchNorm1d(4), (0, 4), "more than one value a channel"),
+    "one pixel": (nn.BatchNorm2d(4), (1, 4, 1, 1), "more than one value a channel"),
+    "last axis": (nn.LayerNorm(4), (4, 3), r"LayerNorm expected \(\.\.\., 4\), got \(4, 3\)"),
+    "last axes": (nn.LayerNorm((2, 3)), (3, 2), r"expected \(\.\.\., 2, 3\), got \(3, 2\)"),
+    "1d": (nn.LayerNorm1d(4), (4, 3), r"LayerNorm1d expected \(\.\.\., 4\), got \(4, 3\)"),
+    "channels": (nn.GroupNorm(2, 4), (3, 6), r"GroupNorm expected \(N, C, \.\.\.\), C = 4"),
+    "rms": (nn.RMSNorm(4), (4, 3), r"RMSNorm expected \(\.\.\., 4\), got \(4, 3\)"),
+}
+
+
+@pytest.mark.parametrize(("layer", "shape", "text"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_input_of_a_wrong_shape(layer, shape, text) -> None:
+    with pytest.raises(ValueError, match=text):
+        layer(ndl.init.zeros(*shape))
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.BatchNorm1d(3), nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.RMSNorm(3)], ids=repr
+)
+def test_input_of_integers(layer) -> None:
+    with pytest.raises(TypeError, match=r"expected floating-point numbers, got int64: .*float32"):
+        layer(ndl.Tensor([[1, 2, 3], [4, 5, 6]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: nn.BatchNorm1d(3, momentum=1.5), "momentum from 0 to 1, got 1.5"),
+        (lambda: nn.GroupNorm(2, 3), "3 channels do not split into 2 groups"),
+        (lambda: nn.GroupNorm(0, 3), "do not split into 0 groups"),
+        (lambda: nn.LayerNorm(()), "positive lengths"),
+        (lambda: nn.LayerNorm((3, 0)), r"positive lengths, got \(3, 0\)"),
+    ],
+)
+def test_impossible_settings(make, text) -> None:
+    with pytest.raises(ValueError, match=text):
+        make()
+
+
+def test_settings_are_shown() -> None:
+    assert repr(nn.BatchNorm1d(4)) == "BatchNorm1d(4, eps=1e-05, momentum=0.1)  # 8 parameters"
+    assert "affine=False" in repr(nn.BatchNorm2d(4, affine=False))
+    assert repr(nn.LayerNorm((2, 3))).startswith("LayerNorm(2, 3, eps=1e-05)")
+    assert repr(nn.GroupNorm(2, 6)).startswith("GroupNorm(2, 6, eps=1e-05)")
+    assert repr(nn.RMSNorm(3)).startswith("RMSNorm(3, eps=None)")
