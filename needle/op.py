@@ -10,6 +10,10 @@ __all__ = ["Array", "Op"]
 Array = Any  # a NumPy array, or any type that speaks NumPy's protocols
 
 
+def _shape(array: Any) -> Any:
+    return tuple(map(_shape, array)) if isinstance(array, tuple) else array.shape
+
+
 class Op:
     """How arrays are computed forward, and how the graph of the adjoint is built.
 
@@ -92,7 +96,7 @@ class Op:
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         kinds = (IndexError, TypeError, OverflowError)
         kind = next((kind for kind in kinds if isinstance(cause, kind)), ValueError)
-        shapes = " and ".join(str(getattr(array, "shape", type(array))) for array in arrays)
+        shapes = " and ".join(str(_shape(array)) for array in arrays)
         return kind(f"{type(self).__name__} of shape {shapes}: {self._reason(cause, *arrays)}")
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:

@@ -247,6 +247,7 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     Raises:
         TypeError: `condition` is not boolean.
     """
-    if condition.dtype != bool:
-        raise TypeError(f"where expected a boolean condition, got {condition.dtype}: compare first")
+    kind = getattr(condition, "dtype", type(condition).__name__)
+    if kind != np.dtype(bool):
+        raise TypeError(f"where expected a tensor of booleans, got {kind}: compare tensors first")
     return Where()(condition, a, b)

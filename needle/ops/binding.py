@@ -10,12 +10,12 @@ from . import arithmetic, comparison, contraction, functions, indexing, reductio
 
 _Binary = Callable[[Any, Any], Tensor]
 _Operator = Callable[[Tensor, Any], Any]
-_NUMBERS = (int, float, np.generic)
+_NUMBERS = (int, float, np.bool, np.integer, np.floating)
 
 
 def _constant(like: Tensor, operand: Any) -> Any:
     """An array or a number as a Tensor; NotImplemented for anything else."""
-    if isinstance(operand, np.ndarray):
+    if isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
         return Tensor.make_const(operand)
     if isinstance(operand, _NUMBERS):
         number = operand.item() if isinstance(operand, np.generic) else operand

@@ -138,6 +138,8 @@ class Astype(Elementwise):
 
     def __init__(self, dtype: DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
+        if self.dtype.kind not in "biuf":
+            raise TypeError(f"astype: a Tensor holds real numbers, not {self.dtype}")
         self.differentiable = self.dtype.kind == "f"
 
     def compute(self, a: Array) -> Array:

@@ -52,6 +52,8 @@ class TupleGetItem(TensorOp):
 
 
 def _entry(values: Sequence[Any], index: int) -> Any:
+    if not isinstance(index, int | np.integer):
+        raise TypeError(f"an entry of a tuple of tensors has an integer, got {index!r}")
     if not -len(values) <= index < len(values):
         raise IndexError(f"entry {index} of a tuple of {len(values)} tensors")
     return values[index]
