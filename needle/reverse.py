@@ -138,7 +138,7 @@ def _hooked(node: Value, adjoint: Any) -> Any:
 
 def _in_precision_of(value: Any, adjoint: Any) -> Any:
     """`adjoint` in the floating-point dtype of `value`: mixing dtypes widens what lies between."""
-    dtype = getattr(value, "dtype", None)  # a tuple has none
-    if dtype is not None and dtype.kind == "f" and adjoint.dtype != dtype:
-        return adjoint.astype(dtype)
-    return adjoint
+    data = value.cached_data
+    if isinstance(data, tuple) or adjoint.dtype == data.dtype or data.dtype.kind != "f":
+        return adjoint
+    return adjoint.astype(data.dtype)

@@ -154,9 +154,8 @@ def unbroadcast(adjoint: Tensor, shape: tuple[int, ...]) -> Tensor:
     repeated = [
         axis for axis, length in enumerate(shape, start=added) if length == 1 and wide[axis] != 1
     ]
-    if added or repeated:
-        adjoint = adjoint.sum((*range(added), *repeated))
-    return adjoint if adjoint.shape == shape else adjoint.reshape(shape)
+    adjoint = adjoint.sum((*range(added), *repeated), keepdims=not added)
+    return adjoint.reshape(shape) if added and repeated else adjoint
 
 
 def constant_like(tensor: Tensor, value: Any) -> Tensor:

@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .contraction import MatMul, matmul
+from .contraction import MatMul
 from .kinds import Contraction, unbroadcast
-from .views import reshape, transpose
+from .views import Transpose, reshape
 
 __all__ = ["Affine", "affine"]
 
@@ -32,10 +32,11 @@ class Affine(Contraction):
         x, weight, bias = node.inputs
         of_x = of_weight = of_bias = None
         if x.requires_grad:
-            of_x = matmul(out_grad, transpose(weight))
+            of_x = _apply(_matmul, (out_grad, _apply(_swap_last_axes, (weight,))))
             of_x = of_x if x.ndim > 1 else reshape(of_x, x.shape)
         if weight.requires_grad:
-            of_weight = matmul(transpose(_as_rows(x)), _as_rows(out_grad))
+            rows = _apply(_swap_last_axes, (_as_rows(x),))
+            of_weight = _apply(_matmul, (rows, _as_rows(out_grad)))
         if bias.requires_grad:
             of_bias = unbroadcast(out_grad, bias.shape)
         return of_x, of_weight, of_bias
@@ -52,6 +53,7 @@ def _as_rows(a: Tensor) -> Tensor:
 
 
 _matmul = MatMul()
+_swap_last_axes = Transpose()
 _affine = Affine()
 _apply = Tensor.make_from_op
 
