@@ -247,7 +247,7 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     Raises:
         TypeError: `condition` is not boolean.
     """
-    kind = getattr(condition, "dtype", type(condition).__name__)
-    if kind != np.dtype(bool):
+    if getattr(condition, "dtype", None) != bool:
+        kind = getattr(condition, "dtype", type(condition).__name__)
         raise TypeError(f"where expected a tensor of booleans, got {kind}: compare tensors first")
     return Where()(condition, a, b)
