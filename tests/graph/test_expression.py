@@ -26,6 +26,7 @@ FORMULAS = {
     "the worked example": (ndl.log(X1) + X1 * X2 - ndl.sin(X2), "log(x1) + x1 * x2 - sin(x2)"),
     "product, then sum": (X1 * X2 + X1.log(), "x1 * x2 + log(x1)"),
     "sum, then product": ((X1 + X2) * X1, "(x1 + x2) * x1"),
+    "sum of a sum": (X1 + (X2 + X1), "x1 + (x2 + x1)"),
     "difference": (X1 - X2, "x1 - x2"),
     "difference of a difference": (X1 - (X2 - X1), "x1 - (x2 - x1)"),
     "difference, then difference": (X1 - X2 - X1, "x1 - x2 - x1"),

@@ -1,5 +1,8 @@
 """trace_table: rows, formulas, and the numbers of the three traces."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -58,6 +61,14 @@ def test_each_value_comes_after_its_operands():
     ]  # fmt: skip
 
 
+def test_difference_comes_as_early_as_a_sum():
+    def f(x):
+        return (x - x.sin()) * x.cos().cos().cos()
+
+    order = ["x", "sin(v1)", "cos(v1)", "v1 - v2", "cos(v3)", "cos(v5)", "v4 * v6"]
+    assert formulas(f, 1.0) == order
+
+
 @pytest.mark.parametrize(
     ("f", "expected"),
     [
@@ -89,6 +100,26 @@ def test_parameters_go_by_their_names():
     x = np.ones((1, 2), "float32")
     assert formulas(layer, x, names=layer) == ["x1", "v1 @ weight + bias"]
     assert layer.weight.grad is None
+
+
+def test_graph_is_let_go_of():
+    made = []
+
+    def f(x):
+        made.append(weakref.ref(x.exp()))
+        return (x * 2).log() * x
+
+    def g(x):
+        y = f(x)
+        made.append(weakref.ref(y))
+        return y
+
+    gc.disable()  # no cycle keeps it
+    try:
+        trace_table(g, 1.0)
+        assert [reference() for reference in made] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_inputs_are_copied():

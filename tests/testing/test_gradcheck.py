@@ -197,6 +197,18 @@ def test_random_mode_finds_one_wrong_element_among_many():
     np.testing.assert_allclose(numbers(text), [3.3 * square, 3 * square], rtol=1e-4)
 
 
+def test_random_mode_names_no_element_where_none_is_wrong():
+    calls = 0
+
+    def wrong_once(x):
+        nonlocal calls
+        calls += 1
+        return x.sum() + (calls == 2)
+
+    with pytest.raises(GradcheckError, match="output along a random direction through all inputs"):
+        gradcheck(wrong_once, draws((3,)), mode="random")
+
+
 def test_second_order_failure_names_the_gradient():
     function = lambda x: Cubed(lambda a: (a * a * 3).detach())(x)  # noqa: E731
     with pytest.raises(GradcheckError, match=r"gradient\[1\] with respect to input 0\[1\]"):
