@@ -103,6 +103,12 @@ def test_entry_that_is_not_there():
             value[index]
 
 
+def test_entry_that_is_no_integer():
+    for value in (ndl.make_tuple(Tensor([1.0])), ndl.split(Tensor([1.0, 2.0]))):
+        with pytest.raises(TypeError, match=r"tuple of tensors has an integer, got slice\(0, 1"):
+            value[0:1]
+
+
 def test_tuples_of_unequal_length_do_not_add():
     with pytest.raises(ValueError, match="2 and 1 entries"):
         ndl.split(Tensor([1.0, 2.0])) + ndl.make_tuple(Tensor([1.0]))

@@ -138,7 +138,10 @@ def test_shapes_of_another_size(call, text):
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: ndl.stack([tensor(2), tensor(3)]), r"one shape, got \[\(2,\), \(3,\)\]"),
+        (
+            lambda: ndl.stack([tensor(2), tensor(3)]),
+            r"Stack of shape \(\(2,\), \(3,\)\): .*one shape, got \[\(2,\), \(3,\)\]",
+        ),
         (lambda: ndl.stack([]), "one or more tensors"),
         (lambda: ndl.concatenate([]), "at least one tensor"),
         (
@@ -171,6 +174,18 @@ def test_whole_numbers_have_no_negative_powers():
 def test_number_that_does_not_fit_the_dtype():
     with pytest.raises(OverflowError, match="300 out of bounds for uint8"):
         Tensor(np.zeros(2, np.uint8)) + 300
+
+
+@pytest.mark.parametrize("other", [np.complex128(1j), np.array([1j]), np.array(["a"])])
+def test_operands_that_are_no_real_numbers(other):
+    for call in (lambda: tensor(1) * other, lambda: other + tensor(1), lambda: tensor(1) > other):
+        with pytest.raises(TypeError, match=r"unsupported operand|not support"):
+            call()
+
+
+def test_conversion_to_complex_numbers():
+    with pytest.raises(TypeError, match="holds real numbers, not complex128"):
+        tensor(1).astype(complex)
 
 
 def test_failed_call_leaves_its_operands_usable(mode):

@@ -85,8 +85,9 @@ def test_where_keeps_what_is_not_chosen_out_of_the_gradient(mode):
 def test_condition_of_where_is_an_array_or_a_tensor():
     mask = np.array([True, False])
     np.testing.assert_array_equal(ndl.where(mask, Tensor([1.0, 2.0]), 0).numpy(), [1, 0])
-    with pytest.raises(TypeError, match="boolean condition, got float64: compare first"):
-        ndl.where(Tensor([1.0, 0.0]), 1, 2)
+    for condition, kind in ((Tensor([1.0, 0.0]), "float64"), (True, "bool"), ([True], "list")):
+        with pytest.raises(TypeError, match=f"where expected a tensor of booleans, got {kind}"):
+            ndl.where(condition, 1, 2)
 
 
 # --- large, small and infinite numbers
