@@ -15,7 +15,9 @@ _NUMBERS = (int, float, np.bool, np.integer, np.floating)
 
 def _constant(like: Tensor, operand: Any) -> Any:
     """An array or a number as a Tensor; NotImplemented for anything else."""
-    if isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
+    if isinstance(operand, np.ndarray):
+        if operand.dtype.kind not in "biuf":
+            raise TypeError(f"a Tensor holds real numbers, got an array of {operand.dtype}")
         return Tensor.make_const(operand)
     if isinstance(operand, _NUMBERS):
         number = operand.item() if isinstance(operand, np.generic) else operand
