@@ -1,13 +1,21 @@
-"""Losses against PyTorch's, at extreme inputs, and on labels that do not fit."""
+"""Losses against PyTorch's, at extreme inputs, to second order, and on targets that do not fit."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import needle as ndl
 from needle import nn
+from needle.testing import gradcheck
+
+REDUCTIONS = ["mean", "sum", "none"]
+DTYPES = ["float32", "float64"]
+
+# --- SoftmaxLoss
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(1, 2), (8, 10), (3, 1)])
 @pytest.mark.parametrize("scale", [1, 1e4])
 def test_softmax_loss_is_torchs_cross_entropy(same_as_torch, shape, scale, dtype) -> None:
@@ -27,11 +35,12 @@ def test_softmax_loss_by_formula() -> None:
     assert loss.item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("loss", [nn.SoftmaxLoss(), nn.CrossEntropyLoss()])
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64"])
-def test_labels_of_any_integer_dtype(dtype) -> None:
-    loss = nn.SoftmaxLoss()(ndl.init.zeros(3, 4), ndl.Tensor([0, 1, 3], dtype=dtype))
-    assert loss.dtype == np.float32
-    assert loss.item() == pytest.approx(np.log(4), rel=1e-6)
+def test_labels_of_any_integer_dtype(loss, dtype) -> None:
+    value = loss(ndl.init.zeros(3, 4), ndl.Tensor([0, 1, 3], dtype=dtype))
+    assert value.dtype == np.float32
+    assert value.item() == pytest.approx(np.log(4), rel=1e-6)
 
 
 def test_softmax_loss_makes_no_one_hot_matrix() -> None:
@@ -42,22 +51,310 @@ def test_softmax_loss_makes_no_one_hot_matrix() -> None:
     assert logits.grad.shape == logits.shape
 
 
-BAD_LABELS = {
-    "too large": (np.array([0, 4, 1]), ValueError, "4.*labels must be 0 to 3"),
-    "negative": (np.array([0, -1, 1]), ValueError, "-1.*labels must be 0 to 3"),
-    "of floats": (np.array([0.0, 1.0, 2.0]), TypeError, "integer labels, got float64"),
-    "too few": (np.array([0, 1]), ValueError, r"3 labels.*\(2,\)"),
-    "one-hot": (np.eye(4, dtype=int)[:3], ValueError, r"3 labels.*\(3, 4\)"),
+# --- class numbers
+
+SCORES = [(5, 3), (3,), (2, 3, 4), (2, 3, 2, 2)]
+
+
+def scores_and_labels(shape, dtype="float64"):
+    draw = np.random.RandomState(0)
+    axis = min(1, len(shape) - 1)
+    labels = draw.randint(shape[axis], size=shape[:axis] + shape[axis + 1 :])
+    return draw.randn(*shape).astype(dtype), np.asarray(labels)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ignore_index", [-100, 1])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("shape", SCORES)
+def test_cross_entropy_is_torchs(
+    same_as_torch, shape, smoothing, ignore_index, weighted, reduction, dtype
+) -> None:
+    torch = pytest.importorskip("torch")
+    scores, labels = scores_and_labels(shape, dtype)
+    if (labels == ignore_index).all():
+        return  # nothing to take the mean of
+    weight = np.array([0.5, 2.0, 1.0], dtype) if weighted else None
+    options = {
+        "ignore_index": ignore_index,
+        "reduction": reduction,
+        "label_smoothing": smoothing,
+    }
+    same_as_torch(
+        nn.CrossEntropyLoss(None if weight is None else ndl.Tensor(weight), **options),
+        torch.nn.CrossEntropyLoss(None if weight is None else torch.tensor(weight), **options),
+        scores,
+        labels,
+    )
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ignore_index", [-100, 1])
+@pytest.mark.parametrize("shape", SCORES)
+def test_nll_is_torchs(same_as_torch, shape, ignore_index, weighted, reduction) -> None:
+    torch = pytest.importorskip("torch")
+    scores, labels = scores_and_labels(shape)
+    if (labels == ignore_index).all():
+        return
+    weight = np.array([0.5, 2.0, 1.0]) if weighted else None
+    options = {"ignore_index": ignore_index, "reduction": reduction}
+    same_as_torch(
+        nn.NLLLoss(None if weight is None else ndl.Tensor(weight), **options),
+        torch.nn.NLLLoss(None if weight is None else torch.tensor(weight), **options),
+        scores,
+        labels,
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("shape", SCORES)
+def test_cross_entropy_of_probabilities_is_torchs(
+    same_as_torch, shape, smoothing, weighted, reduction, dtype
+) -> None:
+    torch = pytest.importorskip("torch")
+    scores, _ = scores_and_labels(shape, dtype)
+    target = np.exp(scores[..., ::-1])
+    target /= target.sum(min(1, scores.ndim - 1), keepdims=True)
+    weight = np.array([0.5, 2.0, 1.0], dtype) if weighted else None
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    same_as_torch(
+        nn.CrossEntropyLoss(None if weight is None else ndl.Tensor(weight), **options),
+        torch.nn.CrossEntropyLoss(None if weight is None else torch.tensor(weight), **options),
+        scores,
+        target,
+    )
+
+
+def test_cross_entropy_of_class_numbers_and_of_certainties_agree() -> None:
+    scores, labels = scores_and_labels((5, 3))
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    certain = ndl.Tensor(np.eye(3)[labels])
+    of_numbers = loss(ndl.Tensor(scores), ndl.Tensor(labels)).item()
+    assert of_numbers == pytest.approx(loss(ndl.Tensor(scores), certain).item(), rel=1e-12)
+
+
+def test_a_weight_is_a_buffer() -> None:
+    loss = nn.CrossEntropyLoss(ndl.Tensor([1.0, 2.0]))
+    assert list(loss.state_dict()) == ["weight"]
+    assert loss.parameters() == []
+    assert not loss.weight.requires_grad
+    assert loss.float().weight.dtype == np.float32
+
+
+# --- two tensors of one shape
+
+PAIRS = {
+    "MSELoss": {},
+    "L1Loss": {},
+    "SmoothL1Loss": {},
+    "SmoothL1Loss beta": {"beta": 0.3},
+    "SmoothL1Loss beta 0": {"beta": 0.0},
 }
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4)])
+@pytest.mark.parametrize("name", PAIRS)
+def test_loss_of_pairs_is_torchs(same_as_torch, name, shape, reduction, dtype) -> None:
+    torch = pytest.importorskip("torch")
+    draw = np.random.RandomState(0)
+    x, target = (np.asarray(draw.randn(*shape), dtype) for _ in range(2))
+    options = {"reduction": reduction, **PAIRS[name]}
+    kind = name.split()[0]
+    same_as_torch(getattr(nn, kind)(**options), getattr(torch.nn, kind)(**options), x, target)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_equal_pairs_lose_nothing(name) -> None:
+    x = ndl.Tensor(np.arange(3.0))
+    loss = getattr(nn, name.split()[0])(**PAIRS[name])(x, x.detach())
+    loss.backward()
+    assert loss.item() == 0
+    np.testing.assert_array_equal(x.grad.numpy(), 0)
+
+
+@given(
+    x=st.lists(st.floats(-100, 100), min_size=1, max_size=6),
+    shift=st.floats(-3, 3),
+    beta=st.floats(0.01, 5),
+)
+@settings(max_examples=50, derandomize=True, deadline=None)
+def test_smooth_l1_by_formula(x, shift, beta) -> None:
+    values = np.array(x)
+    target = values + np.linspace(-2, 2, values.size) * shift
+    distance = abs(values - target)
+    expected = np.where(distance < beta, distance**2 / (2 * beta), distance - beta / 2)
+    loss = nn.SmoothL1Loss("none", beta=beta)(ndl.Tensor(values), ndl.Tensor(target))
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+# --- probabilities
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bce_is_torchs_also_at_0_and_1(same_as_torch, weighted, reduction, dtype) -> None:
+    torch = pytest.importorskip("torch")
+    p = np.array([[0, 0, 1, 1], [0.2, 0.5, 0.9, 1e-6]], dtype)
+    target = np.array([[0, 1, 0, 1], [0, 1, 0.3, 1]], dtype)
+    weight = np.array([0.5, 2, 1, 3], dtype) if weighted else None
+    ours = nn.BCELoss(None if weight is None else ndl.Tensor(weight), reduction)
+    theirs = torch.nn.BCELoss(None if weight is None else torch.tensor(weight), reduction=reduction)
+    same_as_torch(ours, theirs, p[1:], target[1:])
+    # at 0 and 1 PyTorch's gradient of the target is infinite, needle's is not
+    constant = ndl.Tensor(target), torch.tensor(target)
+    same_as_torch(lambda p: ours(p, constant[0]), lambda p: theirs(p, constant[1]), p)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("options", [(), ("weight",), ("pos_weight",), ("weight", "pos_weight")])
+def test_bce_with_logits_is_torchs_also_at_extremes(
+    same_as_torch, options, reduction, dtype
+) -> None:
+    torch = pytest.importorskip("torch")
+    logits = np.array([[-1e4, 1e4, -1e4, 1e4], [-30, 30, -30, 30], [0, 0, 1.5, -0.5]], dtype)
+    target = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0.3, 0.7]], dtype)
+    weight = np.array([0.5, 2, 1, 3], dtype)
+    same_as_torch(
+        nn.BCEWithLogitsLoss(reduction=reduction, **{name: ndl.Tensor(weight) for name in options}),
+        torch.nn.BCEWithLogitsLoss(
+            reduction=reduction, **{name: torch.tensor(weight) for name in options}
+        ),
+        logits,
+        target,
+    )
+
+
+def test_bce_with_logits_keeps_small_losses() -> None:
+    loss = nn.BCEWithLogitsLoss(reduction="none")
+    value = loss(ndl.Tensor([-40.0, 40.0]), ndl.Tensor([0.0, 1.0])).numpy()
+    np.testing.assert_allclose(value, np.exp(-40), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, "batchmean"])
+@pytest.mark.filterwarnings("ignore:reduction:UserWarning")  # PyTorch doubts its own mean
+@pytest.mark.parametrize("log_target", [False, True])
+def test_kl_divergence_is_torchs(same_as_torch, log_target, reduction, dtype) -> None:
+    torch = pytest.importorskip("torch")
+    draw = np.random.RandomState(0)
+    x, target = (np.log(draw.dirichlet(np.ones(4), 3)).astype(dtype) for _ in range(2))
+    options = {"reduction": reduction, "log_target": log_target}
+    ours, theirs = nn.KLDivLoss(**options), torch.nn.KLDivLoss(**options)
+    if log_target:
+        same_as_torch(ours, theirs, x, target)
+    else:
+        target = np.exp(target)
+        target[0] = [1, 0, 0, 0]  # what is impossible loses nothing
+        constant = ndl.Tensor(target), torch.tensor(target)
+        same_as_torch(lambda x: ours(x, constant[0]), lambda x: theirs(x, constant[1]), x)
+
+
+# --- to second order
+
+DRAW = np.random.RandomState(0)
+P, Q = (DRAW.uniform(0.1, 0.9, (2, 3)) for _ in range(2))
+X, T = (DRAW.randn(2, 3) for _ in range(2))
+LABELS = np.array([2, 0])
+SECOND = {
+    "cross entropy": (lambda x: nn.CrossEntropyLoss()(x, ndl.Tensor(LABELS)), [X]),
+    "smoothed": (
+        lambda x: nn.CrossEntropyLoss(label_smoothing=0.2)(x, ndl.Tensor(LABELS)),
+        [X],
+    ),
+    "of probabilities": (nn.CrossEntropyLoss(), [X, P]),
+    "nll": (lambda x: nn.NLLLoss()(x**2, ndl.Tensor(LABELS)), [X]),
+    "mse": (nn.MSELoss(), [X, T]),
+    "l1": (lambda x, t: nn.L1Loss()(x**2, t), [X + 3, T]),
+    "smooth l1": (nn.SmoothL1Loss(), [X, T]),
+    "bce": (nn.BCELoss(), [P, Q]),
+    "bce with logits": (nn.BCEWithLogitsLoss(), [X, P]),
+    "kl": (nn.KLDivLoss(), [X, P]),
+    "kl of logarithms": (nn.KLDivLoss(log_target=True), [X, T]),
+}
+
+
+@pytest.mark.parametrize(("loss", "arrays"), SECOND.values(), ids=SECOND)
+def test_second_derivative(loss, arrays) -> None:
+    assert gradcheck(loss, tuple(ndl.Tensor(array) for array in arrays), order=2)
+
+
+# --- what does not fit
+
+BAD_LABELS = {
+    "too large": (np.array([0, 4, 1]), ValueError, "4.*0 to 3"),
+    "negative": (np.array([0, -1, 1]), ValueError, "-1.*0 to 3"),
+    "of floats": (np.array([0.0, 1.0, 2.0]), TypeError, "integer labels, got float64"),
+    "too few": (np.array([0, 1]), ValueError, r"\(3, 4\)"),
+    "one-hot": (np.eye(4, dtype=int)[:3], ValueError, r"\(3, 4\)"),
+}
+
+
+@pytest.mark.parametrize("loss", [nn.SoftmaxLoss(), nn.CrossEntropyLoss(), nn.NLLLoss()])
 @pytest.mark.parametrize(("labels", "error", "text"), BAD_LABELS.values(), ids=BAD_LABELS)
-def test_labels_that_do_not_fit(labels, error, text) -> None:
+def test_labels_that_do_not_fit(loss, labels, error, text) -> None:
     with pytest.raises(error, match=text):
-        nn.SoftmaxLoss()(ndl.init.zeros(3, 4), ndl.Tensor(labels))
+        loss(ndl.init.zeros(3, 4), ndl.Tensor(labels))
 
 
 @pytest.mark.parametrize("shape", [(3,), (0, 4), (2, 3, 4)])
 def test_logits_that_are_no_batch(shape) -> None:
     with pytest.raises(ValueError, match=r"\(batch, classes\)"):
         nn.SoftmaxLoss()(ndl.init.zeros(*shape), ndl.Tensor(np.zeros(shape[0], int)))
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(ignore_index=2), nn.NLLLoss(ignore_index=2)])
+def test_the_mean_of_no_losses(loss) -> None:
+    with pytest.raises(ValueError, match="mean of no losses: every label is ignored"):
+        loss(ndl.init.zeros(2, 4), ndl.Tensor([2, 2]))
+    with pytest.raises(ValueError, match="mean of no losses"):
+        nn.MSELoss()(ndl.init.zeros(0), ndl.init.zeros(0))
+
+
+PAIR_LOSSES = [
+    nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.BCELoss(), nn.BCEWithLogitsLoss(),
+    nn.KLDivLoss(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", PAIR_LOSSES, ids=repr)
+def test_shapes_must_be_equal(loss) -> None:
+    # (N, 1) and (N,) would broadcast to (N, N) and train nonsense
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 1\) and \(3,\)"):
+        loss(ndl.init.ones(3, 1), ndl.init.ones(3))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_probabilities_outside_0_and_1(value) -> None:
+    good, bad = ndl.Tensor([0.5]), ndl.Tensor([value])
+    for loss, args in [
+        (nn.BCELoss(), (bad, good)),
+        (nn.BCELoss(), (good, bad)),
+        (nn.BCEWithLogitsLoss(), (good, bad)),
+        (nn.KLDivLoss(), (good, bad)),
+        (nn.CrossEntropyLoss(), (good, bad)),
+    ]:
+        with pytest.raises(ValueError, match=f"must be from 0 to 1, got {value}"):
+            loss(*args)
+
+
+@pytest.mark.parametrize("kind", [type(loss) for loss in PAIR_LOSSES] + [nn.CrossEntropyLoss])
+def test_reductions_that_are_none(kind) -> None:
+    with pytest.raises(ValueError, match=r"reduction 'average': expected one of mean, sum, none"):
+        kind(reduction="average")
+
+
+def test_impossible_settings() -> None:
+    with pytest.raises(ValueError, match=r"label_smoothing must be from 0 to 1, got 1\.5"):
+        nn.CrossEntropyLoss(label_smoothing=1.5)
+    with pytest.raises(ValueError, match="beta must be at least 0, got -1"):
+        nn.SmoothL1Loss(beta=-1)(ndl.init.ones(2), ndl.init.ones(2))

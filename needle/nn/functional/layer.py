@@ -55,16 +55,17 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
         ValueError: x names a row that does not exist.
     """
     rows = x.realize_cached_data()
-    if rows.dtype.kind == "f" and (np.floor(rows) == rows).all():
-        rows = rows.astype(np.int64)
-    if rows.dtype.kind not in "iu":
+    is_whole = rows.dtype.kind in "iu" or (
+        rows.dtype.kind == "f" and (rows == np.floor(rows)).all()
+    )
+    if not is_whole:
         raise TypeError(f"Embedding expected whole numbers, got {x.dtype}")
     if rows.size and not 0 <= rows.min() <= rows.max() < weight.shape[0]:
         raise ValueError(
             f"Embedding expected indices from 0 to {weight.shape[0] - 1}, "
             f"got {rows.min()} to {rows.max()}"
         )
-    return weight[rows]
+    return weight[rows if rows.dtype.kind in "iu" else rows.astype(np.int64)]
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -74,11 +75,12 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         IndexError: there is no such axis.
         ValueError: `end_dim` comes before `start_dim`.
     """
-    ndim = x.ndim
+    if not x.ndim:  # a number is flattened to one element
+        x = x.reshape((1,))
     for axis in (start_dim, end_dim):
-        if not -ndim <= axis < max(ndim, 1):
+        if not -x.ndim <= axis < x.ndim:
             raise IndexError(f"flatten: axis {axis} of a tensor of shape {x.shape}")
-    start, end = start_dim % max(ndim, 1), end_dim % max(ndim, 1)
+    start, end = start_dim % x.ndim, end_dim % x.ndim
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     joined = math.prod(x.shape[start : end + 1])
