@@ -19,6 +19,7 @@ from ..autograd import Op
 from ..ops import (
     AddScalar,
     Affine,
+    Concatenate,
     DivScalar,
     Equal,
     EWiseAdd,
@@ -101,24 +102,35 @@ def _call_without(position: int) -> Printer:
     return printer
 
 
+def _call_with_tuple(op: Op, operands: Sequence[Term]) -> Term:
+    return _call(op, [_tuple(op, operands)])
+
+
 @cache
+def _function(kind: type) -> Callable[..., Any] | None:
+    """The function that a user calls for an op of needle's."""
+    if kind.__module__.startswith("needle."):
+        name = kind.__name__.lstrip("_").lower()
+        module = sys.modules[kind.__module__]
+        for candidate in getattr(module, "__all__", ()):
+            if candidate.islower() and candidate.replace("_", "") == name:
+                return getattr(module, candidate)
+    return None
+
+
 def _name(kind: type) -> str:
-    """The function that a user calls for an op of needle's; the class of any other."""
+    """What a call of the op is written as."""
     if kind is Summation:
         return "sum"
-    name = kind.__name__.lstrip("_")
-    if kind.__module__.startswith("needle."):
-        for function in getattr(sys.modules[kind.__module__], "__all__", ()):
-            if function.islower() and function.replace("_", "") == name.lower():
-                return function
-    return name
+    function = _function(kind)
+    return function.__name__ if function else kind.__name__.lstrip("_")
 
 
 def op_parameters(op: Op) -> dict[str, str]:
     """What `op` was made with, as text; without defaults, and without what is no plain value."""
     kind: type = type(op)
     shown = {}
-    for name, default in _constructor(kind).items():
+    for name, default in _defaults(kind).items():
         value = getattr(op, name, default)
         if value is not default and (type(value) is not type(default) or value != default):
             text = _plain_text(value)
@@ -128,12 +140,14 @@ def op_parameters(op: Op) -> dict[str, str]:
 
 
 @cache
-def _constructor(kind: type) -> dict[str, Any]:
-    """The parameters of `kind` and their defaults."""
+def _defaults(kind: type) -> dict[str, Any]:
+    """The parameters of `kind` and their defaults: the function's, if it has them, too."""
     if kind.__init__ is object.__init__:  # type: ignore[misc]
         return {}
-    parameters = inspect.signature(kind).parameters.values()
-    return {parameter.name: parameter.default for parameter in parameters}
+    function = _function(kind)
+    own = inspect.signature(kind).parameters
+    public = inspect.signature(function).parameters if function else {}
+    return {name: public.get(name, parameter).default for name, parameter in own.items()}
 
 
 def _plain_text(value: Any) -> str | None:
@@ -266,6 +280,7 @@ _PRINTERS: dict[type, Printer] = {
     GetItem: _element,
     TupleGetItem: _element,
     MakeTensorTuple: _tuple,
+    Concatenate: _call_with_tuple,
     Equal: _comparison("=="),
     NotEqual: _comparison("!="),
     Less: _comparison("<"),

@@ -188,6 +188,9 @@ class FullRank(View):
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return out_grad
 
+    def tangent(self, tangents: Sequence[Tensor], node: Tensor) -> Tensor:
+        return tangents[0]  # which may have any rank
+
 
 class Quotient(TensorOp):
     """x / d, but 0 where d is 0 to rounding in columns of x that are 0: not used by the result.
