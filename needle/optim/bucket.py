@@ -23,9 +23,9 @@ __all__ = ["Bucket", "State", "fill_buckets"]
 
 State = dict[str, Array]
 
-_PIECE = 131_072  # elements: on 784x1000 float32 faster than the whole, and than smaller pieces
 _SMALL = 8_192  # elements: up to here, gathering is cheaper than a rule's calls
-_SMALLEST_SCRATCH = 32_768  # elements: what models smaller than this may spend on speed
+_LEAST_SCRATCH = 32_768  # elements: what models smaller than this may spend on speed
+_MOST_SCRATCH = 131_072  # elements: pieces of this size were faster than the whole, and than others
 
 
 class Bucket:
@@ -139,7 +139,7 @@ class Bucket:
         needs_own = group.get("maximize") or (
             group.get("weight_decay") and not optimizer.decouples_weight_decay
         )
-        limit = min(_PIECE, memory.size // 2 if needs_own else memory.size)
+        limit = memory.size // 2 if needs_own else memory.size
         if self.size <= limit:
             self._run(optimizer, self.arrays, gradients, self.state, self.out, self.own)
             return
@@ -233,9 +233,9 @@ def _kind(array: Array) -> Any:
 
 
 def _scratch(arrays: Sequence[Array]) -> Array:
-    """Memory for the largest of `arrays`, or for two pieces of it."""
+    """Memory for the largest of `arrays`, or for a piece of it."""
     largest = max(array.size for array in arrays)
-    size = min(max(largest, _SMALLEST_SCRATCH), 2 * _PIECE)
+    size = min(max(largest, _LEAST_SCRATCH), _MOST_SCRATCH)
     return np.empty_like(arrays[0], shape=(size,))
 
 

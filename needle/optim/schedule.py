@@ -113,7 +113,7 @@ class LRScheduler(Schedule):
             group = self.groups[number]
             if former == 0:  # nothing is left to multiply
                 group["lr"] = self._scaled(self.base_lrs[number], new)
-            elif new != former:
+            else:
                 group["lr"] = self._scaled(group["lr"], new / former)
             self.multipliers[number] = new
         self.last_epoch = epoch

@@ -24,8 +24,8 @@ OPTIMIZERS = {
     "lion": lambda params: Lion(params, lr=0.1, weight_decay=0.1),
 }
 
-# how many elements are gathered, make a piece, and may be scratch at least
-LAYOUTS = {"together": (8_192, 131_072, 32_768), "alone": (0, 131_072, 32_768), "pieces": (0, 7, 7)}
+# up to how many elements are gathered, and how many the scratch has at least and at most
+LAYOUTS = {"together": (8_192, 32_768, 131_072), "alone": (0, 32_768, 131_072), "pieces": (0, 7, 7)}
 
 
 @pytest.fixture(params=OPTIMIZERS)
@@ -39,7 +39,7 @@ def lay_out(monkeypatch) -> Callable[[str], None]:
 
     def choose(layout):
         for name, value in zip(
-            ("_SMALL", "_PIECE", "_SMALLEST_SCRATCH"), LAYOUTS[layout], strict=True
+            ("_SMALL", "_LEAST_SCRATCH", "_MOST_SCRATCH"), LAYOUTS[layout], strict=True
         ):
             monkeypatch.setattr(bucket, name, value)
 

@@ -8,13 +8,14 @@ from needle.optim import SGD, clip_grad_norm_, clip_grad_value_
 
 
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.5, math.inf])
-@pytest.mark.parametrize("max_norm", [0.5, 1e6])
-def test_norm_like_torch(make_params, give_gradients, norm_type, max_norm):
+@pytest.mark.parametrize(("max_norm", "size"), [(0.5, 1), (1e6, 1), (1e-5, 1e-6)])
+def test_norm_like_torch(make_params, give_gradients, norm_type, max_norm, size):
     torch = pytest.importorskip("torch")
     params = make_params()
     twins = [torch.nn.Parameter(torch.from_numpy(param.numpy())) for param in params]
-    for twin, gradient in zip(twins, give_gradients(params), strict=True):
-        twin.grad = torch.from_numpy(gradient.copy())
+    for param, twin, gradient in zip(params, twins, give_gradients(params), strict=True):
+        gradient *= np.float32(size)
+        param.grad, twin.grad = ndl.Tensor(gradient), torch.from_numpy(gradient.copy())
     norm = clip_grad_norm_(params, max_norm, norm_type)
     expected = torch.nn.utils.clip_grad_norm_(twins, max_norm, norm_type)
     assert norm == pytest.approx(expected.item(), rel=1e-5)

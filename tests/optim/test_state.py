@@ -49,6 +49,33 @@ def test_a_state_is_loaded_in_the_middle_of_a_training(make_params, train):
         np.testing.assert_array_equal(value, wanted)
 
 
+def test_each_parameter_resumes_from_its_own_step(make_params, train, give_gradients):
+    params = make_params()
+    optimizer = Adam(params)
+    for step in range(6):
+        give_gradients(params, seed=step)
+        for position in range(step % 4):
+            params[position].grad = None
+        optimizer.step()
+    resumed_params = [ndl.Tensor(param) for param in params]
+    resumed = Adam(resumed_params)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert [resumed.state[param]["step"] for param in resumed_params] == [2, 4, 5, 6, 6]
+    train(optimizer, range(6, 9))
+    train(resumed, range(6, 9))
+    for value, expected in zip(values_of(resumed_params), values_of(params), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_a_float64_state_fits_a_float32_model(make_params, train):
+    double, single = Adam(make_params(dtype="float64")), Adam(make_params(dtype="float32"))
+    train(double, [0])
+    single.load_state_dict(double.state_dict())
+    train(single, [1])
+    arrays = [entry["exp_avg"] for entry in single.state.values()]
+    assert {array.dtype for array in arrays} == {np.dtype("float32")}
+
+
 def test_layout_of_the_state(make_params, train):
     params = make_params([(2, 3), (4,)])
     optimizer = Adam([{"params": params[:1]}, {"params": params[1:], "lr": 0.5}])
