@@ -1,6 +1,6 @@
 """needle: a PyTorch-style deep learning framework in Python on NumPy."""
 
-from . import autograd, data, graph, init, interop, linalg, nn, ops, optim, testing
+from . import autograd, data, files, graph, init, interop, linalg, nn, ops, optim, testing
 from .anomaly import detect_anomaly
 from .autograd import (
     Op,
@@ -37,6 +37,7 @@ __all__ = [
     "default_device",
     "detect_anomaly",
     "enable_grad",
+    "files",
     "grad",
     "graph",
     "hessian",

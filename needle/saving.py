@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,9 @@ from .files import replacing
 
 __all__ = ["load", "save"]
 
-_STRUCTURE = "needle"  # the key of the metadata under which the structure stands
+# the keys of the metadata
+_STRUCTURE = "needle"
+_CHECKSUM = "needle-crc32"  # the format itself does not notice a changed number
 
 
 def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
@@ -47,7 +50,8 @@ def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
     arrays: dict[str, np.ndarray] = {}
     structure = json.dumps(_take_apart(obj, "", arrays))
     # not save_file(), which makes the file private to the user
-    content = safetensors.numpy.save(arrays, metadata={_STRUCTURE: structure})
+    metadata = {_STRUCTURE: structure, _CHECKSUM: _checksum(arrays, structure)}
+    content = safetensors.numpy.save(arrays, metadata=metadata)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -65,9 +69,12 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            structure = (file.metadata() or {}).get(_STRUCTURE)
-        if structure is None:
+            metadata = file.metadata() or {}
+        if not metadata.keys() & {_STRUCTURE, _CHECKSUM}:  # written by another library
             return {name: Tensor.make_const(array) for name, array in arrays.items()}
+        structure = metadata[_STRUCTURE]
+        if metadata[_CHECKSUM] != _checksum(arrays, structure):
+            raise ValueError("its checksum is that of another content")
         return _put_together(json.loads(structure), arrays)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ValueError(
@@ -84,6 +91,17 @@ def _library() -> Any:
             "saving and loading needs the safetensors package: pip install 'needle-dl[save]'"
         ) from None
     return safetensors
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], structure: str) -> str:
+    checksum = zlib.crc32(structure.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        checksum = zlib.crc32(f"{name} {array.dtype.name} {array.shape}".encode(), checksum)
+        # the format is little-endian
+        content = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        checksum = zlib.crc32(content.reshape(-1).view(np.uint8).data, checksum)
+    return f"{checksum:08x}"
 
 
 def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -67,6 +67,17 @@ def test_a_truncated_file_is_refused(tmp_path, cut):
         load(path)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+def test_a_flipped_bit_anywhere_is_noticed(tmp_path, share):
+    path = tmp_path / "model.safetensors"
+    save({"w": Tensor(np.ones(30)), "empty": np.ones((2, 0)), "one": Tensor(1.0), "n": 12345}, path)
+    content = bytearray(path.read_bytes())
+    content[int(share * (len(content) - 1))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged or no safetensors file"):
+        load(path)
+
+
 def test_a_file_of_another_format_is_refused(tmp_path):
     np.savez(tmp_path / "weights.npz", w=np.ones(3))
     with pytest.raises(ValueError, match="damaged or no safetensors file"):
