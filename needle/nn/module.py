@@ -121,11 +121,9 @@ class Module:
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """Pairs of dotted path and buffer."""
-        for path, module in self.named_modules(prefix):
-            for name in module._buffers:
-                tensor = getattr(module, name, None)
-                if tensor is not None:
-                    yield _join(path, name), tensor
+        for path, tensor in _once(self._walk(prefix), Tensor):
+            if not isinstance(tensor, Parameter):
+                yield path, tensor
 
     def _entries(self) -> Iterator[tuple[str, Any]]:
         """Names and values of the attributes, with those of lists, tuples and dicts unpacked."""
@@ -136,14 +134,14 @@ class Module:
         yield from _unpack(attributes, "")
 
     def _walk(self, path: str, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
-        """Paths of this module and of all modules and parameters below it, parents first.
+        """Paths of this module and of all modules, parameters and buffers below it, parents first.
 
         What stands in several places comes at each, but no module inside itself.
         """
         yield path, self
         above = (*above, self)
         for name, value in self._entries():
-            if isinstance(value, Parameter):
+            if isinstance(value, Parameter) or (name in self._buffers and value is not None):
                 yield _join(path, name), value
             elif isinstance(value, Module) and not any(value is module for module in above):
                 yield from value._walk(_join(path, name), above)
@@ -215,14 +213,13 @@ class Module:
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and persistent buffers by their paths, as Tensors that share their memory."""
         state = {}
+        passing: set[str] = set()
         for path, value in self._walk(""):
-            if isinstance(value, Parameter):
+            if isinstance(value, Module):
+                kept = value._buffers
+                passing.update(_join(path, name) for name in kept if not kept[name])
+            elif path not in passing:
                 state[path] = value.detach()
-                continue
-            for name, persistent in value._buffers.items():
-                tensor = getattr(value, name, None)
-                if persistent and tensor is not None:
-                    state[_join(path, name)] = tensor.detach()
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> MismatchedKeys:
