@@ -12,6 +12,15 @@ from needle import Tensor, autograd
 DEPTH = 100_000
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_heap():
+    """The collector looks only at what these tests make, not at all that came before them."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def count_live():
     """count_live(): the Values alive, after a collection."""
