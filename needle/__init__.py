@@ -1,7 +1,9 @@
 """needle: a PyTorch-style deep learning framework in Python on NumPy."""
 
-from . import autograd, data, files, graph, init, interop, linalg, nn, ops, optim, testing
-from .anomaly import detect_anomaly
+from typing import TYPE_CHECKING
+
+from . import autograd, data, init, nn, ops, optim
+from ._lazy import attribute as __getattr__  # noqa: F401 - Python calls it
 from .autograd import (
     Op,
     Tensor,
@@ -13,13 +15,17 @@ from .autograd import (
     lazy_mode,
     no_grad,
 )
-from .checkpointing import checkpoint
 from .device import Device, cpu, default_device, manual_seed
-from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .modes import enable_grad
 from .ops import *
-from .saving import load, save
-from .summary import summary
+
+if TYPE_CHECKING:  # the names that come through __getattr__
+    from . import graph, interop, linalg, testing
+    from .anomaly import detect_anomaly
+    from .checkpointing import checkpoint
+    from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+    from .model_summary import summary
+    from .saving import load, save
 
 __all__ = [
     "Device",
@@ -37,7 +43,6 @@ __all__ = [
     "default_device",
     "detect_anomaly",
     "enable_grad",
-    "files",
     "grad",
     "graph",
     "hessian",

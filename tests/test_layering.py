@@ -156,6 +156,10 @@ def test_packages_only_re_export(module):
     docstring, *statements = ast.parse(MODULES[module].read_text()).body
     assert isinstance(docstring, ast.Expr)
     *rest, exports = statements
+    for statement in list(rest):
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            rest += statement.body
+            rest.remove(statement)
     assert all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in rest)
     assert isinstance(exports, ast.Assign)
     assert ast.unparse(exports.targets[0]) == "__all__"

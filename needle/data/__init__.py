@@ -1,8 +1,7 @@
 """Datasets, transforms of their images, and the loader that makes batches of them."""
 
-from .dataset import Dataset, NDArrayDataset
+from .dataset import Dataset, DatasetNotFoundError, NDArrayDataset
 from .digits import Digits
-from .download import DatasetNotFoundError
 from .loader import Batch, DataLoader
 from .mnist import MNIST, MNISTDataset, parse_mnist
 from .transforms import RandomCrop, RandomFlipHorizontal, Transform

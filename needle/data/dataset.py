@@ -5,9 +5,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Dataset", "NDArrayDataset"]
+__all__ = ["Dataset", "DatasetNotFoundError", "NDArrayDataset"]
 
 Transforms = Sequence[Callable[[np.ndarray], np.ndarray]]
+
+
+class DatasetNotFoundError(OSError):
+    """The files of a dataset are neither on this machine nor to be had from the network."""
 
 
 class Dataset:

@@ -1,13 +1,13 @@
 """The digits that come with needle: small, real, and there without a network."""
 
-from pathlib import Path
+import os
 
 from .dataset import Transforms
 from .mnist import MNISTDataset
 
 __all__ = ["Digits"]
 
-_FOLDER = Path(__file__).parent / "digits"
+_FOLDER = os.path.join(os.path.dirname(__file__), "digits")
 
 
 class Digits(MNISTDataset):
@@ -32,5 +32,5 @@ class Digits(MNISTDataset):
     white = 16
 
     def __init__(self, train: bool = True, transforms: Transforms | None = None) -> None:
-        part = _FOLDER / ("train" if train else "t10k")
+        part = os.path.join(_FOLDER, "train" if train else "t10k")
         super().__init__(f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz", transforms)

@@ -1,16 +1,13 @@
 """Finding the files of MNIST on this machine, or downloading them."""
 
-import hashlib
 import os
-import shutil
 import sys
 import zlib
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from .dataset import DatasetNotFoundError
 from .idx import FilePath, open_unpacked
 
-__all__ = ["DatasetNotFoundError", "mnist_files"]
+__all__ = ["mnist_files"]
 
 MIRRORS = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -35,11 +32,7 @@ _TEST = {
 _DAMAGED = (OSError, EOFError, zlib.error, ValueError)  # what reading or fetching a file raises
 
 
-class DatasetNotFoundError(OSError):
-    """The files of a dataset are neither on this machine nor to be had from the network."""
-
-
-def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[Path]:
+def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[str]:
     """Paths of the images and the labels of one part of MNIST.
 
     Looked for in `root`, else in `$NEEDLE_DATA`, else in the user's cache, else downloaded into
@@ -55,7 +48,7 @@ def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[Path
         if folder is None or folder == "":
             looked.append(f"{place}: not given")
             continue
-        found = {name: path for name in checksums if (path := _find(Path(folder), name))}
+        found = {name: path for name in checksums if (path := _find(os.fspath(folder), name))}
         if len(found) == len(checksums):
             return list(found.values())
         if found:
@@ -67,28 +60,28 @@ def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[Path
     return [_cached(cache, name, checksums[name], download, looked) for name in checksums]
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    candidates = (folder / name, folder / f"{name}.gz")
-    return next((path for path in candidates if path.is_file()), None)
+def _find(folder: str, name: str) -> str | None:
+    candidates = (os.path.join(folder, name), os.path.join(folder, f"{name}.gz"))
+    return next(filter(os.path.isfile, candidates), None)
 
 
 def _incomplete(
-    place: str, found: dict[str, Path], checksums: dict[str, str]
+    place: str, found: dict[str, str], checksums: dict[str, str]
 ) -> DatasetNotFoundError:
-    here = ", ".join(path.name for path in found.values())
+    here = ", ".join(map(os.path.basename, found.values()))
     missing = ", ".join(name for name in checksums if name not in found)
     return DatasetNotFoundError(
         f"{place} has {here} but not {missing} (or {missing}.gz): add it, or give another folder"
     )
 
 
-def _cache() -> Path:
-    import pooch  # here, because it takes as long to import as all of needle
+def _cache() -> str:
+    import pooch  # here and below: what only a download needs takes long to import
 
-    return Path(pooch.os_cache("needle")) / "mnist"
+    return os.path.join(pooch.os_cache("needle"), "mnist")
 
 
-def _cached(cache: Path, name: str, checksum: str, download: bool, looked: list[str]) -> Path:
+def _cached(cache: str, name: str, checksum: str, download: bool, looked: list[str]) -> str:
     """The path of a file in the cache that holds what it should, downloaded if need be."""
     path = _find(cache, name)
     if path is not None and _is_whole(path, checksum):
@@ -97,7 +90,7 @@ def _cached(cache: Path, name: str, checksum: str, download: bool, looked: list[
     for mirror in MIRRORS if download else ():
         url = f"{mirror}{name}.gz"
         try:
-            return _fetch(url, cache / name, checksum)
+            return _fetch(url, os.path.join(cache, name), checksum)
         except _DAMAGED as error:
             attempts.append(f"{url}: {_reason(error)}")
     lines = [*looked, *(attempts or ["network: not used, because of download=False"])]
@@ -109,7 +102,7 @@ def _cached(cache: Path, name: str, checksum: str, download: bool, looked: list[
     )
 
 
-def _is_whole(path: Path, checksum: str) -> bool:
+def _is_whole(path: str, checksum: str) -> bool:
     try:
         _check(path, checksum)
     except _DAMAGED:
@@ -117,23 +110,29 @@ def _is_whole(path: Path, checksum: str) -> bool:
     return True
 
 
-def _check(path: Path, checksum: str) -> None:
+def _check(path: str, checksum: str) -> None:
+    import hashlib
+
     with open_unpacked(path) as stream:
         actual = hashlib.file_digest(stream, "sha256").hexdigest()
     if actual != checksum:
         raise ValueError(f"content has SHA-256 {actual}, expected {checksum}")
 
 
-def _fetch(url: str, target: Path, checksum: str) -> Path:
+def _fetch(url: str, target: str, checksum: str) -> str:
     """Download, unpack and check a file, and only then move it to `target`."""
+    import shutil
+    from tempfile import TemporaryDirectory
+
     import pooch
 
     bar = sys.stderr is not None and sys.stderr.isatty()  # a log file is no place for a bar
     download = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=TIMEOUT)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="download-", dir=target.parent) as folder:
-        packed, unpacked = Path(folder, "packed"), Path(folder, "unpacked")
-        download(url, str(packed), None)
+    cache = os.path.dirname(target)
+    os.makedirs(cache, exist_ok=True)
+    with TemporaryDirectory(prefix="download-", dir=cache) as folder:
+        packed, unpacked = os.path.join(folder, "packed"), os.path.join(folder, "unpacked")
+        download(url, packed, None)
         with open_unpacked(packed) as source, open(unpacked, "wb") as copy:
             shutil.copyfileobj(source, copy)
         _check(unpacked, checksum)

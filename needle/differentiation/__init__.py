@@ -7,7 +7,7 @@ derivatives have the structure of what they are taken with respect to. They nest
 """
 
 from .forward import jvp
-from .jacobian import hessian, hvp, jacobian
+from .jacobians import hessian, hvp, jacobian
 from .reverse import grad, value_and_grad, vjp
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]

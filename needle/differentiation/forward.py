@@ -10,7 +10,6 @@ from typing import Any
 from .. import modes
 from ..autograd import Tensor
 from ..checkpointing import checkpoint
-from ..nn import Parameter
 from ..ops import alias
 from ..tree import flatten, substituted
 from .arguments import check_differentiable, check_outputs, full_like, matching
@@ -66,20 +65,26 @@ def push_forward(
 ) -> tuple[Any, Any]:
     """`jvp` along `tangents` of the tensors in the arguments `argnums`."""
     level = object()
-    args = list(args)
-    variables: list[Tensor] = []
-    for argnum in argnums:
-        check_differentiable(function, argnum, flatten(args[argnum])[0])
-        args[argnum] = substituted(args[argnum], alias)
-        variables += flatten(args[argnum])[0]
     carriers: Carriers = weakref.WeakValueDictionary()
     carry = functools.partial(_carry_tangent, level, carriers)
+    remaining = iter(tangents)
+
+    def start(tensor: Tensor) -> Tensor:
+        variable = alias(tensor)
+        _attach(level, carriers, variable, next(remaining))
+        return variable
+
+    def start_parameter(parameter: Tensor) -> None:
+        tangent = next(remaining)
+        if parameter.requires_grad:  # else it is frozen
+            _attach(level, carriers, parameter, tangent)
+
+    args = list(args)
     try:
-        for variable, tangent in zip(variables, tangents, strict=True):
-            is_frozen = isinstance(variable, Parameter) and not variable.requires_grad
-            if not is_frozen:
-                _attach(level, carriers, variable, tangent)
         with modes.setting(modes.observers, (*modes.observers.get(), carry)):
+            for argnum in argnums:
+                check_differentiable(function, argnum, flatten(args[argnum])[0])
+                args[argnum] = substituted(args[argnum], start, start_parameter)
             value = function(*args)
         outputs, rebuild = flatten(value)
         check_outputs(function, outputs)

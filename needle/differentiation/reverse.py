@@ -42,14 +42,14 @@ class Recording:
             if not variable.requires_grad:
                 variable.requires_grad = True
                 own.add(variable)
+            self.variables.append(variable)
             return variable
 
         with modes.enable_grad():
             for argnum in argnums:
                 tensors, rebuild = flatten(args[argnum])
                 check_differentiable(function, argnum, tensors)
-                args[argnum] = substituted(args[argnum], variable_for)
-                self.variables += flatten(args[argnum])[0]
+                args[argnum] = substituted(args[argnum], variable_for, self.variables.append)
                 self._selected.append((len(tensors), rebuild))
             self.result = function(*args)
         self.outputs, self.rebuild_outputs = flatten(self.result)

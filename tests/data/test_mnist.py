@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,6 @@ def test_digits_load_in_batches_and_take_transforms():
 def test_digits_come_with_their_attribution():
     from needle.data import digits
 
-    text = (digits._FOLDER / "ATTRIBUTION.txt").read_text(encoding="utf-8")
+    text = Path(digits._FOLDER, "ATTRIBUTION.txt").read_text(encoding="utf-8")
     assert "Alpaydin" in text
     assert "CC BY 4.0" in text
