@@ -194,12 +194,12 @@ def _joined(arrays: list[Array], out: Array | None = None) -> Array:
 def _pieces(arrays: list[Array], limit: int) -> Iterator[list[Array]]:
     """Cut arrays of one shape alike into pieces of at most `limit` elements: views of them."""
     size = arrays[0].size
-    if all(array.flags.c_contiguous for array in arrays):
+    if all(getattr(array.flags, "c_contiguous", False) for array in arrays):
         arrays = [array.reshape(-1) for array in arrays]
     length = len(arrays[0])
     if limit * length < size:  # one row is already too much
-        for row in zip(*arrays, strict=True):
-            yield from _pieces(list(row), limit)
+        for row in range(length):
+            yield from _pieces([array[row] for array in arrays], limit)
     else:
         step = limit * length // size
         for start in range(0, length, step):
@@ -250,11 +250,12 @@ def _distribute(
         if array.size > _SMALL:
             yield [param], memories[kind]
             continue
-        key = kind, saved.get(param, {}).get("step", 0)
+        state = saved.get(param, {})
+        key = kind, state.get("step", 0), tuple(state)
         if filled.get(key, 0) + array.size > memories[kind].size // 2:
             yield together.pop(key), memories[kind]
             filled[key] = 0
         together.setdefault(key, []).append(param)
         filled[key] = filled.get(key, 0) + array.size
-    for (kind, _), rest in together.items():
+    for (kind, *_), rest in together.items():
         yield rest, memories[kind]

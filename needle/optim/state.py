@@ -121,9 +121,10 @@ def _state_differences(
 
 
 def _copy_state(entry: Mapping[str, Any], param: Tensor) -> dict[str, Any]:
-    copy: dict[str, Any] = {"step": int(entry["step"])}
-    for name in entry.keys() - copy.keys():
-        value = entry[name]
-        array = value.realize_cached_data() if isinstance(value, Tensor) else value
-        copy[name] = param.device.array(array, param.dtype)
-    return copy
+    arrays = {
+        name: value.realize_cached_data() if isinstance(value, Tensor) else value
+        for name, value in entry.items()
+        if name != "step"
+    }
+    copies = {name: param.device.array(array, param.dtype) for name, array in arrays.items()}
+    return {"step": int(entry["step"]), **copies}

@@ -42,6 +42,24 @@ def test_arrays_that_are_not_contiguous(any_optimizer, lay_out, train, layout, v
     assert ours.realize_cached_data().base is not None  # still the view it was
 
 
+@pytest.mark.parametrize("layout", ["together", "alone", "pieces"])
+def test_arrays_of_another_library(
+    any_optimizer, make_params, train, lay_out, strict_array, layout
+):
+    lay_out(layout)
+    params = make_params()
+    twins = [ndl.Tensor.make_const(strict_array(p.numpy()), requires_grad=True) for p in params]
+    optimizer, twin_optimizer = any_optimizer(params), any_optimizer(twins)
+    for step in range(3):
+        train(optimizer, [step])
+        for param, twin in zip(params, twins, strict=True):
+            twin.grad = ndl.Tensor.make_const(strict_array(param.grad.numpy()))
+        twin_optimizer.step()
+    for param, twin in zip(params, twins, strict=True):
+        assert isinstance(twin.cached_data, strict_array)
+        np.testing.assert_array_equal(twin.cached_data._data, param.numpy())
+
+
 @pytest.mark.parametrize(
     "shapes",
     [

@@ -67,6 +67,21 @@ def test_each_parameter_resumes_from_its_own_step(make_params, train, give_gradi
         np.testing.assert_array_equal(value, expected)
 
 
+def test_states_that_differ_in_their_arrays_are_kept_apart(make_params, give_gradients, train):
+    first, second = make_params([(2, 3), (3,)])
+    optimizer = Adam([first, second])
+    for amsgrad, with_gradient in ((True, first), (False, second)):
+        optimizer.param_groups[0]["amsgrad"] = amsgrad
+        optimizer.reset_grad()
+        give_gradients([with_gradient])
+        optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    train(optimizer, [0])
+    assert "max_exp_avg_sq" in optimizer.state[first]
+    assert "max_exp_avg_sq" not in optimizer.state[second]
+    assert [optimizer.state[param]["step"] for param in (first, second)] == [2, 2]
+
+
 def test_a_float64_state_fits_a_float32_model(make_params, train):
     double, single = Adam(make_params(dtype="float64")), Adam(make_params(dtype="float32"))
     train(double, [0])
