@@ -29,27 +29,51 @@ def flatten(tree: Any) -> tuple[list[Tensor], Callable[[Sequence[Any]], Any]]:
         >>> len(tensors), rebuild([10, 20])
         (2, {'a': 10, 'b': [20, 'text']})
     """
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, Tensor]] = []
     rebuild = _visit(tree, "", found, _visit_parameters)
     return [tensor for _, tensor in found], lambda values: rebuild(iter(values))
 
 
-def substituted(tree: Any, function: Callable[[Tensor], Any]) -> Any:
-    """A nested container with function(tensor) in the place of each tensor; Modules stay."""
-    found: list[tuple[str, Any]] = []
-    rebuild = _visit(tree, "", found, lambda module, path, found: lambda values: module)
-    return rebuild(iter([function(tensor) for _, tensor in found]))
+def substituted(
+    tree: Any,
+    function: Callable[[Tensor], Any],
+    of_parameter: Callable[[Tensor], Any] = lambda parameter: parameter,
+) -> Any:
+    """A nested container with function(tensor) in the place of each tensor.
+
+    Modules stay; of_parameter(parameter) is called for theirs, in the order of `flatten`.
+    """
+    parameters: set[int] = set()  # their places among the tensors found
+
+    def visit_module(module: Module, path: str, found: list[tuple[str, Tensor]]) -> Rebuild:
+        before = len(found)
+        consume = _visit_parameters(module, path, found)
+        parameters.update(range(before, len(found)))
+
+        def keep(values: Iterator[Any]) -> Module:
+            consume(values)
+            return module
+
+        return keep
+
+    found: list[tuple[str, Tensor]] = []
+    rebuild = _visit(tree, "", found, visit_module)
+    values = [
+        (of_parameter if place in parameters else function)(tensor)
+        for place, (_, tensor) in enumerate(found)
+    ]
+    return rebuild(iter(values))
 
 
 def paths(tree: Any) -> list[str]:
     """Where the tensors of a nested container are, as in `['a'][0]`."""
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, Tensor]] = []
     _visit(tree, "", found, _visit_parameters)
     return [path for path, _ in found]
 
 
 def _visit(
-    tree: Any, path: str, found: list[tuple[str, Any]], visit_module: Callable[..., Rebuild]
+    tree: Any, path: str, found: list[tuple[str, Tensor]], visit_module: Callable[..., Rebuild]
 ) -> Rebuild:
     """Note the tensors of `tree`; the function returned draws as many values and rebuilds it."""
 
@@ -77,7 +101,7 @@ def _visit(
     return lambda values: tree
 
 
-def _visit_parameters(module: Module, path: str, found: list[tuple[str, Any]]) -> Rebuild:
+def _visit_parameters(module: Module, path: str, found: list[tuple[str, Tensor]]) -> Rebuild:
     return _visit(dict(module.named_parameters()), path, found, _visit_parameters)
 
 

@@ -86,7 +86,7 @@ def push_forward(
                 check_differentiable(function, argnum, flatten(args[argnum])[0])
                 args[argnum] = substituted(args[argnum], start, start_parameter)
             value = function(*args)
-        outputs, rebuild = flatten(value)
+            outputs, rebuild = flatten(value)
         check_outputs(function, outputs)
         found = [_tangents_of(output).get(level) for output in outputs]
     finally:
