@@ -20,7 +20,7 @@ class Affine(Contraction):
 
     def compute(self, x: Array, weight: Array, bias: Array) -> Array:
         if weight.ndim != 2:
-            raise ValueError(f"the weight is a matrix, got {weight.ndim} axes")
+            raise ValueError
         result = _matmul.compute(x, weight)
         if result.ndim < 2 or bias.size != weight.shape[1]:
             return result + bias
@@ -43,7 +43,9 @@ class Affine(Contraction):
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         x, weight, bias = arrays
-        if x.ndim and weight.ndim == 2 and x.shape[-1] == weight.shape[0]:
+        if weight.ndim != 2:
+            return f"the weight is a matrix, got {weight.ndim} axes"
+        if x.ndim and x.shape[-1] == weight.shape[0]:
             return f"a bias of shape {bias.shape} does not fit {weight.shape[1]} outputs"
         return _matmul._reason(cause, x, weight)
 
