@@ -92,7 +92,7 @@ def run_workload(
         starts = {worker.contender: worker.ask("warm_up", WARM_UP_SECONDS) for worker in workers}
         checked = [worker for worker in workers if CONTENDERS[worker.contender].checked]
         checks = {worker.contender: worker.ask("check", CHECKED_STEPS) for worker in checked}
-        for contender, check in checks.items():
+        for contender, check in () if workload.draws else checks.items():
             check["losses"].insert(0, starts[contender]["loss"])
         agreement = check_agreement(checks)
         samples = _measure(workers, starts, rounds)

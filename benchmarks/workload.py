@@ -41,6 +41,7 @@ class Workload:
             not overfit it, because gradients that vanish become slow denormal numbers.
         contenders: by name (see `contenders.py`), what sets up a problem in that library.
         trains: whether the steps change the weights.
+        draws: whether the measured steps draw random numbers, so that their losses differ.
         note: what the report adds to the title, known only when it runs.
     """
 
@@ -48,6 +49,7 @@ class Workload:
     problem: Callable[[bool], Any]
     contenders: Mapping[str, Callable[[Any], Job]]
     trains: bool = True
+    draws: bool = False
     note: Callable[[], str] | None = None
 
 
