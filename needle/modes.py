@@ -5,7 +5,7 @@ Context variables are local to a thread (and to an async task), and cheap to rea
 
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Self
 
 __all__ = ["enable_grad", "lazy_mode", "no_grad", "setting"]
@@ -32,15 +32,16 @@ class setting(ContextDecorator):
     def __init__(self, variable: ContextVar[Any], value: Any) -> None:
         self.variable = variable
         self.value = value
+        self._tokens: list[Token[Any]] = []  # several, when it is entered again inside itself
 
     def _recreate_cm(self) -> Self:  # each call of a decorated function has its own token
         return type(self)(self.variable, self.value)
 
     def __enter__(self) -> None:
-        self._token = self.variable.set(self.value)
+        self._tokens.append(self.variable.set(self.value))
 
     def __exit__(self, *error: object) -> None:
-        self.variable.reset(self._token)
+        self.variable.reset(self._tokens.pop())
 
 
 def no_grad() -> setting:
