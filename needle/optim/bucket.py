@@ -58,8 +58,7 @@ class Bucket:
                 self.steps = states[0][name]
             else:
                 self.state[name] = _joined([state[name] for state in states])
-        # views of the scratch for the whole bucket, where it has room: for what the parameters
-        # lose, joined and one by one, and for a gradient that is not the parameter's own array
+        # views of the scratch for the whole bucket, where it has room
         half = memory.size // 2
         shape = self.arrays[0].shape if len(params) == 1 else (self.size,)
         self.out = memory[: self.size].reshape(shape) if self.size <= memory.size else None
@@ -136,9 +135,7 @@ class Bucket:
                 if name not in self.state:
                     shape = None if len(self.params) == 1 else (self.size,)
                     self.state[name] = np.full_like(self.arrays[0], fill, shape=shape)
-        needs_own = group.get("maximize") or (
-            group.get("weight_decay") and not optimizer.decouples_weight_decay
-        )
+        needs_own = group.get("maximize") or group.get("weight_decay")
         limit = memory.size // 2 if needs_own else memory.size
         if self.size <= limit:
             self._run(optimizer, self.arrays, gradients, self.state, self.out, self.own)
@@ -165,20 +162,21 @@ class Bucket:
     ) -> None:
         """The rule, with what all rules have in common, on arrays that the scratch has room for.
 
-        `out` takes the change, `own` a gradient that differs from the parameter's.
+        `out` takes the change; `own` is more memory, for a gradient that differs from the
+        parameter's, or for weight decay.
         """
         group = self.group
+        decay, shrinks = group.get("weight_decay"), optimizer.decouples_weight_decay
         gradient = _joined(gradients, own)
         if group.get("maximize"):
             gradient = np.negative(gradient, out=own)
-        if decay := group.get("weight_decay"):
-            if optimizer.decouples_weight_decay:
-                for values in arrays:
-                    np.multiply(values, 1 - group["lr"] * decay, out=values)
-            else:
-                np.multiply(_joined(arrays, out), decay, out=out)
-                gradient = np.add(gradient, out, out=own)
+        if decay and not shrinks:
+            np.multiply(_joined(arrays, out), decay, out=out)
+            gradient = np.add(gradient, out, out=own)
         optimizer.update_one(gradient, state, group, self.steps, out)
+        if decay and shrinks:
+            np.multiply(_joined(arrays, own), group["lr"] * decay, out=own)
+            np.add(out, own, out=out)
         if len(arrays) == 1:
             np.subtract(arrays[0], out, out=arrays[0])
             return
