@@ -37,6 +37,17 @@ def test_mode_is_on_inside_and_off_again_after(switch):
     assert not is_on()
 
 
+def test_one_mode_is_entered_many_times(switch):
+    mode, is_on = switch
+    again = mode()
+    for _ in range(2):
+        with again:
+            with again:
+                assert is_on()
+            assert is_on()
+        assert not is_on()
+
+
 def test_former_state_is_back_after_an_exception(switch):
     mode, is_on = switch
     with pytest.raises(KeyError), mode():
@@ -50,6 +61,13 @@ def test_former_state_is_back_after_an_exception(switch):
 
 def test_mode_decorates_functions(switch):
     mode, is_on = switch
+
+    @mode()
+    def countdown(number: int) -> bool:
+        return is_on() and (number == 0 or countdown(number - 1))
+
+    assert countdown(3)
+    assert not is_on()
 
     @mode()
     def inside(fail: bool = False) -> bool:
