@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import needle as ndl
 from needle import nn, ops
@@ -101,6 +103,39 @@ def test_a_network_is_torchs(same_module, dtype) -> None:
         network(torch.nn, getattr(torch, dtype)),
         np.random.randn(8, 6).astype(dtype),
     )
+
+
+LAYERS = ["Linear", "ReLU", "Tanh", "LayerNorm", "BatchNorm1d", "GELU", "Softplus", "Flatten"]
+
+
+@given(
+    kinds=st.lists(st.sampled_from(LAYERS), min_size=1, max_size=5),
+    rows=st.integers(2, 5),
+    features=st.integers(2, 5),
+    training=st.booleans(),
+)
+@settings(
+    max_examples=30,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_stack_of_layers_is_torchs(same_module, kinds, rows, features, training) -> None:
+    torch = pytest.importorskip("torch")
+
+    def stack(library, where):
+        arguments = {
+            "Linear": ((features, features), {"dtype": where}),
+            "LayerNorm": ((features,), {"dtype": where}),
+            # a large eps, for a batch of few rows may have columns that are almost constant
+            "BatchNorm1d": ((features,), {"dtype": where, "eps": 0.1}),
+        }
+        layers = [(kind, *arguments.get(kind, ((), {}))) for kind in kinds]
+        built = [getattr(library, kind)(*args, **options) for kind, args, options in layers]
+        return library.Sequential(*built).train(training)
+
+    x = np.random.RandomState(rows).randn(rows, features)
+    same_module(stack(nn, "float64"), stack(torch.nn, torch.float64), x)
 
 
 # --- Residual
