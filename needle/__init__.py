@@ -20,7 +20,7 @@ from .modes import enable_grad
 from .ops import *
 
 if TYPE_CHECKING:  # the names that come through __getattr__
-    from . import graph, interop, linalg, testing
+    from . import files, graph, interop, linalg, testing
     from .anomaly import detect_anomaly
     from .checkpointing import checkpoint
     from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -43,6 +43,7 @@ __all__ = [
     "default_device",
     "detect_anomaly",
     "enable_grad",
+    "files",
     "grad",
     "graph",
     "hessian",

@@ -10,6 +10,7 @@ _MODULES = {
     "anomaly": ["detect_anomaly"],
     "checkpointing": ["checkpoint"],
     "differentiation": ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"],
+    "files": ["files"],
     "graph": ["graph"],
     "interop": ["interop"],
     "linalg": ["linalg"],
