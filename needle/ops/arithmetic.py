@@ -247,7 +247,7 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     Raises:
         TypeError: `condition` is not boolean.
     """
-    if getattr(condition, "dtype", None) != bool:
+    if getattr(condition, "dtype", None) != np.bool_:
         kind = getattr(condition, "dtype", type(condition).__name__)
         raise TypeError(f"where expected a tensor of booleans, got {kind}: compare tensors first")
     return Where()(condition, a, b)

@@ -27,10 +27,10 @@ def test_the_workloads():
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_contenders_are_in_the_table(name):
     assert set(WORKLOADS[name].contenders) <= set(CONTENDERS)
-    assert {"needle", "numpy", "torch"} <= set(WORKLOADS[name].contenders)
+    assert {"needle", "torch"} <= set(WORKLOADS[name].contenders)
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", [key for key in WORKLOADS if "numpy" in WORKLOADS[key].contenders])
 def test_needle_and_numpy_agree(name):
     workload = WORKLOADS[name]
     problem = workload.problem(True)
