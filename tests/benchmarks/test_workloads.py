@@ -41,12 +41,12 @@ def test_needle_and_numpy_agree(name):
         assert {array.dtype for array in arrays} == {np.dtype("float32")}
 
 
-@pytest.mark.parametrize("name", ["mlp", "deep_mlp", "tiny_ops", "epoch"])
+@pytest.mark.parametrize("name", ["mlp", "deep_mlp", "tiny_ops", "epoch", "resnet_mlp"])
 def test_pytorch_agrees(name):
     pytest.importorskip("torch")
     workload = WORKLOADS[name]
     problem = workload.problem(True)
-    jobs = {key: workload.contenders[key](problem) for key in ("numpy", "torch")}
+    jobs = {key: workload.contenders[key](problem) for key in ("needle", "torch")}
     check_agreement({key: run(job, workload.trains) for key, job in jobs.items()})
 
 
