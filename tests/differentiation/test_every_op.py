@@ -52,32 +52,39 @@ class ByForwardMode(ndl.TensorTupleOp):
         return sum(terms[1:], start=terms[0])
 
 
-def test_reverse_mode_passes_gradcheck(case, mode, checked):
-    def function(*inputs):
-        return case.outputs(inputs)
-
-    gradcheck(function, inputs_of(case))
-    checked("reverse", "first")
-    gradcheck(function, inputs_of(case), mode="random", order=2)
-    checked("reverse", "second")
+def outputs_of(case):
+    return lambda *inputs: case.outputs(inputs)
 
 
-def test_forward_mode_passes_gradcheck(case, mode, checked):
-    function = along_a_line(case, lambda *inputs: case.outputs(inputs))
+def gradients_of(case):
+    numbers = tuple(range(len(case.shapes)))
+    return ndl.grad(lambda *inputs: case.objective(inputs), numbers)
+
+
+def check_tangent(function):
+    """Of a function of one number, at 0."""
     gradcheck(ByForwardMode(function), Tensor(0.0), mode="random")
-    checked("forward", "first")
-    gradcheck(ByForwardMode(tangent_of(function)), Tensor(0.0), mode="random")
-    checked("forward", "second")
 
 
-def test_both_directions_mixed_pass_gradcheck(case, mode):
-    def gradients(*inputs):
-        numbers = range(len(inputs))
-        return ndl.grad(lambda *inputs: case.objective(inputs), tuple(numbers))(*inputs)
+CHECKS = {
+    ("reverse", "first"): lambda case: gradcheck(outputs_of(case), inputs_of(case)),
+    ("reverse", "second"): lambda case: gradcheck(
+        outputs_of(case), inputs_of(case), mode="random", order=2
+    ),
+    ("forward", "first"): lambda case: check_tangent(along_a_line(case, outputs_of(case))),
+    ("forward", "second"): lambda case: check_tangent(
+        tangent_of(along_a_line(case, outputs_of(case)))
+    ),
+}
 
-    gradcheck(ByForwardMode(along_a_line(case, gradients)), Tensor(0.0), mode="random")
-    function = along_a_line(case, lambda *inputs: case.outputs(inputs))
-    gradcheck(tangent_of(function), Tensor(0.0), mode="random")
+
+def test_op_passes_gradcheck(case, mode, checked):
+    for (direction, order), check in CHECKS.items():
+        check(case)
+        checked(direction, order)
+    # second derivatives in both directions at once: the gradient's tangent, the tangent's gradient
+    check_tangent(along_a_line(case, gradients_of(case)))
+    gradcheck(tangent_of(along_a_line(case, outputs_of(case))), Tensor(0.0), mode="random")
 
 
 def test_jvp_is_every_row_of_vjp_times_the_tangents(case, mode, close):
@@ -85,9 +92,7 @@ def test_jvp_is_every_row_of_vjp_times_the_tangents(case, mode, close):
     inputs = inputs_of(case)
     directions = [Tensor(rng.normal(size=x.shape)) for x in inputs]
 
-    def function(*inputs):
-        return case.outputs(inputs)
-
+    function = outputs_of(case)
     values, tangents = ndl.jvp(function, inputs, directions)
     _, pull_back = ndl.vjp(function, *inputs)
     units = [np.zeros(value.shape) for value in values]
@@ -112,6 +117,6 @@ def test_op_without_derivative_has_no_tangent():
 def test_tangent_has_the_shape_and_dtype_of_the_value(case):
     for dtype in (np.float32, np.float64):
         inputs = [Tensor(array) for array in case.arrays(dtype)]
-        values, tangents = ndl.jvp(lambda *inputs: case.outputs(inputs), inputs, inputs)
+        values, tangents = ndl.jvp(outputs_of(case), inputs, inputs)
         for value, tangent in zip(values, tangents, strict=True):
             assert (tangent.dtype, tangent.shape) == (value.dtype, value.shape)
