@@ -56,7 +56,15 @@ def __getattr__(name: str) -> Any:
 
 
 def count_live_tensors() -> int:
-    """The number of Values alive now; what grows from step to step of a loop is a leak."""
+    """The number of Values alive now; what grows from step to step of a loop is a leak.
+
+    Example:
+        >>> import needle as ndl
+        >>> before = ndl.count_live_tensors()
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> ndl.count_live_tensors() - before
+        1
+    """
     return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
 
 
