@@ -213,16 +213,17 @@ def _as_values(op: Op, inputs: Sequence[Any]) -> tuple[Value, ...]:
     for position, operand in enumerate(inputs):
         if isinstance(operand, Value):
             values.append(operand)
-        elif isinstance(operand, np.ndarray):
+        elif isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
             values.append(Tensor.make_const(operand))
-        elif isinstance(operand, bool | int | float | np.generic):
+        elif isinstance(operand, int | float | np.bool | np.integer | np.floating):
             number = operand.item() if isinstance(operand, np.generic) else operand
             dtype = np.result_type(*dtypes, number)
             values.append(Tensor.make_const(np.asarray(number, dtype)))
         else:
+            kind = getattr(operand, "dtype", type(operand).__name__)
             raise TypeError(
-                f"{type(op).__name__} expected a Tensor as operand {position}, "
-                f"got {type(operand).__name__}: wrap it with needle.Tensor(...)"
+                f"{type(op).__name__} expected a Tensor of real numbers as operand {position}, "
+                f"got {kind}: wrap it with needle.Tensor(...)"
             )
     return tuple(values)
 

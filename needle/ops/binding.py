@@ -11,18 +11,7 @@ from . import arithmetic, comparison, contraction, functions, indexing, reductio
 _Binary = Callable[[Any, Any], Tensor]
 _Operator = Callable[[Tensor, Any], Any]
 _NUMBERS = (int, float, np.bool, np.integer, np.floating)
-
-
-def _constant(like: Tensor, operand: Any) -> Any:
-    """An array or a number as a Tensor; NotImplemented for anything else."""
-    if isinstance(operand, np.ndarray):
-        if operand.dtype.kind not in "biuf":
-            raise TypeError(f"a Tensor holds real numbers, got an array of {operand.dtype}")
-        return Tensor.make_const(operand)
-    if isinstance(operand, _NUMBERS):
-        number = operand.item() if isinstance(operand, np.generic) else operand
-        return Tensor.make_const(np.asarray(number, np.result_type(like.dtype, number)))
-    return NotImplemented
+_OPERANDS = (*_NUMBERS, np.ndarray)  # ops make constants of them
 
 
 def _operator(function: _Binary, with_scalar: _Binary | None = None) -> _Operator:
@@ -33,8 +22,7 @@ def _operator(function: _Binary, with_scalar: _Binary | None = None) -> _Operato
             return function(self, other)
         if with_scalar is not None and isinstance(other, _NUMBERS):
             return with_scalar(self, other)
-        constant = _constant(self, other)
-        return NotImplemented if constant is NotImplemented else function(self, constant)
+        return function(self, other) if isinstance(other, _OPERANDS) else NotImplemented
 
     return operator
 
@@ -43,8 +31,7 @@ def _reflected(function: _Binary) -> _Operator:
     """other ∘ tensor, for an array or a number on the left."""
 
     def operator(self: Tensor, other: Any) -> Any:
-        constant = _constant(self, other)
-        return NotImplemented if constant is NotImplemented else function(constant, self)
+        return function(other, self) if isinstance(other, _OPERANDS) else NotImplemented
 
     return operator
 

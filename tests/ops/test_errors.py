@@ -179,7 +179,9 @@ def test_number_that_does_not_fit_the_dtype():
 @pytest.mark.parametrize("other", [np.complex128(1j), np.array([1j]), np.array(["a"])])
 def test_operands_that_are_no_real_numbers(other):
     for call in (lambda: tensor(1) * other, lambda: other + tensor(1), lambda: tensor(1) > other):
-        with pytest.raises(TypeError, match=r"unsupported operand|not support|holds real numbers"):
+        with pytest.raises(
+            TypeError, match=r"unsupported operand|not support|of real numbers as operand"
+        ):
             call()
 
 
