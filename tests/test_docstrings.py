@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-MODULES = sorted(
-    module.name for module in pkgutil.walk_packages(needle.__path__, prefix="needle.")
-)
+MODULES = sorted(module.name for module in pkgutil.walk_packages(needle.__path__, prefix="needle."))
 
 
 @pytest.mark.parametrize("name", ["needle", *MODULES])
