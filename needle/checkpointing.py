@@ -29,9 +29,13 @@ class _Checkpoint(TensorTupleOp):
         self.random_state = np.random.get_state()
         self.is_lazy = modes.is_lazy.get()  # which decides in what order random ops draw
 
-    def run(self, with_graph: bool) -> tuple[Any, list[Tensor]]:
+    def run(self, with_graph: bool = False, is_replay: bool = True) -> tuple[Any, list[Tensor]]:
         """The function's result, and the tensors in it, computed."""
-        with modes.enable_grad(with_graph), modes.setting(modes.is_lazy, self.is_lazy):
+        with (
+            modes.enable_grad(with_graph),
+            modes.setting(modes.is_lazy, self.is_lazy),
+            modes.setting(modes.is_replay, is_replay),
+        ):
             result = self.function()
             outputs = flatten(result)[0]
             for output in outputs:
@@ -40,7 +44,7 @@ class _Checkpoint(TensorTupleOp):
 
     def compute(self, *arrays: Any) -> tuple[Any, ...]:
         with _random_state(self.random_state):
-            return tuple(output.cached_data for output in self.run(with_graph=False)[1])
+            return tuple(output.cached_data for output in self.run()[1])
 
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> tuple[Any, ...]:
         with _random_state(self.random_state):
@@ -61,6 +65,8 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     """`function(*args)`, without keeping what it computes inside: backward computes it again.
 
     Equal to the plain call to the bit, random draws included: NumPy's random state is replayed.
+    The running statistics of BatchNorm move once. Under `detect_anomaly` and inside `jvp`, which
+    watch the ops inside, it is the plain call.
     A stack of n layers, checkpointed in √n pieces, keeps about 2√n activations instead of n.
 
     Args:
@@ -86,7 +92,7 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
         captured.update({id(value): value for value in values if value.requires_grad})
 
     with modes.setting(modes.observers, (lambda value, op, inputs: note(inputs),)):
-        result, outputs = op.run(with_graph=False)
+        result, outputs = op.run(is_replay=modes.is_replay.get())
     note(outputs)
     if not (captured and modes.grad_enabled.get()):
         return result

@@ -13,6 +13,9 @@ __all__ = ["enable_grad", "lazy_mode", "no_grad", "setting"]
 is_lazy: ContextVar[bool] = ContextVar("is_lazy", default=False)
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 
+is_replay: ContextVar[bool] = ContextVar("is_replay", default=False)
+"""True while a checkpoint computes again: what an op writes beside its result stays as it is."""
+
 Observer = Callable[[Any, Any, tuple[Any, ...]], None]
 observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
 """Called with (value, op, inputs) for every value made by an op, outermost first.

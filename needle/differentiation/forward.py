@@ -24,7 +24,9 @@ def jvp(
 ) -> tuple[Any, Any]:
     """The value of `function` at `primals`, and its derivative along `tangents`: forward mode.
 
-    The tangents travel beside the values, op by op, and no graph is kept for them.
+    The tangents travel beside the values, op by op, and no graph is kept, so that memory does not
+    grow with the number of ops: `backward` through the results computes them again. (In lazy mode
+    the graph is there anyway.)
 
     Args:
         primals: the arguments.

@@ -106,6 +106,9 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """A function of the same arguments that gives the value of `function` and its gradient.
 
+    Keyword arguments are passed on. Parameters of a Module that require no gradient are frozen:
+    theirs is zero.
+
     Args:
         function: gives a tensor of one element.
         argnums: the position of the argument to differentiate by, or several.

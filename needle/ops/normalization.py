@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import modes
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .kinds import normalize_axes, unbroadcast
 from .reductions import mean
@@ -42,7 +43,8 @@ class BatchMoments(Moments):
     """`Moments` that moves running statistics towards the moments of each batch it meets.
 
     running ← (1 - momentum)·running + momentum·observed, written into the tensors' own arrays.
-    It is the op that writes, not its caller, so that a recorded graph does so whenever it runs.
+    It is the op that writes, not its caller, so that a recorded graph does so whenever it runs; a
+    checkpoint that computes again does not.
     No gradient passes.
     """
 
@@ -55,6 +57,8 @@ class BatchMoments(Moments):
 
     def compute(self, x: Array) -> tuple[Array, Array]:
         observed = super().compute(x)
+        if modes.is_replay.get():
+            return observed
         for running, moment in zip(self.running, observed, strict=True):
             array = running.realize_cached_data()
             array *= 1 - self.momentum

@@ -173,6 +173,20 @@ def test_integer_results(mode):
     equal(build, x)
 
 
+def test_running_statistics_move_once(mode):
+    x = Tensor(np.random.default_rng(0).normal(size=(8, 3)), dtype="float32")
+
+    def statistics(call):
+        layer = nn.BatchNorm1d(3)
+        for _ in range(2):
+            call(lambda x: (call(layer, x * 2) ** 2).sum(), x).backward()
+        return layer.running_mean.numpy(), layer.running_var.numpy()
+
+    for checkpointed, expected in zip(statistics(ndl.checkpoint), statistics(plain), strict=True):
+        np.testing.assert_array_equal(checkpointed, expected)
+        assert expected.any()
+
+
 # --- derivatives of derivatives
 
 
