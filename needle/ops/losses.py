@@ -117,4 +117,12 @@ def softmax_cross_entropy(logits: Tensor, labels: Any, mean: bool = False) -> Te
         TypeError: the labels are not integers.
         ValueError: their number is not that of the rows, or one is not a class.
     """
-    return SoftmaxCrossEntropy(mean)(logits, _LogProbabilities()(logits), labels)
+    log_probabilities = _apply(_log_probabilities, (logits,))
+    op = _mean_cross_entropy if mean else _cross_entropy
+    return _apply(op, (logits, log_probabilities, labels))
+
+
+_apply = Tensor.make_from_op
+_log_probabilities = _LogProbabilities()
+_cross_entropy = SoftmaxCrossEntropy(mean=False)
+_mean_cross_entropy = SoftmaxCrossEntropy(mean=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...autograd import Tensor
-from ...ops import affine
+from ...ops import affine, matmul
 from ...ops.random import dropout_mask
 
 __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
@@ -14,7 +14,7 @@ __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,)."""
-    return x @ weight if bias is None else affine(x, weight, bias)
+    return matmul(x, weight) if bias is None else affine(x, weight, bias)
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
