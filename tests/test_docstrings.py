@@ -6,9 +6,10 @@ import pkgutil
 import re
 from pathlib import Path
 
-import needle
 import numpy as np
 import pytest
+
+import needle
 
 README = Path(__file__).parents[1] / "README.md"
 MODULES = sorted(module.name for module in pkgutil.walk_packages(needle.__path__, prefix="needle."))

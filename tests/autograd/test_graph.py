@@ -169,8 +169,6 @@ def test_attribute_error_inside_an_op_is_the_users_to_see():
 
 @pytest.mark.parametrize("operand", [[1.0], "1", None, object()])
 def test_operand_that_is_no_tensor_is_refused(operand):
-    with pytest.raises(
-        TypeError,
-        match=f"EWiseAdd expected a Tensor of real numbers as operand 1, got {type(operand).__name__}",
-    ):
+    kind = type(operand).__name__
+    with pytest.raises(TypeError, match=f"EWiseAdd expected a Tensor .* operand 1, got {kind}"):
         ndl.add(Tensor([1.0]), operand)
