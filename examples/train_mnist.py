@@ -2,6 +2,7 @@
 
     python examples/train_mnist.py --config mlp.yaml
     python examples/train_mnist.py --config mlp.yaml --set optimizer.lr=0.1 --epochs 3
+    python examples/train_mnist.py --config mlp.yaml --set checkpoint.every=1 --resume
     python examples/train_mnist.py --config mlp.yaml --evaluate runs/mlp/weights-mnist.npz
 
 The three functions at the top are the training itself, to copy from; what follows reads the
@@ -10,8 +11,7 @@ config, shows progress and writes files.
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -20,11 +20,13 @@ from typing import Any
 
 import numpy as np
 from trainer import results
+from trainer.checkpoints import check_can_be_saved
 from trainer.config import parse_override, read_config
-from trainer.datasets import Source, load
+from trainer.datasets import load
 from trainer.errors import UserError
-from trainer.parts import build_model
+from trainer.parts import build_model, check_last_batch
 from trainer.progress import Progress, check_finite, ctrl_c_as_event
+from trainer.run import Run
 
 import needle as ndl
 from needle import Tensor, data, nn
@@ -38,14 +40,14 @@ INTERRUPTED = 130  # the exit code of programs that Ctrl-C ended
 
 def train_epoch(
     model: nn.Module,
-    loader: data.DataLoader,
+    batches: Iterable[data.Batch],
     loss_function: nn.Module,
     optimizer: ndl.optim.Optimizer,
     on_batch: OnBatch,
 ) -> None:
-    """One pass over the batches of `loader`: forward, backward, step."""
+    """One pass over the batches of a loader: forward, backward, step."""
     model.train()
-    for images, labels in loader:
+    for images, labels in batches:
         optimizer.reset_grad()
         loss = loss_function(model(images), labels)
         loss.backward(create_graph=False)
@@ -114,61 +116,60 @@ def evaluate(
     return total_loss / count, 100 * correct / count
 
 
-def loop(
-    config: SimpleNamespace, train_set: Any, model: nn.Module, optimizer: ndl.optim.Optimizer
-) -> Callable[[OnBatch], None]:
-    """One epoch by the loop that the config names, as a function of `on_batch` alone."""
+def loop(config: SimpleNamespace, train_set: Any, run: Run) -> Callable[[OnBatch], None]:
+    """What is left of an epoch by the loop that the config names, as a function of `on_batch`."""
+    model, optimizer = run.model, run.optimizer
     if config.loop == "train_epoch":
         loader = data.DataLoader(train_set, config.batch_size, config.shuffle)
-        return partial(train_epoch, model, loader, nn.SoftmaxLoss(), optimizer)
+
+        def rest_of_epoch(on_batch: OnBatch) -> None:
+            train_epoch(model, run.batches(loader), nn.SoftmaxLoss(), optimizer, on_batch)
+
+        return rest_of_epoch
 
     X = train_set.images.reshape(len(train_set), -1)
     _, first, _, second = model.modules  # Flatten, Linear, ReLU, Linear
 
-    def two_layer_epoch(on_batch: OnBatch) -> None:
+    def rest_of_two_layer_epoch(on_batch: OnBatch) -> None:
+        done = run.position.images
         weights = (first.weight, second.weight)
-        batch = config.batch_size
-        W1, W2 = nn_epoch(X, train_set.labels, *weights, optimizer.lr, batch, on_batch)
+        left = (X[done:], train_set.labels[done:])
+        W1, W2 = nn_epoch(*left, *weights, optimizer.lr, config.batch_size, on_batch)
         first.weight.data, second.weight.data = W1, W2
 
-    return two_layer_epoch
+    return rest_of_two_layer_epoch
 
 
 def train(
-    config: SimpleNamespace,
-    source: Source,
-    train_set: Any,
-    test_set: Any,
-    model: nn.Module,
-    interrupted: Event,
-) -> list[dict[str, Any]]:
-    """Train for the epochs of the config, or until `interrupted`; what each epoch came to."""
+    config: SimpleNamespace, run: Run, train_set: Any, test_set: Any, interrupted: Event
+) -> None:
+    """Train for the epochs of the config that `run` has not had yet, or until `interrupted`."""
     test_loader = data.DataLoader(test_set, EVALUATION_BATCH)
-    optimizer = config.optimizer.cls(model.parameters(), **config.optimizer.arguments)
-    run_epoch = loop(config, train_set, model, optimizer)
-    epochs = []
-    for number in range(1, config.epochs + 1):
-        start = time.perf_counter()
-        title = f"{source.name} epoch {number}/{config.epochs}"
-        with Progress(title, len(train_set), interrupted) as progress:
-            run_epoch(progress)
-        optimizer.lr *= config.lr_decay
-        test_loss, test_accuracy = evaluate(model, test_loader, nn.SoftmaxLoss())
+    rest_of_epoch = loop(config, train_set, run)
+    for number in range(len(run.epochs) + 1, config.epochs + 1):
+        title = f"{run.source.name} epoch {number}/{config.epochs}"
+        with Progress(title, len(train_set), interrupted, run.position) as progress:
+            rest_of_epoch(partial(run.after_batch, progress))
+        is_cut_short = progress.images < len(train_set)
+        if is_cut_short:
+            run.save()
+        test_loss, test_accuracy = evaluate(run.model, test_loader, nn.SoftmaxLoss())
         check_finite(test_loss, f"on the test images after {title}")
-        epochs.append(
-            {
-                "epoch": number,
-                "images": progress.images,
-                "train_loss": progress.loss,
-                "test_loss": test_loss,
-                "test_accuracy": test_accuracy,
-                "seconds": time.perf_counter() - start,
-            }
-        )
-        print(f"{title}{_cut_short(progress)}  {_numbers(epochs[-1])}", flush=True)
+        epoch = {
+            "epoch": number,
+            "images": progress.images,
+            "train_loss": progress.loss,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+            "seconds": progress.seconds,
+        }
+        print(f"{title}{_cut_short(progress)}  {_numbers(epoch)}", flush=True)
+        if is_cut_short:
+            run.epochs.append(epoch)
+        else:
+            run.after_epoch(epoch, number == config.epochs or interrupted.is_set())
         if interrupted.is_set():
             break
-    return epochs
 
 
 def _cut_short(progress: Progress) -> str:
@@ -183,15 +184,9 @@ def _numbers(epoch: dict[str, Any]) -> str:
     )
 
 
-def finish(
-    config: SimpleNamespace,
-    source: Source,
-    model: nn.Module,
-    epochs: list[dict[str, Any]],
-    interrupted: Event,
-) -> None:
+def finish(config: SimpleNamespace, run: Run, interrupted: Event) -> None:
     """Write weights, metrics and learning curve, and say in a few lines what came out."""
-    name, last = source.name, epochs[-1]
+    name, epochs, last = run.source.name, run.epochs, run.epochs[-1]
     seconds = sum(epoch["seconds"] for epoch in epochs)
     stopped = ", stopped by Ctrl-C" if interrupted.is_set() else ""
     outcome = (
@@ -212,34 +207,52 @@ def finish(
     folder = Path(config.results)
     weights = folder / f"weights-{name.lower()}.npz"
     curve = folder / f"learning-curve-{name.lower()}.png"
-    results.write_weights(weights, model, name)
+    results.write_weights(weights, run.model, name)
     results.write_metrics(folder / "metrics.json", metrics)
     is_drawn = results.write_curve(curve, f"{config.name} on {outcome}", epochs)
     print(outcome)
+    if run.checkpoints is not None:
+        print(f"{name} checkpoints, for --resume: {run.checkpoints.folder}")
     print(f"{name} weights: {weights}")
     print(f"{name} metrics: {folder / 'metrics.json'}")
     missing = "not drawn, matplotlib is missing: pip install '.[plot]' brings it"
     print(f"{name} learning curve: {curve if is_drawn else missing}")
 
 
-def run_training(config: SimpleNamespace) -> int:
+def run_training(config: SimpleNamespace, resume: bool) -> int:
     """Train, keep the results, and give the exit code."""
+    if resume and config.checkpoint is None:
+        raise UserError(
+            f"--resume: {config.name} asks for no checkpoints, allowed: configs with an entry "
+            "such as checkpoint: {every: 1, keep: 3}"
+        )
     results.check_writable(config.results)
+    if config.checkpoint is not None:
+        check_can_be_saved(config.results)
     parts = [True, False]
     source, (train_set, test_set) = load(config.dataset, config.offline, config.data_dir, parts)
+    check_last_batch(config.model, source, (len(train_set) - 1) % config.batch_size + 1)
     ndl.manual_seed(config.seed)
-    model = build_model(config.model, source)
+    run = Run(config, source, train_set)
     print(
         f"{config.name}: {source.name}, {len(train_set):,} images to train on, "
         f"{len(test_set):,} to test with; "
-        f"{sum(parameter.size for parameter in model.parameters()):,} weights",
+        f"{sum(parameter.size for parameter in run.model.parameters()):,} weights",
         flush=True,
     )
+    if resume:
+        run.resume()
+    elif run.checkpoints is not None and run.checkpoints.files():
+        print(
+            f"starting anew: this run's checkpoints will replace those in "
+            f"{run.checkpoints.folder}, from which --resume continues",
+            flush=True,
+        )
     with ctrl_c_as_event() as interrupted:
         # what overflows shows in the loss, which is checked after every batch
         with np.errstate(over="ignore", invalid="ignore"):
-            epochs = train(config, source, train_set, test_set, model, interrupted)
-        finish(config, source, model, epochs, interrupted)
+            train(config, run, train_set, test_set, interrupted)
+        finish(config, run, interrupted)
         return INTERRUPTED if interrupted.is_set() else 0
 
 
@@ -271,7 +284,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--data-dir", metavar="FOLDER", help="where MNIST's files are; same as --set data_dir=...")
     add("--epochs", metavar="N", help="same as --set epochs=N")
-    add("--evaluate", metavar="FILE", help="do not train: score the weights of an .npz file")
+    either = parser.add_mutually_exclusive_group().add_argument
+    either("--resume", action="store_true", help="continue from the newest checkpoint")
+    either("--evaluate", metavar="FILE", help="do not train: score the weights of an .npz file")
     return parser
 
 
@@ -287,7 +302,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = read_config(options.config, overrides)
         if options.evaluate is not None:
             return run_evaluation(config, options.evaluate)
-        return run_training(config)
+        return run_training(config, options.resume)
     except (UserError, OSError) as error:
         print(f"train_mnist: {error}", file=sys.stderr)
         return 1

@@ -8,14 +8,26 @@ import yaml
 
 from .datasets import SOURCES
 from .errors import UserError
-from .kinds import FLAG, NOTHING, TEXT, Entry, Kind, choice, number, read_mapping, refused, whole
-from .parts import LAYER_LIST, OPTIMIZER, Part, check_model, check_optimizer
+from .kinds import FLAG, NOTHING, TEXT, Entry, Kind, choice, read_mapping, refused, whole
+from .names import LAYER_LIST, OPTIMIZER, SCHEDULE
+from .parts import Part, check_model, check_optimizer
 
 __all__ = ["CONFIGS", "SCHEMA", "read_config"]
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 _FOLDER = Kind("an existing folder", lambda value: isinstance(value, str) and Path(value).is_dir())
+
+_CHECKPOINT = Kind(
+    "a mapping of every (epochs), every_batches and keep",
+    lambda value: isinstance(value, dict),
+    lambda key, value: SimpleNamespace(**read_mapping(key, value, _CHECKPOINT_ENTRIES)),
+)
+_CHECKPOINT_ENTRIES = {
+    "every": Entry((whole(1),), default=1),
+    "every_batches": Entry((whole(1), NOTHING), default=None),
+    "keep": Entry((whole(1),), default=3),
+}
 
 # every key that a config may have; a new one needs a line here and nothing else
 SCHEMA = {
@@ -26,12 +38,11 @@ SCHEMA = {
     "model": Entry((LAYER_LIST,)),
     "loop": Entry((choice("train_epoch", "nn_epoch"),), default="train_epoch"),
     "optimizer": Entry((OPTIMIZER,)),
-    "lr_decay": Entry(
-        (number("a number above 0 and at most 1", lambda value: 0 < value <= 1),), default=1.0
-    ),
+    "scheduler": Entry((SCHEDULE, NOTHING), default=None),
     "epochs": Entry((whole(1),)),
     "batch_size": Entry((whole(1),)),
     "shuffle": Entry((FLAG,)),
+    "checkpoint": Entry((_CHECKPOINT, NOTHING), default=None),
     "results": Entry((TEXT,)),
 }
 
@@ -135,7 +146,8 @@ def _check_together(config: SimpleNamespace) -> None:
     """What no single entry shows: layers that fit together, settings that exclude each other."""
     for dataset in filter(None, (config.dataset, config.offline)):
         check_model(config.model, SOURCES[dataset])
-    check_optimizer(config.optimizer)
+    # how many batches there will be is not known yet, and makes no difference here
+    check_optimizer(config.optimizer, config.scheduler, {"epochs": config.epochs, "batches": 10**9})
     if config.loop == "nn_epoch":
         _check_nn_epoch(config)
 
@@ -152,6 +164,9 @@ def _check_nn_epoch(config: SimpleNamespace) -> None:
         raise UserError("optimizer: loop: nn_epoch allows only SGD with lr and nothing else")
     if config.shuffle:
         raise refused("shuffle", True, "false, with loop: nn_epoch")
+    if config.checkpoint and config.checkpoint.every_batches:
+        every = config.checkpoint.every_batches
+        raise refused("checkpoint.every_batches", every, "null, with loop: nn_epoch")
 
 
 def _is_plain_sgd(optimizer: Part) -> bool:

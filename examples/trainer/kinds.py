@@ -22,11 +22,13 @@ __all__ = [
     "Kind",
     "choice",
     "join",
+    "list_of",
     "number",
     "pick",
     "read_mapping",
     "read_value",
     "refused",
+    "short",
     "whole",
 ]
 
@@ -82,16 +84,16 @@ def pick(key: str, name: Any, table: Mapping[str, Any], what: str) -> Any:
     if isinstance(name, str) and name in table:
         return table[name]
     lowercase = {known.lower(): known for known in table}
-    close = difflib.get_close_matches(_short(name).strip("'").lower(), lowercase, n=1)
+    close = difflib.get_close_matches(short(name).strip("'").lower(), lowercase, n=1)
     hint = f" (did you mean {lowercase[close[0]]}?)" if close else ""
     place = f"{key}: " if key else ""
     allowed = ", ".join(table) or "none"
-    raise UserError(f"{place}unknown {what} {_short(name)}{hint}, allowed: {allowed}")
+    raise UserError(f"{place}unknown {what} {short(name)}{hint}, allowed: {allowed}")
 
 
 def refused(key: str, found: Any, allowed: str) -> UserError:
     """The error of a value that is not allowed."""
-    return UserError(f"{key}: found {_short(found)}, allowed: {allowed}")
+    return UserError(f"{key}: found {short(found)}, allowed: {allowed}")
 
 
 def join(key: str, name: str | int) -> str:
@@ -103,7 +105,7 @@ def _either(kinds: Iterable[Kind]) -> str:
     return " or ".join(kind.allowed for kind in kinds)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value for an error text, however large or deep it is."""
     if value is None:
         return "nothing"
@@ -144,6 +146,17 @@ def number(allowed: str, holds: Callable[[float], bool]) -> Kind:
         allowed,
         lambda value: _is_number(value) and holds(float(value)),
         lambda key, value: float(value),
+    )
+
+
+def list_of(kind: Kind) -> Kind:
+    """Lists whose entries are all of one kind."""
+    return Kind(
+        f"a list, each entry {kind.allowed}",
+        lambda value: isinstance(value, list),
+        lambda key, value: [
+            read_value(join(key, position), entry, (kind,)) for position, entry in enumerate(value)
+        ],
     )
 
 

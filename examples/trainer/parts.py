@@ -1,14 +1,8 @@
-"""Layers and optimizers by name: what a config may say of them follows from their classes.
+"""Models, optimizers and schedules as a config describes them: building and checking them."""
 
-Names come from `needle.nn` and `needle.optim`, the keys under them from the signatures: a layer
-that is added to needle can be used in a config at once.
-"""
-
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import NoneType, UnionType
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -16,28 +10,26 @@ from needle import Tensor, nn, no_grad, optim
 
 from .datasets import Source
 from .errors import UserError
-from .kinds import (
-    FLAG,
-    NOTHING,
-    NUMBER,
-    REQUIRED,
-    TEXT,
-    WHOLE,
-    Entry,
-    Kind,
-    join,
-    pick,
-    read_mapping,
-    refused,
-    whole,
-)
 
-__all__ = ["LAYER_LIST", "OPTIMIZER", "Part", "build_model", "check_model", "check_optimizer"]
+__all__ = [
+    "Part",
+    "Schedule",
+    "build_model",
+    "build_optimizer",
+    "build_schedule",
+    "check_last_batch",
+    "check_model",
+    "check_optimizer",
+    "plain",
+]
+
+Words = Mapping[str, int]
+"""What stands for a number in a config, such as `pixels` or `epochs`."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A layer or an optimizer as a config describes it: a class and its keyword arguments."""
+    """A layer, optimizer or scheduler as a config describes it: a class, its keyword arguments."""
 
     cls: type
     arguments: dict[str, Any]
@@ -48,20 +40,70 @@ class Part:
         return self.cls.__name__
 
 
+@dataclass(frozen=True)
+class Schedule(Part):
+    """A scheduler, and whether it steps after every epoch or after every batch."""
+
+    per: str = "epoch"
+
+
+def plain(value: Any, words: Words) -> Any:
+    """A value of a config as mappings, lists, texts and numbers, so that it can be compared."""
+    if isinstance(value, list):
+        return [plain(entry, words) for entry in value]
+    if not isinstance(value, Part):
+        return words.get(value, value) if isinstance(value, str) else value
+    arguments = {name: plain(argument, words) for name, argument in value.arguments.items()}
+    if issubclass(value.cls, nn.Module):
+        return {value.name: arguments}
+    per = {"per": value.per} if isinstance(value, Schedule) else {}
+    return {"name": value.name, **per, **arguments}
+
+
 def build_model(layers: list[Part], source: Source) -> nn.Sequential:
     """The model for images of `source`; draws its weights from needle's random state."""
     return nn.Sequential(*[_build_layer(layer, source) for layer in layers])
 
 
 def _build_layer(layer: Part, source: Source) -> nn.Module:
-    arguments = {name: _argument(value, source) for name, value in layer.arguments.items()}
-    return layer.cls(**arguments)
+    return layer.cls(**_built(layer, source.sizes, lambda layers: build_model(layers, source)))
 
 
-def _argument(value: Any, source: Source) -> Any:
-    if isinstance(value, list):  # layers inside a layer
-        return build_model(value, source)
-    return source.sizes.get(value, value) if isinstance(value, str) else value
+def build_optimizer(optimizer: Part, parameters: Sequence[Tensor]) -> optim.Optimizer:
+    """The optimizer for these parameters.
+
+    Raises:
+        UserError: its class refuses the settings.
+    """
+    try:
+        return optimizer.cls(parameters, **optimizer.arguments)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"optimizer: {error}") from None
+
+
+def build_schedule(schedule: Part, optimizer: optim.Optimizer, words: Words) -> Any:
+    """The scheduler of this optimizer.
+
+    Raises:
+        UserError: its class refuses the settings.
+    """
+
+    def inner(schedules: list[Part]) -> list[Any]:
+        return [build_schedule(entry, optimizer, words) for entry in schedules]
+
+    try:
+        return schedule.cls(optimizer, **_built(schedule, words, inner))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"scheduler: {error}") from None
+
+
+def _built(part: Part, words: Words, inner: Callable[[list[Part]], Any]) -> dict[str, Any]:
+    """The arguments of a part: numbers for words, and what `inner` makes of the parts in it."""
+    arguments = {}
+    for name, value in part.arguments.items():
+        holds_parts = isinstance(value, list) and value and isinstance(value[0], Part)
+        arguments[name] = inner(value) if holds_parts else plain(value, words)
+    return arguments
 
 
 def check_model(layers: list[Part], source: Source) -> None:
@@ -91,118 +133,21 @@ def check_model(layers: list[Part], source: Source) -> None:
         raise UserError("model: found no weights to train, allowed: at least one Linear layer")
 
 
-def check_optimizer(optimizer: Part) -> None:
-    """Build the optimizer for a single number: its class refuses impossible settings."""
+def check_last_batch(layers: list[Part], source: Source, images: int) -> None:
+    """Raise unless the model trains on a last batch of this many images: some need two."""
+    model = build_model(layers, source).train()
+    x = Tensor.make_const(np.zeros((images, *source.shape), "float32"))
     try:
-        optimizer.cls([Tensor([0.0])], **optimizer.arguments)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"optimizer: {error}") from None
+        model(x)
+    except ValueError as error:
+        raise UserError(
+            f"batch_size: the last batch of an epoch on {source.name} has a size of {images}, too "
+            f"few for model.{error}"
+        ) from None
 
 
-def _read_layers(key: str, value: Any) -> list[Part]:
-    if not isinstance(value, list):
-        return [_read_layer(key, value)]
-    return [_read_layer(join(key, position), item) for position, item in enumerate(value)]
-
-
-def _read_layer(key: str, value: Any) -> Part:
-    """A layer: its name, or a mapping of its name to its arguments."""
-    if isinstance(value, str):
-        value = {value: {}}
-    if not isinstance(value, dict) or len(value) != 1:
-        raise refused(key, value, "the name of a layer, or `Name: {argument: value}`")
-    ((name, arguments),) = value.items()
-    cls = pick(key, name, LAYERS, "layer")
-    if not isinstance(arguments, dict):
-        raise refused(join(key, name), arguments, "a mapping of arguments")
-    return Part(cls, read_mapping(join(key, name), arguments, _arguments(cls)))
-
-
-def _read_optimizer(key: str, value: dict) -> Part:
-    if "name" not in value:
-        raise UserError(f"{join(key, 'name')}: missing, allowed: {', '.join(OPTIMIZERS)}")
-    cls = pick(join(key, "name"), value["name"], OPTIMIZERS, "optimizer")
-    arguments = {name: argument for name, argument in value.items() if name != "name"}
-    return Part(cls, read_mapping(key, arguments, _arguments(cls)))
-
-
-_LAYERS_INSIDE = Kind(
-    "a layer or a list of layers", lambda value: isinstance(value, str | dict | list), _read_layers
-)
-LAYER_LIST = Kind(
-    "a list of layers", lambda value: isinstance(value, list) and len(value) > 0, _read_layers
-)
-OPTIMIZER = Kind(
-    "a mapping with the name of an optimizer and its arguments",
-    lambda value: isinstance(value, dict),
-    _read_optimizer,
-)
-
-# the types of arguments that YAML can state
-_KINDS: dict[Any, Kind] = {
-    bool: FLAG,
-    int: WHOLE,
-    float: NUMBER,
-    str: TEXT,
-    NoneType: NOTHING,
-    nn.Module: _LAYERS_INSIDE,
-}
-# a whole number without a default is the size of something
-_SIZE = Kind(
-    "a whole number of at least 1, pixels or classes",
-    lambda value: value in ("pixels", "classes") or whole(1).accepts(value),
-)
-
-
-_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _arguments(cls: type) -> dict[str, Entry]:
-    """The arguments of a class that a config can state: those of the types in `_KINDS`."""
-    entries = {}
-    for name, parameter in inspect.signature(cls, eval_str=True).parameters.items():
-        annotation = parameter.annotation
-        types = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-        is_required = parameter.default is parameter.empty
-        known = {**_KINDS, int: _SIZE} if is_required else _KINDS
-        if parameter.kind not in _ANY_NUMBER and all(kind in known for kind in types):
-            default = REQUIRED if is_required else parameter.default
-            entries[name] = Entry(tuple(known[kind] for kind in types), default)
-    return entries
-
-
-def _is_layer(value: Any) -> bool:
-    """Whether `value` is a module of one input, and a config can state all that it needs."""
-    if not (inspect.isclass(value) and issubclass(value, nn.Module)):
-        return False
-    if value is nn.Sequential:  # a list of layers stands for it
-        return False
-    # self and the input; a loss takes labels as well
-    return len(_needed(value.forward)) == 2 and set(_needed(value)) <= set(_arguments(value))
-
-
-def _is_optimizer(value: Any) -> bool:
-    return (
-        inspect.isclass(value)
-        and issubclass(value, optim.Optimizer)
-        and value is not optim.Optimizer
-    )
-
-
-def _needed(function: Any) -> list[str]:
-    """The arguments that must be given."""
-    return [
-        parameter.name
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.default is parameter.empty and parameter.kind not in _ANY_NUMBER
-    ]
-
-
-def _public(module: Any, holds: Callable[[Any], bool]) -> dict[str, Any]:
-    """The public names of a module whose values are of the wanted kind."""
-    values = {name: getattr(module, name) for name in module.__all__}
-    return {name: value for name, value in values.items() if holds(value)}
-
-
-LAYERS = _public(nn, _is_layer)
-OPTIMIZERS = _public(optim, _is_optimizer)
+def check_optimizer(optimizer: Part, schedule: Part | None, words: Words) -> None:
+    """Build both for a single number: their classes refuse impossible settings."""
+    built = build_optimizer(optimizer, [Tensor([0.0])])
+    if schedule is not None:
+        build_schedule(schedule, built, words)

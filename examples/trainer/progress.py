@@ -2,8 +2,10 @@
 
 import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event
 from typing import Any, Self
 
@@ -11,30 +13,43 @@ from tqdm import tqdm
 
 from .errors import UserError
 
-__all__ = ["Progress", "check_finite", "ctrl_c_as_event"]
+__all__ = ["Position", "Progress", "check_finite", "ctrl_c_as_event"]
+
+
+@dataclass
+class Position:
+    """How far an epoch is."""
+
+    batches: int = 0
+    images: int = 0
+    total_loss: float = 0.0
+    seconds: float = 0.0
 
 
 class Progress:
     """The bar of one epoch and the mean of its loss; called after every batch.
 
-    Answers whether to stop: true once Ctrl-C was pressed.
+    Moves `position` on. Answers whether to stop: true once Ctrl-C was pressed.
 
     Raises:
         UserError: the loss is no longer a finite number.
     """
 
-    def __init__(self, title: str, total: int, interrupted: Event) -> None:
+    def __init__(
+        self, title: str, total: int, interrupted: Event, position: Position | None = None
+    ) -> None:
         self.title = title
         self.total = total
         self.interrupted = interrupted
-        self.images = 0
-        self.total_loss = 0.0
+        self.position = position or Position()
+        self.start = time.perf_counter() - self.position.seconds
 
     def __enter__(self) -> Self:
         # disable=None: no bar where standard error is no terminal, so that log files stay short
         self.bar = tqdm(
             desc=self.title,
             total=self.total,
+            initial=self.position.images,
             unit=" images",
             unit_scale=True,
             leave=False,
@@ -46,14 +61,27 @@ class Progress:
         self.bar.close()
 
     @property
+    def images(self) -> int:
+        """How many images have been seen."""
+        return self.position.images
+
+    @property
     def loss(self) -> float:
         """The mean loss over the images so far."""
-        return self.total_loss / self.images
+        return self.position.total_loss / self.position.images
+
+    @property
+    def seconds(self) -> float:
+        """The time spent on the epoch so far."""
+        return time.perf_counter() - self.start
 
     def __call__(self, loss: float, count: int) -> bool:
-        self.images += count
-        check_finite(loss, f"after {self.images:,} images of {self.title}")
-        self.total_loss += loss * count
+        position = self.position
+        position.batches += 1
+        position.images += count
+        check_finite(loss, f"after {position.images:,} images of {self.title}")
+        position.total_loss += loss * count
+        position.seconds = self.seconds
         if not self.bar.disable:
             self.bar.set_postfix_str(f"loss {self.loss:.4f}", refresh=False)
             self.bar.update(count)

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from needle import Tensor, nn
+from needle import nn
+from needle.files import replacing
 
 from .errors import UserError
 from .kinds import refused
@@ -18,6 +19,7 @@ __all__ = [
     "apply_weights",
     "check_writable",
     "read_weights",
+    "remove_leftovers",
     "write_curve",
     "write_metrics",
     "write_weights",
@@ -65,8 +67,8 @@ def write_curve(path: Path, title: str, epochs: list[dict[str, Any]]) -> bool:
 
 
 def write_weights(path: Path, model: nn.Module, dataset: str) -> None:
-    """Write the parameters by name, and the name of the dataset they were trained on."""
-    arrays = {name: parameter.numpy() for name, parameter in model.named_parameters()}
+    """Write parameters and buffers by name, and the name of the dataset they were trained on."""
+    arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     write_whole(path, lambda file: np.savez(file, dataset=np.array(dataset), **arrays))
 
 
@@ -93,17 +95,17 @@ def _damaged(path: str, error: Exception) -> UserError:
 
 
 def apply_weights(path: str, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Put arrays into the parameters of their names.
+    """Put arrays into the parameters and buffers of their names.
 
     Raises:
         UserError: they are of another model; names everything that does not fit.
     """
-    parameters = dict(model.named_parameters())
+    own = model.state_dict()
     found = {name: array for name, array in arrays.items() if name != "dataset"}
-    faults = [f"no {name}" for name in parameters if name not in found]
-    faults += [f"{name} unknown here" for name in found if name not in parameters]
+    faults = [f"no {name}" for name in own if name not in found]
+    faults += [f"{name} unknown here" for name in found if name not in own]
     for name, array in found.items():
-        expected = parameters.get(name)
+        expected = own.get(name)
         if expected is not None and (array.shape, array.dtype) != (expected.shape, expected.dtype):
             faults.append(
                 f"{name} is {array.dtype} {array.shape}, here {expected.dtype} {expected.shape}"
@@ -111,21 +113,21 @@ def apply_weights(path: str, model: nn.Module, arrays: dict[str, np.ndarray]) ->
     if faults:
         trained_on = f", trained on {arrays['dataset']}" if "dataset" in arrays else ""
         raise UserError(f"weights {path}: of another model{trained_on}: {'; '.join(faults)}")
-    for name, parameter in parameters.items():
-        parameter.data = Tensor.make_const(found[name])
+    model.load_state_dict(found)
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write under another name and move into place: at no time is half a file at `path`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write beside `path` and move into place: at no time is half a file at `path`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        remove_leftovers(path.parent, path.name)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what runs that were killed while they wrote files of this name left beside them."""
+    for leftover in folder.glob(f".{name}.*.part"):
+        leftover.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Running the trainer: inside this process, and as the program that a user starts."""
 
 import gzip
+import json
 import os
 import struct
 import subprocess
@@ -18,6 +19,12 @@ sys.path.insert(0, str(EXAMPLES))
 
 # nothing answers at this address, so that a download fails at once on every machine
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def examples():
+    """The folder of the programs."""
+    return EXAMPLES
 
 
 @pytest.fixture
@@ -51,10 +58,20 @@ def train(empty_machine, capsys):
 @pytest.fixture
 def without_matplotlib(tmp_path, monkeypatch):
     """Programs started from here find a matplotlib that cannot be imported."""
-    folder = tmp_path / "stub"
-    folder.mkdir()
-    (folder / "matplotlib.py").write_text("raise ImportError('not installed')\n")
-    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    _hide("matplotlib", tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def without_safetensors(tmp_path, monkeypatch):
+    """Programs started from here find a safetensors that cannot be imported."""
+    _hide("safetensors", tmp_path, monkeypatch)
+
+
+def _hide(package, folder, monkeypatch):
+    stubs = folder / "stubs"
+    stubs.mkdir(exist_ok=True)
+    (stubs / f"{package}.py").write_text("raise ImportError('not installed')\n")
+    paths = [str(stubs), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
 
 
@@ -83,6 +100,60 @@ def finished(program):
         return process.returncode, out, err
 
     return run
+
+
+# a model with buffers and random masks, an optimizer and a schedule with a memory
+CHECKPOINTED = """
+seed: 5
+dataset: digits
+model:
+  - Flatten
+  - Linear: {in_features: pixels, out_features: 32}
+  - BatchNorm1d: {dim: 32}
+  - ReLU
+  - Dropout: {p: 0.2}
+  - Linear: {in_features: 32, out_features: classes}
+optimizer: {name: Adam, amsgrad: true}
+scheduler: {name: OneCycleLR, per: batch, max_lr: 0.02, total_steps: 1000}
+epochs: 4
+batch_size: 64
+shuffle: true
+checkpoint: {every: 1, keep: 3}
+results: out
+"""
+
+
+@pytest.fixture
+def checkpointed(empty_machine):
+    """A config that asks for checkpoints lies in the current folder; its name."""
+    (empty_machine / "checkpointed.yaml").write_text(CHECKPOINTED)
+    return "checkpointed.yaml"
+
+
+def _outcome(folder):
+    """What a run came to: arrays by name and the rest as JSON, times left out."""
+    arrays = {}
+    (weights,) = folder.glob("weights-*.npz")
+    with np.load(weights) as archive:
+        arrays |= {name: archive[name] for name in archive if name != "dataset"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    epochs = [{**epoch, "seconds": None} for epoch in metrics["epochs"]]
+    return arrays, epochs
+
+
+def _assert_same_outcome(one, other):
+    arrays, epochs = _outcome(Path(one))
+    other_arrays, other_epochs = _outcome(Path(other))
+    assert epochs == other_epochs
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, other_arrays[name], err_msg=name)
+
+
+@pytest.fixture
+def assert_same_outcome():
+    """assert_same_outcome(folder, folder): two runs came to the same, to the bit."""
+    return _assert_same_outcome
 
 
 @pytest.fixture

@@ -39,8 +39,6 @@ CHANGES = [
     ("batch_size=-4", "batch_size: found -4, allowed: a whole number of at least 1"),
     ("batch_size='8'", "batch_size: found '8', allowed: a whole number of at least 1"),
     ("shuffle=2", "shuffle: found 2, allowed: true or false"),
-    ("lr_decay=0", "lr_decay: found 0, allowed: a number above 0 and at most 1"),
-    ("lr_decay=1.5", "lr_decay: found 1.5, allowed: a number above 0 and at most 1"),
     ("results=7", "results: found 7, allowed: text"),
     ("results=''", "results: found '', allowed: text"),
     ("loop=fast", "loop: found 'fast', allowed: train_epoch or nn_epoch"),
@@ -143,7 +141,7 @@ def test_entries_that_are_missing(train, empty_machine, key):
         del lines[start:stop]
     (empty_machine / "short.yaml").write_text("".join(lines))
     code, _, err = train("--config", "short.yaml", "--epochs=1", "--set", "results=out")
-    has_default = key in ("loop", "lr_decay", "epochs", "results")
+    has_default = key in ("loop", "scheduler", "checkpoint", "epochs", "results")
     assert code == (0 if has_default else 1)
     assert (f"short.yaml: {key}: missing, allowed: " in err) is not has_default
 
@@ -207,7 +205,7 @@ def test_a_config_that_is_not_there(train, config, place):
     assert code == 1
     assert "no config" in err
     assert place in err
-    assert "digits.yaml, mlp.yaml, two_layer.yaml" in err
+    assert "digits.yaml, mlp.yaml, mlp_resnet.yaml, two_layer.yaml" in err
 
 
 @pytest.mark.parametrize(

@@ -109,16 +109,6 @@ def test_a_layer_inside_a_layer(train, empty_machine):
         assert "1.fn.0.weight" in weights
 
 
-def test_lr_decay_shrinks_the_rate_after_every_epoch(train, empty_machine):
-    weights = []
-    for epochs in (1, 3):
-        options = ("--set", "lr_decay=1e-30", "--epochs", epochs)
-        assert train("--config", "digits.yaml", *options)[0] == 0
-        with np.load(empty_machine / "runs/digits/weights-digits.npz") as archive:
-            weights.append(archive["1.weight"])
-    np.testing.assert_array_equal(*weights)
-
-
 def test_evaluate_scores_what_training_left(train, finished, empty_machine):
     train("--config", "digits.yaml", "--epochs", "2")
     result = metrics(empty_machine / "runs/digits")

@@ -1,0 +1,137 @@
+"""Fit a curve through noisy points: schedules, gradient clipping, early stopping, a plot.
+
+    python examples/regression.py
+    python examples/regression.py --epochs 300 --results somewhere
+
+The learning rate warms up and then falls whenever the validation loss stops getting better;
+clipping keeps the outliers among the points from throwing the weights off; training ends when
+nothing gets better any more, and the best weights are the ones that are kept.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import needle as ndl
+from needle import data, nn, optim
+
+POINTS = 300
+NOISE = 0.1
+PATIENCE = 100  # epochs without a better validation loss after which training ends
+
+
+def curve(x: np.ndarray) -> np.ndarray:
+    """What the points scatter around."""
+    return np.sin(3 * x) + 0.5 * x
+
+
+def make_points() -> tuple[np.ndarray, np.ndarray]:
+    """x and y, each (POINTS, 1), float32; one point in twenty is an outlier."""
+    x = np.random.uniform(-2, 2, (POINTS, 1))
+    y = curve(x) + NOISE * np.random.randn(POINTS, 1)
+    y[::20] += 4 * np.random.randn(len(y[::20]), 1)
+    return x.astype("float32"), y.astype("float32")
+
+
+def fit(
+    model: nn.Module, train_set: data.Dataset, validation: tuple[np.ndarray, ...], epochs: int
+) -> list[dict[str, float]]:
+    """Train until the validation loss stops falling; leaves the best weights in the model.
+
+    Returns:
+        For every epoch its training loss, validation loss and learning rate.
+    """
+    x, y = (ndl.Tensor(array, requires_grad=False) for array in validation)
+    loss_function = nn.SmoothL1Loss()  # grows linearly with an outlier, not with its square
+    optimizer = optim.Adam(model.parameters(), lr=0.02)
+    # schedules of one optimizer multiply
+    warm_up = optim.LinearLR(optimizer, start_factor=0.1, total_iters=10)
+    plateau = optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=PATIENCE // 4)
+    loader = data.DataLoader(train_set, batch_size=25, shuffle=True)
+
+    history: list[dict[str, float]] = []
+    best_epoch, best_loss, best_state = 0, np.inf, {}
+    for epoch in range(epochs):
+        losses = []
+        for inputs, targets in loader:
+            optimizer.reset_grad()
+            loss = loss_function(model(inputs), targets)
+            loss.backward(create_graph=False)
+            optim.clip_grad_norm_(model.parameters(), max_norm=1.0)
+            optimizer.step()
+            losses.append(loss.item())
+        with ndl.no_grad():
+            validation_loss = loss_function(model(x), y).item()
+        history.append(
+            {"train": float(np.mean(losses)), "validation": validation_loss, "lr": optimizer.lr}
+        )
+        warm_up.step()
+        plateau.step(validation_loss)
+        if validation_loss < best_loss:
+            best_epoch, best_loss = epoch, validation_loss
+            # a copy: the tensors of a state share the memory of the model
+            best_state = {name: value.numpy() for name, value in model.state_dict().items()}
+        elif epoch - best_epoch >= PATIENCE:
+            break
+    model.load_state_dict(best_state)
+    print(f"{epoch + 1} epochs, the best was {best_epoch + 1}: validation loss {best_loss:.4f}")
+    return history
+
+
+def plot(
+    path: Path, points: tuple[np.ndarray, np.ndarray], model: nn.Module, history: list
+) -> bool:
+    """Draw the fit and the way to it; False where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    x = np.linspace(-2, 2, 200, dtype="float32")[:, np.newaxis]
+    with ndl.no_grad():
+        fitted = model(ndl.Tensor(x)).numpy()
+    left.scatter(*points, s=6, alpha=0.4, label="points")
+    left.plot(x, curve(x), "k--", label="curve")
+    left.plot(x, fitted, "C3", label="fit")
+    left.set(xlabel="x", ylabel="y", ylim=(-3, 3))
+    for name in ("train", "validation"):
+        middle.plot([epoch[name] for epoch in history], label=name)
+    middle.set(xlabel="epoch", ylabel="loss", yscale="log")
+    right.plot([epoch["lr"] for epoch in history], label="learning rate")
+    right.set(xlabel="epoch", yscale="log")
+    for panel in (left, middle, right):
+        panel.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return True
+
+
+def main() -> None:
+    """Make points, fit, and say how far the fit is from the curve that nobody showed it."""
+    parser = argparse.ArgumentParser(description="Fit a curve through noisy points.")
+    parser.add_argument("--epochs", type=int, default=2000, help="at most so many")
+    parser.add_argument("--results", type=Path, default="runs/regression", help="a folder")
+    options = parser.parse_args()
+
+    ndl.manual_seed(0)
+    x, y = make_points()
+    split = POINTS * 3 // 4
+    train_set = data.NDArrayDataset(x[:split], y[:split])
+    model = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh())
+    model.append(nn.Linear(32, 1))
+    history = fit(model, train_set, (x[split:], y[split:]), options.epochs)
+
+    with ndl.no_grad():
+        error = np.sqrt(np.mean((model(ndl.Tensor(x)).numpy() - curve(x)) ** 2))
+    print(f"root mean square distance from the curve: {error:.4f}, noise of the points: {NOISE}")
+    path = options.results / "regression.png"
+    if plot(path, (x, y), model, history):
+        print(f"plot: {path}")
+    else:
+        print("plot: not drawn, matplotlib is missing: pip install '.[plot]' brings it")
+
+
+if __name__ == "__main__":
+    main()

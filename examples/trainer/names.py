@@ -1,0 +1,191 @@
+"""Layers, optimizers and schedulers by name: what a config may say of them is in their classes.
+
+Names come from `needle.nn` and `needle.optim`, the keys under them from the signatures: a layer
+that is added to needle can be used in a config at once.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from types import NoneType, UnionType
+from typing import Any, get_args
+
+from needle import nn, optim
+
+from .errors import UserError
+from .kinds import (
+    FLAG,
+    NOTHING,
+    NUMBER,
+    REQUIRED,
+    TEXT,
+    WHOLE,
+    Entry,
+    Kind,
+    choice,
+    join,
+    list_of,
+    pick,
+    read_mapping,
+    refused,
+    whole,
+)
+from .parts import Part, Schedule
+
+__all__ = ["LAYERS", "LAYER_LIST", "OPTIMIZER", "OPTIMIZERS", "SCHEDULE", "SCHEDULERS"]
+
+
+def _read_layers(key: str, value: Any) -> list[Part]:
+    if not isinstance(value, list):
+        return [_read_layer(key, value)]
+    return [_read_layer(join(key, position), item) for position, item in enumerate(value)]
+
+
+def _read_layer(key: str, value: Any) -> Part:
+    """A layer: its name, or a mapping of its name to its arguments."""
+    if isinstance(value, str):
+        value = {value: {}}
+    if not isinstance(value, dict) or len(value) != 1:
+        raise refused(key, value, "the name of a layer, or `Name: {argument: value}`")
+    ((name, arguments),) = value.items()
+    cls = pick(key, name, LAYERS, "layer")
+    if not isinstance(arguments, dict):
+        raise refused(join(key, name), arguments, "a mapping of arguments")
+    entries = _arguments(cls, required=_SIZES)
+    return Part(cls, read_mapping(join(key, name), arguments, entries))
+
+
+def _read_optimizer(key: str, value: dict) -> Part:
+    cls, arguments = _read_name(key, value, OPTIMIZERS, "optimizer")
+    return Part(cls, read_mapping(key, arguments, _arguments(cls)))
+
+
+def _read_schedule(key: str, value: dict) -> Schedule:
+    cls, arguments = _read_name(key, value, SCHEDULERS, "scheduler")
+    per = {"per": Entry((choice("epoch", "batch"),), "epoch")}
+    values = read_mapping(key, arguments, {**per, **_arguments(cls, _SPANS, _SPANS)})
+    return Schedule(cls, values, values.pop("per"))
+
+
+def _read_inner_schedule(key: str, value: dict) -> Part:
+    """One of several schedulers, which step when the outer one does."""
+    cls, arguments = _read_name(key, value, SCHEDULERS, "scheduler")
+    return Part(cls, read_mapping(key, arguments, _arguments(cls, _SPANS, _SPANS)))
+
+
+def _read_name(key: str, value: dict, table: dict[str, type], what: str) -> tuple[type, dict]:
+    """The class that a mapping names, and the rest of the mapping."""
+    if "name" not in value:
+        raise UserError(f"{join(key, 'name')}: missing, allowed: {', '.join(table)}")
+    cls = pick(join(key, "name"), value["name"], table, what)
+    return cls, {name: argument for name, argument in value.items() if name != "name"}
+
+
+def _named(what: str, read: Callable[[str, Any], Part]) -> Kind:
+    allowed = f"a mapping with the name of {what} and its arguments"
+    return Kind(allowed, lambda value: isinstance(value, dict), read)
+
+
+LAYER_LIST = Kind(
+    "a list of layers", lambda value: isinstance(value, list) and len(value) > 0, _read_layers
+)
+OPTIMIZER = _named("an optimizer", _read_optimizer)
+SCHEDULE = _named("a scheduler", _read_schedule)
+_LAYERS_INSIDE = Kind(
+    "a layer or a list of layers",
+    lambda value: isinstance(value, str | dict | list) and len(value) > 0,
+    _read_layers,
+)
+
+# the types of arguments that YAML can state
+_KINDS: dict[Any, Kind] = {
+    bool: FLAG,
+    int: WHOLE,
+    float: NUMBER,
+    str: TEXT,
+    NoneType: NOTHING,
+    Sequence[int]: list_of(WHOLE),
+    list[float]: list_of(NUMBER),
+    tuple[float, float]: list_of(NUMBER),
+    nn.Module: _LAYERS_INSIDE,
+    Sequence[optim.LRScheduler | optim.SequentialLR]: list_of(
+        _named("a scheduler", _read_inner_schedule)
+    ),
+}
+
+
+def _with_words(least: int, *words: str) -> dict[Any, Kind]:
+    """`_KINDS`, where whole numbers are at least `least`, or a word that stands for one."""
+    kind = Kind(
+        f"a whole number of at least {least}, {' or '.join(words)}",
+        lambda value: value in words or whole(least).accepts(value),
+    )
+    return {**_KINDS, int: kind, Sequence[int]: list_of(kind)}
+
+
+_SIZES = _with_words(1, "pixels", "classes")  # in a layer, a number without a default is a size
+_SPANS = _with_words(0, "epochs", "batches")  # in a schedule, numbers count epochs or batches
+
+
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _arguments(
+    cls: type, required: dict[Any, Kind] = _KINDS, optional: dict[Any, Kind] = _KINDS
+) -> dict[str, Entry]:
+    """The arguments of a class that a config can state: those whose types are in the tables."""
+    entries = {}
+    for name, parameter in inspect.signature(cls, eval_str=True).parameters.items():
+        annotation = parameter.annotation
+        types = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+        is_required = parameter.default is parameter.empty
+        known = required if is_required else optional
+        if parameter.kind not in _ANY_NUMBER and all(kind in known for kind in types):
+            default = REQUIRED if is_required else parameter.default
+            entries[name] = Entry(tuple(known[kind] for kind in types), default)
+    return entries
+
+
+def _is_layer(value: Any) -> bool:
+    """Whether `value` is a module of one input, and a config can state all that it needs."""
+    if not (inspect.isclass(value) and issubclass(value, nn.Module)):
+        return False
+    if value is nn.Sequential:  # a list of layers stands for it
+        return False
+    # self and the input; a loss takes labels as well
+    return len(_needed(value.forward)) == 2 and set(_needed(value)) <= set(_arguments(value))
+
+
+def _is_optimizer(value: Any) -> bool:
+    return (
+        inspect.isclass(value)
+        and issubclass(value, optim.Optimizer)
+        and value is not optim.Optimizer
+    )
+
+
+def _is_scheduler(value: Any) -> bool:
+    """Whether `value` is a schedule of an optimizer, and a config can state all else it needs."""
+    if not inspect.isclass(value) or value is optim.LRScheduler or _is_optimizer(value):
+        return False
+    needed = set(_needed(value))
+    return "optimizer" in needed and needed - {"optimizer"} <= set(_arguments(value))
+
+
+def _needed(function: Any) -> list[str]:
+    """The arguments that must be given."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind not in _ANY_NUMBER
+    ]
+
+
+def _public(module: Any, holds: Callable[[Any], bool]) -> dict[str, Any]:
+    """The public names of a module whose values are of the wanted kind."""
+    values = {name: getattr(module, name) for name in module.__all__}
+    return {name: value for name, value in values.items() if holds(value)}
+
+
+LAYERS = _public(nn, _is_layer)
+OPTIMIZERS = _public(optim, _is_optimizer)
+SCHEDULERS = _public(optim, _is_scheduler)

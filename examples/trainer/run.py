@@ -1,0 +1,169 @@
+"""A training under way: all that a checkpoint holds and a resumed run takes over."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from needle import data, optim
+
+from .checkpoints import Checkpoints, differences
+from .datasets import Source
+from .errors import UserError
+from .parts import build_model, build_optimizer, build_schedule, plain
+from .progress import Position, Progress
+
+__all__ = ["Run"]
+
+# the entries of a config on which the weights depend; `epochs` only says when to stop
+_DECISIVE = ("seed", "model", "loop", "optimizer", "scheduler", "batch_size", "shuffle")
+
+
+class Run:
+    """A model, its optimizer and schedule, and how far they are.
+
+    Draws the weights from needle's random state.
+
+    Raises:
+        UserError: the schedule's class refuses its settings.
+    """
+
+    def __init__(self, config: SimpleNamespace, source: Source, train_set: Any) -> None:
+        self.config = config
+        self.source = source
+        batches = config.epochs * -(-len(train_set) // config.batch_size)
+        words = {**source.sizes, "epochs": config.epochs, "batches": batches}
+        self.model = build_model(config.model, source)
+        self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        self.schedule: Any = None
+        if config.scheduler is not None:
+            self.schedule = build_schedule(config.scheduler, self.optimizer, words)
+            self._check_length(words)
+        self.epochs: list[dict[str, Any]] = []
+        self.position = Position()
+        self.order = np.random.get_state()
+        """The random state from which the order of this epoch's images was drawn."""
+        self.decisive = {
+            "dataset": {
+                "name": source.name,
+                "images": len(train_set),
+                "checksum": zlib.crc32(train_set.labels.tobytes()),
+            },
+            **{key: plain(getattr(config, key), words) for key in _DECISIVE},
+        }
+        self.checkpoints = None
+        if config.checkpoint is not None:
+            self.checkpoints = Checkpoints(config.results, config.checkpoint.keep)
+
+    def _check_length(self, words: dict[str, int]) -> None:
+        per = self.config.scheduler.per
+        steps = words["epochs" if per == "epoch" else "batches"]
+        limit = getattr(self.schedule, "total_steps", steps)
+        if limit < steps:
+            raise UserError(
+                f"scheduler.total_steps: found {limit}, allowed: at least {steps}, as it takes a "
+                f"step per {per}"
+            )
+
+    def batches(self, loader: data.DataLoader) -> Iterator[data.Batch]:
+        """The batches of this epoch that are still to come."""
+        position = self.position
+        if position.batches == 0:
+            self.order = np.random.get_state()
+            return iter(loader)
+        now = np.random.get_state()
+        np.random.set_state(self.order)
+        batches = iter(loader)
+        for _ in range(position.batches):
+            next(batches)
+        np.random.set_state(now)
+        return batches
+
+    def after_batch(self, progress: Progress, loss: float, count: int) -> bool:
+        """Take note of a batch; answers whether to stop."""
+        stop = progress(loss, count)
+        self._step_schedule("batch", loss)
+        plan = self.config.checkpoint
+        if plan and plan.every_batches and self.position.batches % plan.every_batches == 0:
+            self.save()
+        return stop
+
+    def after_epoch(self, epoch: dict[str, Any], is_last: bool) -> None:
+        """Take note of a whole epoch."""
+        self.epochs.append(epoch)
+        self.position = Position()
+        self._step_schedule("epoch", epoch["train_loss"])
+        plan = self.config.checkpoint
+        if plan and (is_last or len(self.epochs) % plan.every == 0):
+            self.save()
+
+    def _step_schedule(self, per: str, loss: float) -> None:
+        if self.schedule is None or self.config.scheduler.per != per:
+            return
+        # the loss in training: the test images are to have no say in it
+        metric = (loss,) if isinstance(self.schedule, optim.ReduceLROnPlateau) else ()
+        try:
+            self.schedule.step(*metric)
+        except ValueError as error:
+            raise UserError(f"scheduler: {error}") from None
+
+    def save(self) -> None:
+        """Write a checkpoint, if the config asks for any."""
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, to the bit, and what it depended on."""
+        return {
+            "decisive": self.decisive,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "random": np.random.get_state(),
+            "order": self.order,
+            "position": asdict(self.position),
+            "epochs": self.epochs,
+        }
+
+    def resume(self) -> None:
+        """Continue where the newest whole checkpoint was written; a line says where that is.
+
+        Without any, the run is at its beginning, which is where a run belongs that was ended
+        before its first checkpoint.
+
+        Raises:
+            UserError: the checkpoint is of another training; names what differs.
+        """
+        found = self.checkpoints.newest(self.state_dict())
+        if found is None:
+            print(f"no whole checkpoint in {self.checkpoints.folder}: starting from the beginning")
+            return
+        path, state = found
+        if different := differences(state["decisive"], self.decisive):
+            raise UserError(f"--resume: {path} is of another training: {different}")
+        done = len(state["epochs"])
+        if done > self.config.epochs:
+            raise UserError(
+                f"epochs: found {self.config.epochs}, allowed: at least {done}, the epochs that "
+                f"{path} has behind it"
+            )
+        try:
+            self._load(state)
+        except (ValueError, TypeError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"--resume: {path} is of another version of needle: {reason}") from None
+        part = f" and {self.position.images:,} images of the next" if self.position.images else ""
+        print(f"continuing after {done} of {self.config.epochs} epochs{part}, from {path}")
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        np.random.set_state(state["random"])
+        self.order = state["order"]
+        self.position = Position(**state["position"])
+        self.epochs = state["epochs"]
