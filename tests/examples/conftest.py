@@ -56,6 +56,14 @@ def train(empty_machine, capsys):
 
 
 @pytest.fixture
+def no_curve(monkeypatch):
+    """Runs in this process draw nothing, which takes longer than training on the digits."""
+    from trainer import results
+
+    monkeypatch.setattr(results, "write_curve", lambda *arguments: False)
+
+
+@pytest.fixture
 def without_matplotlib(tmp_path, monkeypatch):
     """Programs started from here find a matplotlib that cannot be imported."""
     _hide("matplotlib", tmp_path, monkeypatch)

@@ -11,6 +11,8 @@ from trainer.config import CONFIGS, SCHEMA
 from trainer.errors import UserError
 from trainer.results import write_whole
 
+pytestmark = pytest.mark.usefixtures("no_curve")
+
 # a change to digits.yaml, and what the error says: the key, what was found, what is allowed
 CHANGES = [
     ("epoch=3", "unknown key 'epoch' (did you mean epochs?), allowed: seed, dataset,"),

@@ -6,16 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainer import results
 from trainer.progress import Progress
 
 import needle as ndl
 
-
-@pytest.fixture(autouse=True)
-def no_curve(monkeypatch):
-    """Drawing takes longer than training here."""
-    monkeypatch.setattr(results, "write_curve", lambda *arguments: False)
+pytestmark = pytest.mark.usefixtures("no_curve")
 
 
 def files(folder="out"):

@@ -96,8 +96,10 @@ def test_mlp_resnet_yaml_is_the_network_of_the_course():
     assert sum(parameter.size for parameter in ours.parameters()) == 110_860
 
 
+@pytest.mark.usefixtures("no_curve")
 def test_mlp_resnet_yaml_learns_the_digits(train):
-    code, out, err = train("--config", "mlp_resnet.yaml", "--set", "dataset=digits")
+    options = ("--set", "dataset=digits", "--epochs", "4")
+    code, out, err = train("--config", "mlp_resnet.yaml", *options)
     assert (code, err) == (0, "")
     accuracy = float(out.partition("Digits: test accuracy ")[2].split()[0])
-    assert accuracy >= 96
+    assert accuracy >= 90

@@ -8,6 +8,8 @@ from trainer.run import Run
 
 from needle import data, optim
 
+pytestmark = pytest.mark.usefixtures("no_curve")
+
 
 @pytest.fixture
 def run_of():
