@@ -223,5 +223,4 @@ class Optimizer:
 def blend(mean: Array, keep: float, new: Array, share: float, scratch: Array) -> None:
     """mean ← keep·mean + share·new, through `scratch`, which may be `new` itself."""
     np.multiply(mean, keep, out=mean)
-    np.multiply(new, share, out=scratch)
-    np.add(mean, scratch, out=mean)
+    np.add(mean, new if share == 1 else np.multiply(new, share, out=scratch), out=mean)
