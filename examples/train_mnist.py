@@ -2,7 +2,7 @@
 
     python examples/train_mnist.py --config mlp.yaml
     python examples/train_mnist.py --config mlp.yaml --set optimizer.lr=0.1 --epochs 3
-    python examples/train_mnist.py --config mlp.yaml --set checkpoint.every=1 --resume
+    python examples/train_mnist.py --config mlp.yaml --set 'checkpoint={every: 1}' --resume
     python examples/train_mnist.py --config mlp.yaml --evaluate runs/mlp/weights-mnist.npz
 
 The three functions at the top are the training itself, to copy from; what follows reads the

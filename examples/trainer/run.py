@@ -139,7 +139,8 @@ class Run:
         """
         found = self.checkpoints.newest(self.state_dict())
         if found is None:
-            print(f"no whole checkpoint in {self.checkpoints.folder}: starting from the beginning")
+            folder = self.checkpoints.folder
+            print(f"no whole checkpoint in {folder}: starting from the beginning", flush=True)
             return
         path, state = found
         if different := differences(state["decisive"], self.decisive):
@@ -156,7 +157,8 @@ class Run:
             reason = " ".join(str(error).split())
             raise UserError(f"--resume: {path} is of another version of needle: {reason}") from None
         part = f" and {self.position.images:,} images of the next" if self.position.images else ""
-        print(f"continuing after {done} of {self.config.epochs} epochs{part}, from {path}")
+        place = f"after {done} of {self.config.epochs} epochs{part}"
+        print(f"continuing {place}, from {path}", flush=True)
 
     def _load(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
