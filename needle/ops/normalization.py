@@ -13,7 +13,7 @@ import numpy as np
 from .. import modes
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .kinds import normalize_axes, unbroadcast
-from .reductions import mean
+from .reductions import mean, sum_matrix
 
 __all__ = ["BatchMoments", "Moments", "moments", "Normalize", "normalize"]
 
@@ -183,12 +183,9 @@ def _repeated_axes(wide: tuple[int, ...], shape: tuple[int, ...]) -> Axes:
 
 def _total(x: Array, axes: Axes) -> Array:
     """Sums over axes, which keep length 1."""
-    if x.ndim != 2 or len(axes) != 1:
-        return np.sum(x, axis=axes, keepdims=True)
-    # a product with ones is faster than NumPy's sum, and adds up in a more exact order
-    if axes == (0,):
-        return np.matmul(np.ones_like(x, shape=(1, x.shape[0])), x)
-    return np.matmul(x, np.ones_like(x, shape=(x.shape[1], 1)))
+    if x.ndim == 2 and len(axes) == 1:
+        return sum_matrix(x, axes[0])
+    return np.sum(x, axis=axes, keepdims=True)
 
 
 def moments(x: Tensor, axes: Any) -> TensorTuple:
