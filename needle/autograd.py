@@ -15,6 +15,7 @@ import numpy as np
 
 from . import modes
 from .device import Device, default_device
+from .hooks import Hook
 from .modes import lazy_mode, no_grad
 from .op import Array, Op
 from .reverse import compute_adjoints, compute_gradient_of_variables, find_topo_sort
@@ -66,24 +67,6 @@ def count_live_tensors() -> int:
         1
     """
     return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
-
-
-class Hook:
-    """A registered hook, which `remove()`, or the end of a `with` block, takes away again."""
-
-    def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self._hooks = hooks
-        hooks[self] = hook
-
-    def remove(self) -> None:
-        """Call the hook no more."""
-        self._hooks.pop(self, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 class Value:
