@@ -268,8 +268,6 @@ class Tensor(Value, _BoundMethods):
 
     # NumPy's operators leave `array * tensor` to Tensor.__rmul__
     __array_ufunc__ = None
-    # gradients of NumPy's scalars on the left come through here, too
-    __array_priority__ = 1000
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """What stays alive: deep graphs, loops that train, and the arrays that tensors share."""
 
 import gc
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -95,6 +96,26 @@ def test_gradient_without_a_graph_keeps_nothing_alive(count_live):
     assert count_live() == before + 1  # the gradient itself
     assert x.grad.is_leaf()
     assert x.grad.inputs == ()
+
+
+@pytest.mark.parametrize("depth", [4, 16])
+def test_backward_needs_the_memory_of_one_op_whatever_the_depth(depth):
+    activation = 256 * 1024  # bytes: 1024 x 64 float32
+    weights = [Tensor(np.full((64, 64), 0.01), dtype="float32") for _ in range(depth)]
+    y = Tensor(np.ones((1024, 64)), dtype="float32", requires_grad=False)
+    for weight in weights:
+        y = (y @ weight).relu()
+    loss = y.sum()
+    del y
+    tracemalloc.start()
+    try:
+        loss.backward(create_graph=False)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    gradients = sum(weight.grad.numpy().nbytes for weight in weights)
+    # what comes into an op, what goes out of it, and ReLU's mask of a quarter
+    assert peak < gradients + 2.5 * activation
 
 
 def test_gradient_with_a_graph_keeps_it(count_live):
