@@ -224,7 +224,10 @@ class TensorTuple(Value):
 
     def tuple(self) -> Any:
         """The Tensors, as a Python tuple."""
-        return tuple(self)
+        arrays = self.cached_data
+        if arrays is None or self.requires_grad or _observers():
+            return tuple(self)
+        return tuple([Tensor.make_const(array) for array in arrays])  # which no graph is lost by
 
     @property
     def shape(self) -> Any:

@@ -239,15 +239,24 @@ def _negative(op: Op, operands: Sequence[Term]) -> Term:
     return Term(f"-{a.text}", min(a.level, SIGN))  # the sign of a product is its first factor's
 
 
+def _product_of_matrices(op: Any, operands: Sequence[Term]) -> Term:
+    swaps = (op.transposes_a, op.transposes_b)
+    return _matrix_product(
+        op, [_swapped(a) if swap else a for a, swap in zip(operands, swaps, strict=True)]
+    )
+
+
 def _affine(op: Op, operands: Sequence[Term]) -> Term:
     x, weight, bias = operands
     return _sum(op, [_matrix_product(op, [x, weight]), bias])
 
 
 def _transposed(op: Any, operands: Sequence[Term]) -> Term:
-    if op.axes is not None:
-        return _call(op, operands)
-    return Term(f"{operands[0].within(ATOM)}.T", ATOM)
+    return _swapped(operands[0]) if op.axes is None else _call(op, operands)
+
+
+def _swapped(a: Term) -> Term:
+    return Term(f"{a.within(ATOM)}.T", ATOM)
 
 
 def _element(op: Any, operands: Sequence[Term]) -> Term:
@@ -274,7 +283,7 @@ _PRINTERS: dict[type, Printer] = {
     DivScalar: _with_scalar(_quotient),
     EWisePow: _power,
     PowerScalar: _with_scalar(_power),
-    MatMul: _matrix_product,
+    MatMul: _product_of_matrices,
     Affine: _affine,
     Transpose: _transposed,
     GetItem: _element,

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .kinds import Contraction, unbroadcast
-from .views import Transpose, expand_dims, reshape, transpose
+from .views import expand_dims, reshape
 
 __all__ = ["MatMul", "matmul"]
 
@@ -17,56 +17,87 @@ class MatMul(Contraction):
 
     A 1-d operand is a row on the left, a column on the right, and its axis disappears.
     Adjoints: g·bᵀ, aᵀ·g, summed over the axes along which an operand was repeated.
+
+    Args:
+        transposes_a: whether the last two axes of a are swapped first: aᵀ·b.
+        transposes_b: the same of b. What is swapped must have two axes.
     """
 
+    def __init__(self, transposes_a: bool = False, transposes_b: bool = False) -> None:
+        self.transposes_a = transposes_a
+        self.transposes_b = transposes_b
+
     def compute(self, a: Array, b: Array) -> Array:
+        if self.transposes_a:
+            a = _transpose(a)
+        if self.transposes_b:
+            b = _transpose(b)
         if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
             return np.matmul(_as_rows(a), b).reshape(*a.shape[:-1], b.shape[1])
         return np.matmul(a, b)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
+        left, right = a, b
         if a.ndim == 1 or b.ndim == 1:
-            return self._gradient_of_vectors(out_grad, a, b)
-        adjoint_a = adjoint_b = None
-        if a.requires_grad:
-            adjoint_a = _apply(_matmul, (out_grad, _apply(_swap_last_axes, (b,))))
-            adjoint_a = unbroadcast(adjoint_a, a.shape)
-        if b.requires_grad:
-            if a.ndim > 2 and b.ndim == 2:
-                a, out_grad = _as_rows(a), _as_rows(out_grad)
-            adjoint_b = _apply(_matmul, (_apply(_swap_last_axes, (a,)), out_grad))
-            adjoint_b = unbroadcast(adjoint_b, b.shape)
-        return adjoint_a, adjoint_b
+            left, right, out_grad = _as_matrices(a, b, out_grad)
+        of_a = self._adjoint_of_a(out_grad, left, right) if a.requires_grad else None
+        of_b = self._adjoint_of_b(out_grad, left, right) if b.requires_grad else None
+        if left is not a and of_a is not None:
+            of_a = reshape(of_a, a.shape)
+        if right is not b and of_b is not None:
+            of_b = reshape(of_b, b.shape)
+        return of_a, of_b
 
-    def _gradient_of_vectors(self, out_grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        row = a if a.ndim > 1 else expand_dims(a, 0)
-        column = b if b.ndim > 1 else expand_dims(b, 1)
-        if b.ndim == 1:
-            out_grad = expand_dims(out_grad, -1)
-        if a.ndim == 1:
-            out_grad = expand_dims(out_grad, -2)
-        adjoint_row = unbroadcast(matmul(out_grad, transpose(column)), row.shape)
-        adjoint_column = unbroadcast(matmul(transpose(row), out_grad), column.shape)
-        return reshape(adjoint_row, a.shape), reshape(adjoint_column, b.shape)
+    def _adjoint_of_a(self, out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        if self.transposes_a:
+            product = _multiply(b, out_grad, self.transposes_b, True)
+        else:
+            product = _multiply(out_grad, b, False, not self.transposes_b)
+        return unbroadcast(product, a.shape)
+
+    def _adjoint_of_b(self, out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        if a.ndim > 2 and b.ndim == 2 and not self.transposes_a:
+            a, out_grad = _as_rows(a), _as_rows(out_grad)
+        if self.transposes_b:
+            product = _multiply(out_grad, a, True, self.transposes_a)
+        else:
+            product = _multiply(a, out_grad, not self.transposes_a, False)
+        return unbroadcast(product, b.shape)
 
     def tangent(self, tangents: Sequence[Tensor | None], node: Tensor) -> Tensor:
         a, b = node.inputs
         tangent_a, tangent_b = tangents
         if tangent_a is None:
-            assert tangent_b is not None
-            return matmul(a, tangent_b)
-        of_a = matmul(tangent_a, b)
-        return of_a if tangent_b is None else of_a + matmul(a, tangent_b)
+            return self(a, tangent_b)
+        of_a = self(tangent_a, b)
+        return of_a if tangent_b is None else of_a + self(a, tangent_b)
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         a, b = arrays
         if not (a.ndim and b.ndim):
             return "a tensor without axes has no matrix product: use *"
+        if (self.transposes_a and a.ndim < 2) or (self.transposes_b and b.ndim < 2):
+            return "an operand that is to be transposed needs two axes"
+        a = _transpose(a) if self.transposes_a else a
+        b = _transpose(b) if self.transposes_b else b
         inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
         if a.shape[-1] != inner:
             return f"the inner axes must have equal lengths, got {a.shape[-1]} and {inner}"
         return "the leading axes do not broadcast"
+
+
+def _as_matrices(a: Tensor, b: Tensor, out_grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """a as a row and b as a column, if they are 1-d, and the adjoint of their product."""
+    if b.ndim == 1:
+        b, out_grad = expand_dims(b, 1), expand_dims(out_grad, -1)
+    if a.ndim == 1:
+        a, out_grad = expand_dims(a, 0), expand_dims(out_grad, -2)
+    return a, b, out_grad
+
+
+def _transpose(a: Array) -> Array:
+    return a.T if a.ndim == 2 else np.swapaxes(a, -2, -1)
 
 
 def _as_rows(a: Array) -> Array:
@@ -74,9 +105,13 @@ def _as_rows(a: Array) -> Array:
     return a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))
 
 
-_matmul = MatMul()
-_swap_last_axes = Transpose()
+_products = {(a, b): MatMul(a, b) for a in (False, True) for b in (False, True)}
+_matmul = _products[False, False]
 _apply = Tensor.make_from_op
+
+
+def _multiply(a: Tensor, b: Tensor, transposes_a: bool, transposes_b: bool) -> Tensor:
+    return _apply(_products[transposes_a, transposes_b], (a, b))
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:

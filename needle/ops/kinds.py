@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "constant_like",
     "linear_tangent",
     "normalize_axes",
+    "repeated_axes",
     "unbroadcast",
 ]
 
@@ -150,12 +152,20 @@ def unbroadcast(adjoint: Tensor, shape: tuple[int, ...]) -> Tensor:
     wide = adjoint.shape
     if wide == shape:
         return adjoint
+    axes = repeated_axes(wide, shape)
     added = len(wide) - len(shape)
-    repeated = [
+    adjoint = adjoint.sum(axes, keepdims=not added)
+    return adjoint.reshape(shape) if 0 < added < len(axes) else adjoint
+
+
+@lru_cache
+def repeated_axes(wide: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which broadcasting `shape` to `wide` repeats."""
+    added = len(wide) - len(shape)
+    stretched = [
         axis for axis, length in enumerate(shape, start=added) if length == 1 and wide[axis] != 1
     ]
-    adjoint = adjoint.sum((*range(added), *repeated), keepdims=not added)
-    return adjoint.reshape(shape) if added and repeated else adjoint
+    return (*range(added), *stretched)
 
 
 def constant_like(tensor: Tensor, value: Any) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import Array, Tensor
 from .contraction import MatMul
 from .kinds import Contraction, unbroadcast
-from .views import Transpose, reshape
+from .views import reshape
 
 __all__ = ["Affine", "affine"]
 
@@ -32,11 +32,10 @@ class Affine(Contraction):
         x, weight, bias = node.inputs
         of_x = of_weight = of_bias = None
         if x.requires_grad:
-            of_x = _apply(_matmul, (out_grad, _apply(_swap_last_axes, (weight,))))
+            of_x = _apply(_by_transposed, (out_grad, weight))
             of_x = of_x if x.ndim > 1 else reshape(of_x, x.shape)
         if weight.requires_grad:
-            rows = _apply(_swap_last_axes, (_as_rows(x),))
-            of_weight = _apply(_matmul, (rows, _as_rows(out_grad)))
+            of_weight = _apply(_transposed_by, (_as_rows(x), _as_rows(out_grad)))
         if bias.requires_grad:
             of_bias = unbroadcast(out_grad, bias.shape)
         return of_x, of_weight, of_bias
@@ -55,7 +54,8 @@ def _as_rows(a: Tensor) -> Tensor:
 
 
 _matmul = MatMul()
-_swap_last_axes = Transpose()
+_by_transposed = MatMul(transposes_b=True)
+_transposed_by = MatMul(transposes_a=True)
 _affine = Affine()
 _apply = Tensor.make_from_op
 

@@ -5,14 +5,13 @@ adjoint of the result y = x̂·w + b with x̂ = (x - mean)·r and r = 1/√(vari
 over the normalised axes, and Σ the sum over the axes along which w is repeated.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from .. import modes
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from .kinds import normalize_axes, unbroadcast
+from .kinds import normalize_axes, repeated_axes, unbroadcast
 from .reductions import mean, sum_matrix
 
 __all__ = ["BatchMoments", "Moments", "moments", "Normalize", "normalize"]
@@ -21,22 +20,33 @@ Axes = tuple[int, ...]
 
 
 class Moments(TensorTupleOp):
-    """The mean and the (biased) variance over axes, which keep length 1.
+    """The mean and r = 1/√(variance + eps) over axes, which keep length 1.
 
-    No gradient passes: `Normalize`, which takes them together with their x, accounts for it.
+    The variance is the biased one. No gradient passes: `Normalize`, which takes them together
+    with their x, accounts for it.
     """
 
     differentiable = False
 
-    def __init__(self, axes: Axes) -> None:
+    def __init__(self, axes: Axes, eps: float = 1e-5) -> None:
         self.axes = axes
+        self.eps = eps
 
     def compute(self, x: Array) -> tuple[Array, Array]:
-        count = _count(x, self.axes)
-        average = _total(x, self.axes) / count
+        average = _total(x, self.axes)
+        count = _count(x, average)
+        average = average / count
         deviation = x - average
         deviation *= deviation
-        return average, _total(deviation, self.axes) / count
+        variance = _total(deviation, self.axes)
+        variance /= count
+        self._observe(average, variance)
+        variance += self.eps
+        root = np.sqrt(variance, out=variance)
+        return average, np.reciprocal(root, out=root)
+
+    def _observe(self, average: Array, variance: Array) -> None:
+        """Called with the moments of every x."""
 
 
 class BatchMoments(Moments):
@@ -49,44 +59,51 @@ class BatchMoments(Moments):
     """
 
     def __init__(
-        self, axes: Axes, running_mean: Tensor, running_var: Tensor, momentum: float
+        self,
+        axes: Axes,
+        running_mean: Tensor,
+        running_var: Tensor,
+        momentum: float,
+        eps: float = 1e-5,
     ) -> None:
-        super().__init__(axes)
-        self.running = (running_mean, running_var)
+        self.axes = axes
+        self.eps = eps
+        self.running_mean = running_mean
+        self.running_var = running_var
         self.momentum = momentum
 
-    def compute(self, x: Array) -> tuple[Array, Array]:
-        observed = super().compute(x)
-        if modes.is_replay.get():
-            return observed
-        for running, moment in zip(self.running, observed, strict=True):
-            array = running.realize_cached_data()
-            array *= 1 - self.momentum
-            array += moment.reshape(array.shape) * self.momentum
-        return observed
+    def _observe(self, average: Array, variance: Array) -> None:
+        if not modes.is_replay.get():
+            self._move(self.running_mean.realize_cached_data(), average)
+            self._move(self.running_var.realize_cached_data(), variance)
+
+    def _move(self, running: Array, observed: Array) -> None:
+        running *= 1 - self.momentum
+        running += observed.reshape(running.shape) * self.momentum
 
 
 class Normalize(TensorOp):
-    """x̂·w + b, with the moments of x over axes. w and b broadcast to x.
+    """x̂·w + b, with the `Moments` of x over axes. w and b broadcast to x.
 
     Adjoints: r·(g·w - m(g·w) - x̂·m(g·w·x̂)), none of the moments, Σ g·x̂, Σ g.
     """
 
-    def __init__(self, axes: Axes, eps: float) -> None:
+    def __init__(self, axes: Axes, eps: float = 1e-5) -> None:
         self.axes = axes
         self.eps = eps
 
     def compute(self, x: Array, moments: tuple[Array, Array], weight: Array, bias: Array) -> Array:
-        average, variance = moments
+        average, scale = moments
         result = x - average
-        result *= weight / np.sqrt(variance + self.eps)
+        result *= scale * weight
         result += bias
         return result
 
     def gradient(self, out_grad: Tensor, node: Any) -> tuple[Tensor, None, Tensor, Tensor]:
         x, moments, weight, _ = node.inputs
-        adjoints = _NormalizeAdjoint(self.axes, self.eps)(out_grad, x, moments, weight)
-        return adjoints[0], None, adjoints[1], adjoints[2]
+        adjoint = _NormalizeAdjoint(self.axes, self.eps)(out_grad, x, moments, weight)
+        of_x, of_weight, of_bias = adjoint.tuple()
+        return of_x, None, of_weight, of_bias
 
 
 class _NormalizeAdjoint(TensorTupleOp):
@@ -105,10 +122,9 @@ class _NormalizeAdjoint(TensorTupleOp):
     def compute(
         self, out_grad: Array, x: Array, moments: tuple[Array, Array], weight: Array
     ) -> tuple[Array, Array, Array]:
-        average, variance = moments
-        scale = 1 / np.sqrt(variance + self.eps)
+        average, scale = moments
         deviation = x - average
-        repeated = _repeated_axes(x.shape, weight.shape)
+        repeated = repeated_axes(x.shape, weight.shape)
         adjoints = self._along if repeated == self.axes else self._across
         result, of_weight, of_bias = adjoints(out_grad, deviation, scale, weight, repeated)
         return result, of_weight.reshape(weight.shape), of_bias.reshape(weight.shape)
@@ -117,19 +133,20 @@ class _NormalizeAdjoint(TensorTupleOp):
         self, out_grad: Array, deviation: Array, scale: Array, weight: Array, repeated: Axes
     ) -> tuple[Array, Array, Array]:
         """Where w is repeated along just the normalised axes: all three need the same sums."""
-        count = _count(deviation, self.axes)
-        of_weight = _total(out_grad * deviation, repeated) * scale
+        count = _count(deviation, scale)
+        of_weight = _total(out_grad * deviation, repeated)
+        of_weight *= scale
         of_bias = _total(out_grad, repeated)
-        deviation *= of_weight * scale / count
+        deviation *= of_weight * (scale / count)
         deviation += of_bias / count
         result = np.subtract(out_grad, deviation, out=deviation)
-        result *= weight * scale
+        result *= scale * weight
         return result, of_weight, of_bias
 
     def _across(
         self, out_grad: Array, deviation: Array, scale: Array, weight: Array, repeated: Axes
     ) -> tuple[Array, Array, Array]:
-        count = _count(deviation, self.axes)
+        count = _count(deviation, scale)
         normalized = deviation
         normalized *= scale
         product = out_grad * normalized
@@ -166,19 +183,9 @@ class _NormalizeAdjoint(TensorTupleOp):
         )
 
 
-def _count(x: Array, axes: Axes) -> int:
-    return math.prod([x.shape[axis] for axis in axes])
-
-
-def _repeated_axes(wide: tuple[int, ...], shape: tuple[int, ...]) -> Axes:
-    """The axes along which broadcasting `shape` to `wide` repeats."""
-    added = len(wide) - len(shape)
-    if wide[added:] == shape:
-        return tuple(range(added))
-    lengths = (1,) * added + tuple(shape)
-    return tuple(
-        axis for axis, length in enumerate(lengths) if length != wide[axis] or axis < added
-    )
+def _count(x: Array, reduced: Array) -> int:
+    """How many elements of x go into one of `reduced`."""
+    return x.size // max(1, reduced.size)
 
 
 def _total(x: Array, axes: Axes) -> Array:
@@ -188,9 +195,9 @@ def _total(x: Array, axes: Axes) -> Array:
     return np.sum(x, axis=axes, keepdims=True)
 
 
-def moments(x: Tensor, axes: Any) -> TensorTuple:
-    """The mean and the biased variance of x over `axes`, which keep length 1, as constants."""
-    return Moments(normalize_axes(axes, x.ndim))(x)
+def moments(x: Tensor, axes: Any, eps: float = 1e-5) -> TensorTuple:
+    """The mean and 1/√(variance + eps) of x over `axes`, which keep length 1, as constants."""
+    return Moments(normalize_axes(axes, x.ndim), eps)(x)
 
 
 def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1e-5) -> Tensor:
@@ -204,4 +211,4 @@ def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1
         eps: keeps the root away from 0.
     """
     axes = normalize_axes(axes, x.ndim)
-    return Normalize(axes, eps)(x, Moments(axes)(x), weight, bias)
+    return Normalize(axes, eps)(x, Moments(axes, eps)(x), weight, bias)

@@ -5,6 +5,7 @@ back at length 1.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,24 @@ def sum_matrix(a: Array, axis: int) -> Array:
 
     A product with ones is two to five times faster than NumPy's sum, and rounds no worse.
     """
-    if axis == 0:
-        return np.matmul(np.ones_like(a, shape=(1, a.shape[0])), a)
-    return np.matmul(a, np.ones_like(a, shape=(a.shape[1], 1)))
+    ones = _row_of_ones(a, a.shape[axis])
+    return np.matmul(ones, a) if axis == 0 else np.matmul(a, ones.T)
+
+
+_rows_of_ones: dict[Any, Array] = {}  # for each kind of array the longest that was asked for
+_LONGEST_KEPT = 65_536
+
+
+def _row_of_ones(like: Array, length: int) -> Array:
+    """Ones of shape (1, length), to be read only; kept, because making them takes as long as
+    the sum of a small matrix."""
+    kind = like.__class__, like.dtype
+    row = _rows_of_ones.get(kind)
+    if row is None or row.shape[1] < length:
+        row = np.ones_like(like, shape=(1, length))
+        if length <= _LONGEST_KEPT:
+            _rows_of_ones[kind] = row
+    return row[:, :length]
 
 
 class Summation(Reduction):

@@ -45,9 +45,10 @@ def batch_norm(
                 f"batch normalisation in training expected more than one value a channel, got "
                 f"shape {x.shape}: use a larger batch, or eval()"
             )
-        op = ops.Moments(axes)
-        if running_mean is not None and running_var is not None:
-            op = ops.BatchMoments(axes, running_mean, running_var, momentum)
+        if running_mean is None or running_var is None:
+            op = ops.Moments(axes, eps)
+        else:
+            op = ops.BatchMoments(axes, running_mean, running_var, momentum, eps)
         return ops.Normalize(axes, eps)(x, op(x), scale, shift)
     if running_mean is None or running_var is None:
         raise ValueError("batch normalisation outside training expected running statistics")

@@ -14,6 +14,11 @@ def _cross_entropy(z):
     return _log_sum_exp(z, 1, False) - np.max(z, 1)
 
 
+def _moments(x):
+    variance = np.var(x, axis=0, keepdims=True)
+    return np.mean(x, axis=0, keepdims=True), 1 / np.sqrt(variance + 1e-5)
+
+
 def _normalize(x, weight, bias, axes):
     variance = np.var(x, axis=axes, keepdims=True)
     deviation = x - np.mean(x, axis=axes, keepdims=True)
@@ -107,14 +112,14 @@ ROWS = [
     (
         "moments",
         lambda x: ops.moments(x, 0),
-        lambda x: (np.mean(x, 0, keepdims=True), np.var(x, 0, keepdims=True)),
+        _moments,
         [[(3, 2)], [(3, 2, 2)]],
         "constant",
     ),
     (
         "moments that move running ones",
         lambda x: ops.BatchMoments((0,), *_running(x), momentum=0.1)(x),
-        lambda x: (np.mean(x, 0, keepdims=True), np.var(x, 0, keepdims=True)),
+        _moments,
         [[(3, 2)]],
         "constant",
         "floats",

@@ -61,6 +61,30 @@ ROWS = [
             [(2, 2, 0), (0, 3)],
         ],
     ),
+    *[
+        (
+            f"matmul of {'aᵀ' if swaps_a else 'a'} and {'bᵀ' if swaps_b else 'b'}",
+            ops.MatMul(swaps_a, swaps_b),
+            lambda a, b, swaps_a=swaps_a, swaps_b=swaps_b: (
+                (np.swapaxes(a, -2, -1) if swaps_a else a)
+                @ (np.swapaxes(b, -2, -1) if swaps_b else b)
+            ),
+            shapes,
+        )
+        for swaps_a, swaps_b, shapes in (
+            (
+                True,
+                False,
+                [[(3, 2), (3, 4)], [(2, 3, 2), (3, 4)], [(3, 2), (2, 3, 2)], [(3, 2), (3,)]],
+            ),
+            (
+                False,
+                True,
+                [[(2, 3), (4, 3)], [(2, 2, 3), (2, 3)], [(2, 3), (2, 2, 3)], [(3,), (2, 3)]],
+            ),
+            (True, True, [[(3, 2), (4, 3)], [(2, 3, 2), (2, 3)], [(3, 2), (2, 1, 3)]]),
+        )
+    ],
     # views
     ("alias", ops.alias, lambda a: a, ONE),
     ("stop_gradient", ops.stop_gradient, lambda a: a, ONE, "constant"),
