@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import footprint, report
-from .contenders import CONTENDERS, thread_settings, usable_cores
+from .contenders import CONTENDERS, KERNEL_SETTINGS, thread_settings, usable_cores
 from .harness import BenchmarkError, profile_workload, run_workload
 from .workload import Workload, find_workloads
 
@@ -20,11 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workloads = find_workloads()
     options = _parser(list(workloads)).parse_args(arguments)
     os.environ.update(thread_settings(options.threads))
+    kernel_settings = _kernel_settings(remove=not options.keep_kernel_settings)
     try:
         if options.profile:
             print(profile_workload(options.profile, workloads[options.profile], options.threads))
             return 0
-        results = _measure(arguments, options, workloads)
+        results = _measure(arguments, options, workloads, kernel_settings)
     except BenchmarkError as error:
         print(f"No report: {error}", file=sys.stderr)
         return 1
@@ -35,8 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _kernel_settings(remove: bool) -> dict[str, str]:
+    """Those of `KERNEL_SETTINGS` that are set in this process and those it starts."""
+    found = {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}
+    for name in found if remove else ():
+        del os.environ[name]
+    return found
+
+
 def _measure(
-    arguments: Sequence[str], options: argparse.Namespace, workloads: Mapping[str, Workload]
+    arguments: Sequence[str],
+    options: argparse.Namespace,
+    workloads: Mapping[str, Workload],
+    kernel_settings: Mapping[str, str],
 ) -> dict[str, Any]:
     """What `results.json` holds."""
     contenders = [name for name in CONTENDERS if name in (options.contender or CONTENDERS)]
@@ -46,6 +58,7 @@ def _measure(
         "machine": report.machine(),
         "versions": report.versions(),
         "threads": options.threads,
+        "kernel_settings": {"kept": options.keep_kernel_settings, "found": kernel_settings},
         "rounds": options.rounds,
         "workloads": {},
     }
@@ -66,6 +79,11 @@ def _parser(workloads: list[str]) -> argparse.ArgumentParser:
     add("--rounds", type=_positive, default=20, help="turns of each contender (%(default)s)")
     cores = len(usable_cores())
     add("--threads", type=_positive, default=cores, help="for all alike (%(default)s)")
+    add(
+        "--keep-kernel-settings",
+        action="store_true",
+        help="leave variables like OPENBLAS_CORETYPE, which slow one library down, as they are",
+    )
     add("--out", type=Path, help="folder for report.md, results.json and chart.svg")
     add("--profile", choices=workloads, help="instead: where needle's time goes in this workload")
     return parser

@@ -6,7 +6,14 @@ import importlib.util
 import os
 from dataclasses import dataclass
 
-__all__ = ["CONTENDERS", "Contender", "limit_threads", "thread_settings", "usable_cores"]
+__all__ = [
+    "CONTENDERS",
+    "KERNEL_SETTINGS",
+    "Contender",
+    "limit_threads",
+    "thread_settings",
+    "usable_cores",
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,19 @@ CONTENDERS = {
     "mygrad": Contender("MyGrad", "mygrad", "mygrad", "mygrad"),
     "autograd": Contender("HIPS autograd", "autograd", "autograd", "autograd[scipy]"),
 }
+
+
+KERNEL_SETTINGS = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+)
+"""Environment variables that have one library compute as for another processor than this one."""
 
 
 def usable_cores() -> list[int]:

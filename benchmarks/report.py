@@ -55,10 +55,21 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"{names}. "
         f"Median of {results['rounds']} rounds, quartiles in brackets."
     ]
+    parts += _about_kernels(results["kernel_settings"])
     parts += [workload_table(name, result) for name, result in results["workloads"].items()]
     if results["footprint"]:
         parts.append(footprint_table(results["footprint"]))
     return "\n\n".join(parts) + "\n"
+
+
+def _about_kernels(settings: Mapping[str, Any]) -> list[str]:
+    """What became of settings that would have one library compute as for another processor."""
+    found = ", ".join(f"`{name}={value}`" for name, value in settings["found"].items())
+    if not found:
+        return []
+    if settings["kept"]:
+        return [f"The environment set {found}, which slow down the libraries that read them."]
+    return [f"Taken out of the environment, because they slow down one library only: {found}."]
 
 
 def workload_table(name: str, result: Mapping[str, Any]) -> str:

@@ -8,7 +8,13 @@ import pytest
 
 from benchmarks import footprint, harness
 from benchmarks.__main__ import main
-from benchmarks.contenders import CONTENDERS, Contender, limit_threads, thread_settings
+from benchmarks.contenders import (
+    CONTENDERS,
+    KERNEL_SETTINGS,
+    Contender,
+    limit_threads,
+    thread_settings,
+)
 from benchmarks.harness import BenchmarkError, Worker, run_workload
 from benchmarks.workload import find_workloads
 
@@ -20,6 +26,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(footprint, "IMPORTS", 1)
     for name in thread_settings(1):
         monkeypatch.setenv(name, os.environ.get(name, ""))
+    for name in KERNEL_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_a_run(tmp_path, capsys):
@@ -47,6 +55,17 @@ def test_a_run(tmp_path, capsys):
     assert "| needle | " in report
     assert "Skipped matrix products alone: this workload is not written for it." in report
     assert (tmp_path / "chart.svg").exists() == bool(importlib.util.find_spec("matplotlib"))
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_settings_that_slow_one_library_down(monkeypatch, capsys, keeps):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    arguments = "--workload tiny_ops --contender needle --rounds 1 --threads 1"
+    assert main([*arguments.split(), *(["--keep-kernel-settings"] if keeps else [])]) == 0
+    report = capsys.readouterr().out
+    assert "`OPENBLAS_CORETYPE=Haswell`" in report
+    assert ("Taken out of the environment" in report) is not keeps
+    assert ("OPENBLAS_CORETYPE" in os.environ) is keeps
 
 
 def test_the_profile_as_a_command(capsys):
