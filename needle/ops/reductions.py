@@ -26,7 +26,7 @@ def sum_matrix(a: Array, axis: int) -> Array:
     A product with ones is two to five times faster than NumPy's sum, and rounds no worse.
     """
     ones = _row_of_ones(a, a.shape[axis])
-    return np.matmul(ones, a) if axis == 0 else np.matmul(a, ones.T)
+    return np.dot(ones, a) if axis == 0 else np.dot(a, ones.T)
 
 
 _rows_of_ones: dict[Any, Array] = {}  # for each kind of array the longest that was asked for
