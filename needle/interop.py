@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from .autograd import Tensor
-from .nn import Linear, Module
+from .nn import BatchNorm1d, BatchNorm2d, Linear, Module
 
 __all__ = ["load_torch_state_dict", "to_torch_state_dict"]
-
-_COUNTER = "num_batches_tracked"  # PyTorch's BatchNorm counts its batches, needle's does not
 
 
 def load_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
@@ -24,23 +22,32 @@ def load_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
 
     Args:
         model: has modules under the names of the PyTorch model.
-        state: the PyTorch model's `state_dict()`, of tensors or arrays.
+        state: the PyTorch model's `state_dict()`, of tensors or arrays; converted to the model's
+            dtypes.
 
     Raises:
-        ValueError: names or shapes differ; all differences are listed, and nothing was loaded.
+        TypeError: `state` is no dict, or one of needle's own tensors.
+        ValueError: names or shapes differ; all differences are listed, shapes as needle stores
+            them, and nothing was loaded.
     """
-    arrays = {
-        name: np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        for name, value in state.items()
-        if not name.endswith(_COUNTER)
-    }
-    linear = _linear_entries(model)
-    model.load_state_dict(
-        {
-            name: Tensor.make_const(_from_torch(array) if name in linear else array)
-            for name, array in arrays.items()
-        }
-    )
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            "load_torch_state_dict takes the state_dict() of a PyTorch model, "
+            f"got {type(state).__name__}"
+        )
+    weights, biases = _linear(model, "weight"), _linear(model, "bias")
+    counters = set(_counters(model))
+    arrays = {}
+    for name, value in state.items():
+        if name in counters:
+            continue
+        array = _array(name, value)
+        if name in weights:
+            array = array.T
+        elif name in biases:
+            array = array[np.newaxis]
+        arrays[name] = array
+    model.load_state_dict(arrays)
 
 
 def to_torch_state_dict(model: Module) -> dict[str, Any]:
@@ -53,28 +60,40 @@ def to_torch_state_dict(model: Module) -> dict[str, Any]:
         import torch
     except ImportError:
         raise ImportError("to_torch_state_dict makes PyTorch tensors: install torch") from None
-    linear = _linear_entries(model)
+    weights, biases = _linear(model, "weight"), _linear(model, "bias")
     state = {}
     for name, tensor in model.state_dict().items():
         array = tensor.numpy()
-        if name in linear:
-            array = array.T.copy() if name.endswith("weight") else array.reshape(-1)
+        if name in weights:
+            array = array.T.copy()
+        elif name in biases:
+            array = array[0]
         state[name] = torch.from_numpy(array)
-        if name.endswith("running_mean"):
-            counter = name.removesuffix("running_mean") + _COUNTER
-            state[counter] = torch.tensor(0)
-    return state
+    return state | {name: torch.tensor(0) for name in _counters(model)}
 
 
-def _linear_entries(model: Module) -> set[str]:
-    """The names of the weights and biases of Linear layers."""
-    return {
-        f"{path}.{name}" if path else name
-        for path, module in model.named_modules()
-        if isinstance(module, Linear)
-        for name in ("weight", "bias")
-    }
+def _linear(model: Module, attribute: str) -> set[str]:
+    """The names of this parameter of Linear layers: all of them, where it is shared."""
+    walked = list(model._walk(""))
+    own = {id(getattr(part, attribute)) for _, part in walked if isinstance(part, Linear)}
+    return {path for path, part in walked if id(part) in own}
 
 
-def _from_torch(array: np.ndarray) -> np.ndarray:
-    return array.T if array.ndim == 2 else array.reshape(1, -1)
+def _counters(model: Module) -> list[str]:
+    """What PyTorch's BatchNorm holds beside its statistics: it counts the batches."""
+    return [
+        f"{path}.num_batches_tracked".lstrip(".")
+        for path, part in model._walk("")
+        if isinstance(part, BatchNorm1d | BatchNorm2d) and part.running_mean is not None
+    ]
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, Tensor):
+        raise TypeError(f"{name} is a tensor of needle: model.load_state_dict takes those")
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    value = value.detach().cpu()
+    # NumPy has no bfloat16, and float32 holds every shorter number
+    is_short = value.is_floating_point() and value.element_size() < 4
+    return np.asarray(value.float() if is_short else value)
