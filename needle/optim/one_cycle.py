@@ -72,7 +72,7 @@ class OneCycleLR(LRScheduler):
             self.knots.insert(2, 1.0)
         self.momentum_knots = self._momentum_knots(base_momentum, max_momentum, cycle_momentum)
         for group, lr in zip(self.groups, per_group("max_lr", max_lr, optimizer), strict=True):
-            group["initial_lr"] = NON_NEGATIVE("max_lr", lr) / up
+            group["lr"] = group["initial_lr"] = NON_NEGATIVE("max_lr", lr) / up
         super().__init__(optimizer)
 
     def _momentum_knots(self, base: Any, largest: Any, cycles: bool) -> list[list[float]]:
@@ -100,8 +100,8 @@ class OneCycleLR(LRScheduler):
     def multiplier(self, epoch: int, group: int) -> float:
         return self._annealed(epoch, self.knots)
 
-    def restart(self) -> None:
-        super().restart()
+    def _begin(self) -> None:
+        super()._begin()
         self._set_momentum()
 
     def step(self) -> None:

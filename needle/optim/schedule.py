@@ -90,20 +90,24 @@ class LRScheduler(Schedule):
     def __init__(self, optimizer: Optimizer) -> None:
         super().__init__(optimizer)
         self.base_lrs = [group.setdefault("initial_lr", group["lr"]) for group in self.groups]
-        self.restart()
+        self._begin()
 
     def multiplier(self, epoch: int, group: int) -> float:
         """The multiplier of an epoch for the parameter group with this number."""
         raise NotImplementedError(f"{type(self).__name__} defines no multiplier()")
 
     def restart(self) -> None:
-        """Go to epoch 0."""
+        """Go to epoch 0, from the initial learning rates."""
+        for group, base in zip(self.groups, self.base_lrs, strict=False):
+            group["lr"] = base
+        self._begin()
+
+    def _begin(self) -> None:
+        """Epoch 0 on top of the learning rates there are: other schedules may have changed them."""
         self.last_epoch = 0
         self.multipliers = [self.multiplier(0, group) for group in range(len(self.base_lrs))]
-        for group, base, multiplier in zip(
-            self.groups, self.base_lrs, self.multipliers, strict=False
-        ):
-            group["lr"] = self._scaled(base, multiplier)
+        for group, multiplier in zip(self.groups, self.multipliers, strict=False):
+            group["lr"] = self._scaled(group["lr"], multiplier)
 
     def step(self) -> None:
         """Go to the next epoch."""

@@ -1,5 +1,6 @@
 """Schedules: the values of PyTorch's, step by step, and what they have beyond them."""
 
+import itertools
 import math
 import pickle
 
@@ -192,20 +193,35 @@ def test_plateau_takes_a_tensor(optimizer):
     assert lrs(optimizer) == pytest.approx([0.01, 0.05])
 
 
-def test_schedules_on_one_optimizer_multiply_like_torch(optimizer, twin):
+TOGETHER = {
+    "step": lambda module, o: module.StepLR(o, 4, 0.5),
+    "warm-up": lambda module, o: module.LinearLR(o),
+    "cosine": lambda module, o: module.CosineAnnealingLR(o, 30),
+    "sequence": lambda module, o: module.SequentialLR(
+        o, [module.ConstantLR(o), module.ExponentialLR(o, 0.9)], [20]
+    ),
+}
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations(TOGETHER, 3)), ids="-".join)
+def test_schedules_on_one_optimizer_multiply_like_torch(optimizer, twin, names):
     torch = pytest.importorskip("torch")
-    theirs = torch.optim.lr_scheduler
-    ours = [StepLR(optimizer, 4, 0.5), ExponentialLR(optimizer, 0.9), LinearLR(optimizer)]
-    twins = [
-        theirs.StepLR(twin, 4, 0.5),
-        theirs.ExponentialLR(twin, 0.9),
-        theirs.LinearLR(twin),
-    ]
+    ours = [TOGETHER[name](lr_scheduler, optimizer) for name in names]
+    twins = [TOGETHER[name](torch.optim.lr_scheduler, twin) for name in names]
     twin.step()
-    for _ in range(12):
+    for _ in range(25):
         assert lrs(optimizer) == pytest.approx(lrs(twin), rel=1e-9)
         for schedule in ours + twins:
             schedule.step()
+
+
+def test_a_schedule_made_in_the_middle_starts_from_the_learning_rate_there_is(optimizer):
+    first = ExponentialLR(optimizer, 0.5)
+    first.step()
+    second = StepLR(optimizer, 1, 0.1)
+    assert lrs(optimizer) == [0.05, 0.25]
+    second.step()
+    assert lrs(optimizer) == pytest.approx([0.005, 0.025])
 
 
 def test_a_learning_rate_changed_by_hand_stays_changed(optimizer):
