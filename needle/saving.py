@@ -23,6 +23,12 @@ __all__ = ["load", "save"]
 _STRUCTURE = "needle"
 _CHECKSUM = "needle-crc32"  # the format itself does not notice a changed number
 
+# the numbers of the format that are needle's, too
+_DTYPES = {
+    "BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64",
+}  # fmt: skip
+_RESERVED = "__metadata__"  # where the format keeps the metadata
+
 
 def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
     """Write a dict to a safetensors file, which appears whole or not at all.
@@ -62,13 +68,14 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or of another format.
+        TypeError: it holds numbers that needle does not have, such as bfloat16.
     """
     safetensors = _library()
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no file {os.fspath(path)!r} to load")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
         if not metadata.keys() & {_STRUCTURE, _CHECKSUM}:  # written by another library
             return {name: Tensor.make_const(array) for name, array in arrays.items()}
@@ -93,6 +100,16 @@ def _library() -> Any:
     return safetensors
 
 
+def _read(file: Any, name: str, path: str | os.PathLike[str]) -> np.ndarray:
+    dtype = file.get_slice(name).get_dtype()
+    if dtype not in _DTYPES:
+        raise TypeError(
+            f"{os.fspath(path)!r} holds {name} as {dtype}, which needle does not have: "
+            "convert it to float32 where it was written"
+        )
+    return file.get_tensor(name)
+
+
 def _checksum(arrays: Mapping[str, np.ndarray], structure: str) -> str:
     checksum = zlib.crc32(structure.encode())
     for name in sorted(arrays):
@@ -110,6 +127,13 @@ def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         array = obj.realize_cached_data() if isinstance(obj, Tensor) else np.asarray(obj)
         if path in arrays:
             raise TypeError(f"save: two entries have the path {path!r}")
+        if path == _RESERVED:
+            raise TypeError(f"save: {path!r} is no name for a tensor, the format has a use for it")
+        if array.dtype.kind not in "biuf" or array.itemsize > 8:
+            raise TypeError(
+                f"save: {path!r} has the dtype {array.dtype}, "
+                "expected real numbers of at most 64 bits"
+            )
         arrays[path] = np.ascontiguousarray(array).reshape(array.shape)
         return {"tensor" if isinstance(obj, Tensor) else "array": path}
     if isinstance(obj, Mapping):
@@ -127,7 +151,7 @@ def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if obj is None or isinstance(obj, bool | int | float | str):
         return obj
     raise TypeError(
-        f"save can't write {type(obj).__name__} at {path!r}: "
+        f"save can't write {type(obj)} at {path!r}: "
         "it takes tensors, arrays, numbers, texts and None, in dicts and lists"
     )
 

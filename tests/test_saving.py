@@ -52,6 +52,46 @@ def test_other_libraries_read_the_file_under_plain_names(tmp_path):
     np.testing.assert_array_equal(arrays["0.weight"], model[0].weight.numpy())
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.float32(3),
+        np.zeros((3, 0, 2)),
+        np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1)[::-1],
+        np.broadcast_to(np.float16(2), (3, 3)),
+        np.array([True, False, True]),
+        np.arange(3, dtype=">i8"),
+        *(np.ones(3, dtype) for dtype in ("int8", "uint16", "uint64", "float64")),
+    ],
+    ids=lambda array: f"{array.dtype.name}{array.shape}",
+)
+def test_any_array_comes_back_and_opens_in_pytorch(tmp_path, array):
+    path = tmp_path / "x.safetensors"
+    # an odd number of bytes beside it, which must not leave it unaligned
+    save({"byte": np.ones(1, bool), "x": Tensor(array, requires_grad=False), "y": array}, path)
+    loaded = load(path)
+    for kept in (loaded["x"].realize_cached_data(), loaded["y"]):
+        np.testing.assert_array_equal(kept, array, strict=array.dtype.isnative)
+        assert kept.dtype.name == array.dtype.name
+        assert kept.flags.writeable
+        assert kept.flags.aligned
+    torch_files = pytest.importorskip("safetensors.torch")
+    opened = torch_files.load_file(path)["x"]
+    np.testing.assert_array_equal(opened.numpy(), array, strict=array.dtype.isnative)
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("bfloat16", "BF16"), ("complex64", "C64")])
+def test_numbers_that_needle_lacks_are_named(tmp_path, dtype, name):
+    torch = pytest.importorskip("torch")
+    torch_files = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "x.safetensors"
+    torch_files.save_file({"a.b": torch.ones(3, dtype=getattr(torch, dtype))}, path)
+    with pytest.raises(
+        TypeError, match=rf"x\.safetensors' holds a\.b as {name}, which needle does"
+    ):
+        load(path)
+
+
 def test_files_of_other_libraries_are_read(tmp_path):
     save_file({"a.b": np.ones(3, "float32")}, tmp_path / "other.safetensors")
     loaded = load(tmp_path / "other.safetensors")
@@ -89,7 +129,11 @@ def test_a_file_of_another_format_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("obj", "said"),
     [
-        ({"a": {"b": object()}}, "object at 'a.b'"),
+        ({"a": {"b": object()}}, "<class 'object'> at 'a.b'"),
+        ({"a": [np.ones(2, "complex128")]}, "'a.0' has the dtype complex128"),
+        ({"a": np.array("text")}, "'a' has the dtype <U4"),
+        ({"a": np.array([None])}, "'a' has the dtype object"),
+        ({"__metadata__": np.ones(2)}, "'__metadata__' is no name for a tensor"),
         ({1.5: 2}, "keys are texts or integers, got 1.5"),
         ({"a.b": Tensor(1.0), "a": {"b": Tensor(2.0)}}, "two entries have the path 'a.b'"),
         ([Tensor(1.0)], "save takes a dict"),
@@ -104,6 +148,26 @@ def test_what_cannot_be_saved_is_named_and_nothing_is_written(tmp_path, obj, sai
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         save({}, tmp_path / "nowhere" / "x.safetensors")
+
+
+@pytest.mark.parametrize("path", ["", ".", "folder", "/"])
+def test_a_folder_is_no_file_to_write(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder: name a file to write"):
+        save({}, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_link_stays_and_the_file_behind_it_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    file, link = tmp_path / "there" / "x.safetensors", tmp_path / "link"
+    save({"n": 1}, file)
+    link.symlink_to(file)
+    save({"n": 2}, link)
+    assert link.is_symlink()
+    assert load(file) == {"n": 2}
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["link", "there", "x.safetensors"]
 
 
 def test_an_error_while_writing_leaves_the_former_file(tmp_path):
@@ -131,7 +195,7 @@ def test_a_full_disk_leaves_the_former_file(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
     )
-    assert "refused" in ran.stdout
+    assert ran.stdout == f"refused [Errno 27] File too large: '{path}'\n"
     np.testing.assert_array_equal(load(path)["w"].numpy(), np.zeros(10))
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 
