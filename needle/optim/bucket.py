@@ -8,6 +8,7 @@ parameter is updated in pieces that fit the cache.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,8 @@ class Bucket:
 
     def split(self) -> tuple[Bucket, Bucket]:
         """Two buckets: the parameters with a gradient, and those without."""
-        saved = dict(self.states())
+        # copies: a view would keep the joined arrays alive, and every further split more of them
+        saved = {param: copy.deepcopy(state) for param, state in self.states()}
         present = [param for param in self.params if param.grad is not None]
         absent = [param for param in self.params if param.grad is None]
         with_gradient, without = (

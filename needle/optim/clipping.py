@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -41,8 +41,8 @@ def clip_grad_norm_(
         raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     if not norm_type > 0:
         raise ValueError(f"norm_type must be positive, got {norm_type}")
-    with_gradient, gradients = _gradients(parameters)
-    norm = _norm(gradients, norm_type)
+    params = _with_gradient(parameters)
+    norm = _norm([param.grad.realize_cached_data() for param in params], norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
             f"the gradients have norm {norm}: look for a division by zero, a logarithm of zero or "
@@ -50,8 +50,7 @@ def clip_grad_norm_(
         )
     scale = max_norm / (norm + 1e-6)
     if not scale >= 1:  # a norm that is not a number makes all gradients so
-        for param, gradient in zip(with_gradient, gradients, strict=True):
-            param.grad = Tensor.make_const(gradient * scale)
+        _replace(params, lambda gradient: gradient * scale)
     return norm
 
 
@@ -65,14 +64,20 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """
     if not clip_value >= 0:
         raise ValueError(f"clip_value must be at least 0, got {clip_value}")
-    for param, gradient in zip(*_gradients(parameters), strict=True):
-        param.grad = Tensor.make_const(np.clip(gradient, -clip_value, clip_value))
+    _replace(
+        _with_gradient(parameters), lambda gradient: np.clip(gradient, -clip_value, clip_value)
+    )
 
 
-def _gradients(parameters: Tensor | Iterable[Tensor]) -> tuple[list[Tensor], list[Array]]:
+def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     every = [parameters] if isinstance(parameters, Tensor) else parameters
-    with_gradient = [param for param in every if param.grad is not None]
-    return with_gradient, [param.grad.realize_cached_data() for param in with_gradient]
+    return [param for param in every if param.grad is not None]
+
+
+def _replace(params: list[Tensor], change: Callable[[Array], Array]) -> None:
+    """Change one gradient after another: each old array can go before the next new one comes."""
+    for param in params:
+        param.grad = Tensor.make_const(change(param.grad.realize_cached_data()))
 
 
 def _norm(gradients: list[Array], p: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,12 +29,7 @@ def save_state(
         }
         for group in groups
     ]
-    saved_states = {
-        positions[param]: {
-            name: value if name == "step" else value.copy() for name, value in state.items()
-        }
-        for param, state in states.items()
-    }
+    saved_states = {positions[param]: copy.deepcopy(state) for param, state in states.items()}
     return {"state": dict(sorted(saved_states.items())), "param_groups": saved_groups}
 
 

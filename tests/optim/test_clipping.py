@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -81,6 +82,21 @@ def test_a_norm_beyond_float32_is_found(norm_type, expected):
     weight.grad = ndl.Tensor(np.array([3e30, 4e30], "float32"))
     assert clip_grad_norm_([weight], 1.0, norm_type) == pytest.approx(expected, rel=1e-6)
     np.testing.assert_allclose(weight.grad.numpy(), np.array([3e30, 4e30]) / expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
+def test_new_gradients_do_not_pile_up_beside_the_old(make_params, give_gradients, clip):
+    params = make_params([(100, 100)] * 10)
+    tracemalloc.start()
+    try:
+        give_gradients(params)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        clip(params, 0.01)
+        rise = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert rise < 3 * 40_000  # where all ten together have 400,000 bytes
 
 
 @pytest.mark.parametrize("norm_type", [2.0, 3.0, math.inf])

@@ -103,6 +103,23 @@ def test_scratch_of_a_small_model_is_small(make_params, train):
         tracemalloc.stop()
 
 
+def test_parameters_frozen_one_by_one_let_go_of_their_joint_state(make_params, train):
+    params = make_params([(16,)] * 200)
+    optimizer = Adam(params)
+    train(optimizer, [0])
+    tracemalloc.start()
+    try:
+        for frozen in params[:100]:
+            frozen.grad = None
+            optimizer.step()
+        gc.collect()
+        state_bytes = 2 * 4 * 16 * len(params)
+        python_objects = 1_000 * len(params)
+        assert tracemalloc.get_traced_memory()[0] < state_bytes + python_objects
+    finally:
+        tracemalloc.stop()
+
+
 def test_gradients_die_when_they_are_reset(any_optimizer, make_params, give_gradients):
     params = make_params()
     optimizer = any_optimizer(params)
