@@ -114,6 +114,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2000, help="at most so many")
     parser.add_argument("--results", type=Path, default="runs/regression", help="a folder")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error(f"--epochs is 1 or more, got {options.epochs}")
 
     ndl.manual_seed(0)
     x, y = make_points()

@@ -66,7 +66,7 @@ class Checkpoints:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
     def newest(self, parts: Iterable[str]) -> tuple[Path, dict[str, Any]] | None:
-        """The newest whole checkpoint, with all these parts; a line for each that is damaged."""
+        """The newest whole checkpoint, with all these parts; a line for each passed over."""
         files = self.files()
         for position in reversed(range(len(files))):
             path = files[position]
@@ -74,7 +74,7 @@ class Checkpoints:
                 state = ndl.load(path)
                 if missing := [part for part in parts if part not in state]:
                     raise ValueError(f"{str(path)!r} is no checkpoint: no {', '.join(missing)}")
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 print(f"passed over: {' '.join(str(error).split())}", flush=True)
                 continue
             self.ours = files[: position + 1]

@@ -68,6 +68,13 @@ def test_regression_without_matplotlib(run, without_matplotlib, empty_machine):
     assert not (empty_machine / "out").exists()
 
 
+def test_regression_without_epochs(examples):
+    command = [sys.executable, str(examples / "regression.py"), "--epochs", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("error: --epochs is 1 or more, got 0\n")
+
+
 def residual_block(dim, hidden):
     path = nn.Sequential(
         nn.Linear(dim, hidden),
