@@ -8,6 +8,7 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..device import Device, default_device
+from ..ops.losses import class_numbers
 
 __all__ = [
     "constant",
@@ -55,7 +56,13 @@ def randb(
     dtype: Any = "bool",
     requires_grad: bool = False,
 ) -> Tensor:
-    """True with probability p: where U(0, 1) ≤ p."""
+    """True with probability p: where U(0, 1) ≤ p.
+
+    Raises:
+        ValueError: p is not in [0, 1].
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
     return _wrap((device or default_device()).rand(*shape) <= p, dtype, requires_grad)
 
 
@@ -102,15 +109,13 @@ def one_hot(
     dtype: Any = "float32",
     requires_grad: bool = False,
 ) -> Tensor:
-    """1 at each class number of `i`, 0 elsewhere: shape i.shape + (n,).
+    """1 at each class number of `i`, integers or whole floats, 0 elsewhere: shape i.shape + (n,).
 
     Raises:
-        TypeError: `i` does not hold integers.
+        TypeError: `i` holds something else than whole numbers.
         ValueError: a class number is not in 0 ... n - 1.
     """
-    classes = i.realize_cached_data()
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f"one_hot takes integer class numbers, got {classes.dtype}")
+    classes = class_numbers(i.realize_cached_data())
     if classes.size and not 0 <= classes.min() <= classes.max() < n:
         raise ValueError(
             f"one_hot: class numbers from {classes.min()} to {classes.max()}, allowed 0 to {n - 1}"

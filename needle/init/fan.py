@@ -16,16 +16,28 @@ from .gain import calculate_gain
 __all__ = ["kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"]
 
 
-def xavier_uniform(fan_in: int, fan_out: int, gain: float = 1.0, **kwargs: Any) -> Tensor:
+def xavier_uniform(
+    fan_in: int,
+    fan_out: int,
+    gain: float = 1.0,
+    shape: Sequence[int] | None = None,
+    **kwargs: Any,
+) -> Tensor:
     """U(-a, a) with a = gain·√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
-    bound = gain * math.sqrt(6.0 / (fan_in + fan_out))
-    return rand(fan_in, fan_out, low=-bound, high=bound, **kwargs)
+    bound = gain * math.sqrt(6.0 / _count(fan_in + fan_out))
+    return rand(*_shape(fan_in, fan_out, shape), low=-bound, high=bound, **kwargs)
 
 
-def xavier_normal(fan_in: int, fan_out: int, gain: float = 1.0, **kwargs: Any) -> Tensor:
+def xavier_normal(
+    fan_in: int,
+    fan_out: int,
+    gain: float = 1.0,
+    shape: Sequence[int] | None = None,
+    **kwargs: Any,
+) -> Tensor:
     """N(0, std²) with std = gain·√(2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
-    std = gain * math.sqrt(2.0 / (fan_in + fan_out))
-    return randn(fan_in, fan_out, std=std, **kwargs)
+    std = gain * math.sqrt(2.0 / _count(fan_in + fan_out))
+    return randn(*_shape(fan_in, fan_out, shape), std=std, **kwargs)
 
 
 def kaiming_uniform(
@@ -36,8 +48,8 @@ def kaiming_uniform(
     **kwargs: Any,
 ) -> Tensor:
     """U(-b, b) with b = gain·√(3 / fan_in), gain √2 for relu (He et al. 2015, eq. 10)."""
-    bound = calculate_gain(nonlinearity) * math.sqrt(3.0 / fan_in)
-    return rand(*(shape or (fan_in, fan_out)), low=-bound, high=bound, **kwargs)
+    bound = calculate_gain(nonlinearity) * math.sqrt(3.0 / _count(fan_in))
+    return rand(*_shape(fan_in, fan_out, shape), low=-bound, high=bound, **kwargs)
 
 
 def kaiming_normal(
@@ -48,5 +60,14 @@ def kaiming_normal(
     **kwargs: Any,
 ) -> Tensor:
     """N(0, std²) with std = gain / √fan_in, gain √2 for relu (He et al. 2015, eq. 10)."""
-    std = calculate_gain(nonlinearity) / math.sqrt(fan_in)
-    return randn(*(shape or (fan_in, fan_out)), std=std, **kwargs)
+    std = calculate_gain(nonlinearity) / math.sqrt(_count(fan_in))
+    return randn(*_shape(fan_in, fan_out, shape), std=std, **kwargs)
+
+
+def _count(connections: int) -> int:
+    """To divide by: at least 1, since a weight without connections has nothing to draw."""
+    return max(connections, 1)
+
+
+def _shape(fan_in: int, fan_out: int, shape: Sequence[int] | None) -> Sequence[int]:
+    return (fan_in, fan_out) if shape is None else shape

@@ -4,8 +4,9 @@ import math
 
 __all__ = ["calculate_gain"]
 
+_LINEAR = ["linear", *(f"conv{how}{n}d" for how in ("", "_transpose") for n in (1, 2, 3))]
 _GAINS = {
-    "linear": 1.0,
+    **dict.fromkeys(_LINEAR, 1.0),
     "sigmoid": 1.0,
     "tanh": 5 / 3,
     "relu": math.sqrt(2.0),
@@ -16,8 +17,8 @@ _GAINS = {
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which weights before a nonlinearity are larger than without one.
 
-    1 for linear and sigmoid, 5/3 for tanh, √2 for relu, √(2/(1 + slope²)) for leaky_relu, 3/4 for
-    selu (as in PyTorch).
+    1 for linear, convolutions (conv1d ... conv_transpose3d) and sigmoid, 5/3 for tanh, √2 for relu,
+    √(2/(1 + slope²)) for leaky_relu, 3/4 for selu (as in PyTorch).
 
     Args:
         nonlinearity: its name.

@@ -10,6 +10,8 @@ from ..device import Device, default_device
 
 __all__ = ["orthogonal", "trunc_normal"]
 
+_FURTHEST = 1e100  # an interval beyond it has one number to draw; its square does not overflow
+
 
 def orthogonal(
     *shape: int,
@@ -50,10 +52,13 @@ def trunc_normal(
     """Draws from N(mean, std²) under the condition that they lie in [a, b].
 
     Raises:
-        ValueError: std is not positive, or a is not below b.
+        ValueError: mean or std is not finite, std is not positive, or a is not below b.
     """
-    if not (std > 0 and a < b):
-        raise ValueError(f"trunc_normal needs std > 0 and a < b, got std={std}, a={a}, b={b}")
+    if not (0 < std < math.inf and math.isfinite(mean) and a < b):
+        raise ValueError(
+            "trunc_normal needs a finite mean and std, std > 0 and a < b, "
+            f"got mean={mean}, std={std}, a={a}, b={b}"
+        )
     device = device or default_device()
     draws = _standard_draws((a - mean) / std, (b - mean) / std, math.prod(shape), device)
     array = np.clip(draws * std + mean, a, b).reshape(shape).astype(dtype)
@@ -66,6 +71,7 @@ def _standard_draws(low: float, high: float, count: int, device: Device) -> np.n
     A draw x is kept with probability e^((m² - x²)/2), m being the number in the interval that is
     closest to 0. Where that is less than e^-40, the interval is cut off.
     """
+    low, high = (min(max(end, -_FURTHEST), _FURTHEST) for end in (low, high))
     mode = min(max(low, 0.0), high)
     reach = math.hypot(mode, math.sqrt(80))
     low, high = max(low, -reach), min(high, reach)

@@ -1,8 +1,9 @@
 """Initialisation of tensors that exist already, in place, under PyTorch's names.
 
-Each function overwrites the tensor's own array and returns the tensor. Fans are counted in
-needle's layout, where a weight ends in (..., in, out): fan_in is the product of all lengths but
-the last, fan_out that of all but the last but one.
+Each function overwrites the tensor's own array and returns the tensor; those that draw raise a
+TypeError if it does not hold floats. Fans are counted in needle's layout, where a weight ends in
+(..., in, out): fan_in is the product of all lengths but the last, fan_out that of all but the last
+but one.
 """
 
 import math
@@ -46,12 +47,24 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """Draws from U(a, b)."""
+    """Draws from U(a, b).
+
+    Raises:
+        ValueError: a is above b.
+    """
+    if not a <= b:
+        raise ValueError(f"uniform_ draws from [a, b], but a={a} is above b={b}")
     return _fill(tensor, init.rand(*tensor.shape, low=a, high=b, **_where(tensor)))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Draws from N(mean, std²)."""
+    """Draws from N(mean, std²).
+
+    Raises:
+        ValueError: std is negative.
+    """
+    if not std >= 0:
+        raise ValueError(f"normal_: std must be at least 0, got {std}")
     return _fill(tensor, init.randn(*tensor.shape, mean=mean, std=std, **_where(tensor)))
 
 
@@ -106,7 +119,8 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     if tensor.ndim < 2:
         raise ValueError(f"fans need a weight of at least two axes, got shape {tensor.shape}")
     *window, inputs, outputs = tensor.shape
-    return math.prod(window) * inputs, math.prod(window) * outputs
+    count = math.prod(window)
+    return max(count * inputs, 1), max(count * outputs, 1)  # an empty weight has nothing to draw
 
 
 def _fill(tensor: Tensor, values: Tensor) -> Tensor:
@@ -115,4 +129,6 @@ def _fill(tensor: Tensor, values: Tensor) -> Tensor:
 
 
 def _where(tensor: Tensor) -> dict[str, Any]:
+    if tensor.dtype.kind != "f":
+        raise TypeError(f"draws are fractions, and a tensor of {tensor.dtype} holds none")
     return {"device": tensor.device, "dtype": tensor.dtype}

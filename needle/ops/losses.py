@@ -3,6 +3,7 @@
 In the formulas g is the adjoint of the result.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,28 @@ from ..autograd import Array, Tensor, TensorOp
 from .reductions import softmax, summation
 
 __all__ = ["SoftmaxCrossEntropy", "softmax_cross_entropy"]
+
+
+def class_numbers(labels: Array) -> Array:
+    """Labels as integers: those that hold integers as they are, floats if all of them are whole.
+
+    Raises:
+        TypeError: they hold something else.
+    """
+    kind = labels.dtype.kind
+    if kind in "iu":
+        return labels
+    if kind != "f":
+        raise TypeError(f"labels are class numbers, got {labels.dtype}: use astype('int64')")
+    with np.errstate(invalid="ignore"):  # the cast of NaN and of infinity, which then differs
+        numbers = labels.astype(np.int64)
+    if not np.array_equal(numbers, labels):
+        fraction = np.extract(numbers != labels, labels)[0]
+        raise TypeError(
+            f"labels are class numbers, and so whole, got {fraction} among {labels.dtype} labels: "
+            "cross_entropy takes probabilities too, in the shape of the logits"
+        )
+    return numbers
 
 
 def _at_labels(labels: Array) -> tuple[Array, Array]:
@@ -27,13 +50,22 @@ class _LogProbabilities(TensorOp):
     differentiable = False
 
     def compute(self, logits: Array) -> Array:
-        if logits.ndim != 2 or not logits.size:
+        if logits.ndim != 2 or not logits.shape[1]:
             raise ValueError("expected logits of shape (batch, classes)")
+        if logits.dtype.kind != "f":
+            logits = logits.astype(np.float64)  # the difference of small integers wraps around
+        # the methods of ufuncs: np.max and np.sum take twice as long on a small batch
         if logits.shape[1] <= _FEW_CLASSES:
             # NumPy reduces along the axis with the longer stride, several rows at a time
-            logits = np.copy(logits, order="F")
-        shifted = logits - np.max(logits, axis=1, keepdims=True)
-        return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+            shifted = np.copy(logits, order="F")
+            shifted -= np.maximum.reduce(shifted, axis=1, keepdims=True)
+        else:
+            shifted = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+        shifted -= np.log(np.add.reduce(np.exp(shifted), axis=1, keepdims=True))
+        return shifted
+
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        return _cross_entropy._error(cause, arrays)  # the op that users know
 
 
 class SoftmaxCrossEntropy(TensorOp):
@@ -47,9 +79,14 @@ class SoftmaxCrossEntropy(TensorOp):
         self.mean = mean
 
     def compute(self, logits: Array, log_probabilities: Array, labels: Array) -> Array:
+        labels = class_numbers(labels)
         _check(logits, labels)
         at_labels = log_probabilities[_at_labels(labels)]
-        return np.sum(at_labels) / -labels.shape[0] if self.mean else -at_labels
+        if not self.mean:
+            return -at_labels
+        if not labels.size:
+            raise ValueError("the mean of no losses: expected logits of shape (batch, classes)")
+        return np.add.reduce(at_labels) / -labels.shape[0]
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None, None]:
         return _SoftmaxMinusOneHot(self.mean)(out_grad, *node.inputs), None, None
@@ -68,14 +105,14 @@ class _SoftmaxMinusOneHot(TensorOp):
         self, weights: Array, logits: Array, log_probabilities: Array, labels: Array
     ) -> Array:
         result = np.exp(log_probabilities)
-        result[_at_labels(labels)] -= 1
+        result[_at_labels(class_numbers(labels))] -= 1
         result *= weights / labels.shape[0] if self.mean else weights[:, None]
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor, None, None]:
         weights, logits, _, labels = node.inputs
         probabilities = softmax(logits, 1)
-        at_labels = out_grad[_at_labels(labels.realize_cached_data())]
+        at_labels = out_grad[_at_labels(class_numbers(labels.realize_cached_data()))]
         of_weights = (out_grad * probabilities).sum(1) - at_labels
         if self.mean:
             of_weights = of_weights.sum() / logits.shape[0]
@@ -88,8 +125,6 @@ class _SoftmaxMinusOneHot(TensorOp):
 
 
 def _check(logits: Array, labels: Array) -> None:
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"expected integer labels, got {labels.dtype}: use astype('int64')")
     if labels.shape != logits.shape[:1]:
         raise ValueError(f"expected {logits.shape[0]} labels, one a row, got {labels.shape}")
     classes = logits.shape[1]
@@ -107,15 +142,16 @@ def softmax_cross_entropy(logits: Tensor, labels: Any, mean: bool = False) -> Te
 
     Args:
         logits: (batch, classes), floats.
-        labels: (batch,), integers from 0 to classes - 1.
+        labels: (batch,), class numbers from 0 to classes - 1: integers, or floats that are whole.
         mean: whether to average over the batch.
 
     Returns:
         logsumexp(z) - z_y, finite for any finite logits: (batch,), or () for the mean.
 
     Raises:
-        TypeError: the labels are not integers.
-        ValueError: their number is not that of the rows, or one is not a class.
+        TypeError: a label is no whole number.
+        ValueError: their number is not that of the rows, one is not a class, or there is none to
+            take the mean of.
     """
     log_probabilities = _apply(_log_probabilities, (logits,))
     op = _mean_cross_entropy if mean else _cross_entropy

@@ -71,6 +71,12 @@ def test_randb_at_the_ends() -> None:
     assert not init.randb(100, p=-0.0).numpy().any()
 
 
+@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
+def test_randb_of_what_is_no_probability(p) -> None:
+    with pytest.raises(ValueError, match=f"randb: p must be a probability from 0 to 1, got {p}"):
+        init.randb(3, p=p)
+
+
 def test_draws_without_axes() -> None:
     assert init.rand().shape == init.randn().shape == init.randb().shape == ()
 
@@ -93,6 +99,10 @@ def test_one_hot_outside_the_classes(number) -> None:
         init.one_hot(3, ndl.Tensor([1, number]))
 
 
-def test_one_hot_takes_integers() -> None:
-    with pytest.raises(TypeError, match="integer class numbers, got float64"):
-        init.one_hot(3, ndl.Tensor([1.0]))
+def test_one_hot_takes_whole_numbers() -> None:
+    rows = init.one_hot(3, ndl.Tensor([2.0, 0.0], dtype="float32"))
+    np.testing.assert_array_equal(rows.numpy(), [[0, 0, 1], [1, 0, 0]])
+    with pytest.raises(TypeError, match=r"class numbers, and so whole, got 1\.5 among float64"):
+        init.one_hot(3, ndl.Tensor([1.0, 1.5]))
+    with pytest.raises(TypeError, match="class numbers, got bool"):
+        init.one_hot(3, ndl.Tensor([True]))

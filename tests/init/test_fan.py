@@ -57,6 +57,17 @@ def test_kaiming_in_another_shape(function) -> None:
     assert tensor.numpy().std() == pytest.approx(math.sqrt(2 / (9 * 16)), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [init.xavier_uniform, init.xavier_normal, init.kaiming_uniform, init.kaiming_normal],
+)
+def test_weights_without_elements_or_axes(function) -> None:
+    assert function(0, 3).shape == (0, 3)
+    assert function(0, 0).shape == (0, 0)
+    assert function(3, 4, shape=(2, 6)).shape == (2, 6)
+    assert function(3, 4, shape=()).shape == ()
+
+
 def test_unknown_nonlinearity() -> None:
     with pytest.raises(ValueError, match=r"'reul'.*relu"):
         init.kaiming_uniform(3, 4, nonlinearity="reul")

@@ -84,9 +84,24 @@ def test_trunc_normal_in_other_shapes() -> None:
     assert init.trunc_normal(0, 3).shape == (0, 3)
 
 
-@pytest.mark.parametrize("options", [{"std": 0.0}, {"std": -1.0}, {"a": 2.0}, {"std": math.nan}])
+def test_trunc_normal_far_outside() -> None:
+    # the density is all but 0 there, and falls so fast that its end is all there is
+    for mean, std, a, b, end in [
+        (0, 1e-200, 1, 2, 1),
+        (0, 1e-309, 1, math.inf, 1),
+        (1e9, 1, 0, 2, 2),
+    ]:
+        draws = init.trunc_normal(3, mean=mean, std=std, a=a, b=b)
+        np.testing.assert_allclose(draws.numpy(), end, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"std": 0.0}, {"std": -1.0}, {"a": 2.0}, {"std": math.nan}, {"std": math.inf},
+     {"mean": math.nan}, {"mean": -math.inf}, {"b": math.nan}],
+)  # fmt: skip
 def test_trunc_normal_of_nothing(options) -> None:
-    with pytest.raises(ValueError, match="trunc_normal needs std > 0 and a < b, got"):
+    with pytest.raises(ValueError, match="trunc_normal needs a finite mean and std, std > 0 and a"):
         init.trunc_normal(3, **options)
 
 
@@ -96,7 +111,8 @@ def test_trunc_normal_of_nothing(options) -> None:
 @pytest.mark.parametrize(
     ("name", "param"),
     [("linear", None), ("sigmoid", None), ("tanh", None), ("relu", None), ("selu", None),
-     ("leaky_relu", None), ("leaky_relu", 0.3), ("leaky_relu", 0)],
+     ("leaky_relu", None), ("leaky_relu", 0.3), ("leaky_relu", 0), ("conv1d", None),
+     ("conv2d", None), ("conv_transpose3d", None)],
 )  # fmt: skip
 def test_gain_is_torchs(name, param) -> None:
     torch = pytest.importorskip("torch")

@@ -83,6 +83,16 @@ def test_fans_of_a_convolution() -> None:
     assert values.std() == pytest.approx(math.sqrt(2 / (9 * 16)), rel=0.03)
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+@pytest.mark.parametrize(
+    "fill",
+    [nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.xavier_uniform_,
+     nn.init.xavier_normal_, nn.init.orthogonal_, nn.init.trunc_normal_, nn.init.eye_],
+)  # fmt: skip
+def test_nothing_to_fill(fill, shape) -> None:
+    assert fill(ndl.init.zeros(*shape)).shape == shape
+
+
 def test_constants() -> None:
     tensor = ndl.init.randn(2, 3)
     np.testing.assert_array_equal(nn.init.ones_(tensor).numpy(), np.ones((2, 3)))
@@ -110,3 +120,13 @@ def test_what_does_not_fit() -> None:
         nn.init.eye_(ndl.init.zeros(3))
     with pytest.raises(ValueError, match="nonlinearity 'step': known are"):
         nn.init.kaiming_uniform_(ndl.init.zeros(3, 3), nonlinearity="step")
+    with pytest.raises(ValueError, match="a=1 is above b=0"):
+        nn.init.uniform_(ndl.init.zeros(3), 1, 0)
+    with pytest.raises(ValueError, match="std must be at least 0, got -1"):
+        nn.init.normal_(ndl.init.zeros(3), 0, -1)
+
+
+@pytest.mark.parametrize("fill", [nn.init.uniform_, nn.init.orthogonal_, nn.init.kaiming_normal_])
+def test_integers_hold_no_draws(fill) -> None:
+    with pytest.raises(TypeError, match="draws are fractions, and a tensor of int64 holds none"):
+        fill(ndl.Tensor([[1, 2], [3, 4]]))
