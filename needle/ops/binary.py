@@ -23,7 +23,7 @@ class BinaryCrossEntropy(Elementwise):
     """
 
     def compute(self, p: Array, target: Array) -> Array:
-        return -(target * _logarithm(p) + (1 - target) * _logarithm(1 - p))
+        return -(target * _limited(np.log, p) + (1 - target) * _limited(np.log1p, -p))
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor | None]:
         p, target = node.inputs
@@ -34,11 +34,9 @@ class BinaryCrossEntropy(Elementwise):
         return out_grad * ((p - target) / maximum(p * (1 - p), _SMALLEST)), of_target
 
 
-def _logarithm(p: Array) -> Array:
-    positive = np.greater(p, 0)
-    return np.where(
-        positive, np.maximum(np.log(np.where(positive, p, 1)), _LOWEST_LOG), _LOWEST_LOG
-    )
+def _limited(logarithm: np.ufunc, a: Array) -> Array:
+    with np.errstate(divide="ignore"):  # of 0, and log1p of -1
+        return np.maximum(logarithm(a), _LOWEST_LOG)
 
 
 def binary_cross_entropy(p: Tensor, target: Tensor) -> Tensor:

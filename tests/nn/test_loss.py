@@ -43,6 +43,42 @@ def test_labels_of_any_integer_dtype(loss, dtype) -> None:
     assert value.item() == pytest.approx(np.log(4), rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("loss", [nn.SoftmaxLoss(), nn.CrossEntropyLoss(), nn.NLLLoss()])
+def test_class_numbers_that_came_as_floats(loss, dtype, mode) -> None:
+    draw = np.random.RandomState(0)
+    scores, labels = draw.randn(4, 5), np.array([4, 0, 0, 2])
+    x, same = ndl.Tensor(scores), ndl.Tensor(scores)
+    of_floats = loss(x**2, ndl.Tensor(labels, dtype=dtype))
+    of_integers = loss(same**2, ndl.Tensor(labels))
+    assert of_floats.item() == of_integers.item()
+    of_floats.backward()
+    of_integers.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), same.grad.numpy())
+    (x.grad**2).sum().backward()  # to second order, too
+    (same.grad**2).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), same.grad.numpy())
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 4), (2,)])
+def test_floats_are_probabilities_in_the_shape_of_the_logits_alone(shape) -> None:
+    logits = ndl.init.zeros(*shape)
+    axis = min(1, len(shape) - 1)
+    numbers = ndl.init.ones(*shape[:axis], *shape[axis + 1 :])
+    assert nn.CrossEntropyLoss()(logits, numbers).item() == pytest.approx(np.log(2))
+    certain_of_all = nn.CrossEntropyLoss()(logits, ndl.init.ones(*shape))
+    assert certain_of_all.item() == pytest.approx(2 * np.log(2))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "bool"])
+def test_logits_that_are_no_floats(dtype) -> None:
+    values = np.array([[0, 1], [1, 0]] if dtype == "bool" else [[1, 2], [3, 120]], dtype)
+    labels = ndl.Tensor([0, 1])
+    for loss in (nn.SoftmaxLoss(), nn.CrossEntropyLoss(label_smoothing=0.1)):
+        expected = loss(ndl.Tensor(values, dtype="float64"), labels).item()
+        assert loss(ndl.Tensor(values), labels).item() == pytest.approx(expected, rel=1e-12)
+
+
 def test_softmax_loss_makes_no_one_hot_matrix() -> None:
     logits = ndl.Tensor(np.zeros((2, 1_000_000), np.float32))
     loss = nn.SoftmaxLoss()(logits, ndl.Tensor([0, 999_999]))
@@ -139,6 +175,18 @@ def test_cross_entropy_of_class_numbers_and_of_certainties_agree() -> None:
     assert of_numbers == pytest.approx(loss(ndl.Tensor(scores), certain).item(), rel=1e-12)
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"weight": ndl.init.ones(3)}])
+def test_no_labels(options, reduction) -> None:
+    loss = nn.CrossEntropyLoss(reduction=reduction, **options)
+    arguments = ndl.init.zeros(0, 3), ndl.Tensor(np.zeros(0, int))
+    if reduction == "mean":
+        with pytest.raises(ValueError, match="the mean of no losses"):
+            loss(*arguments)
+    else:
+        np.testing.assert_array_equal(loss(*arguments).numpy(), [] if reduction == "none" else 0)
+
+
 def test_a_weight_is_a_buffer() -> None:
     loss = nn.CrossEntropyLoss(ndl.Tensor([1.0, 2.0]))
     assert list(loss.state_dict()) == ["weight"]
@@ -195,6 +243,36 @@ def test_smooth_l1_by_formula(x, shift, beta) -> None:
     np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "float64"])
+def test_a_loss_has_the_dtype_of_the_prediction(kind, dtype) -> None:
+    values, target = np.array([0.25, 0.5, 0.75], "float32"), np.array([0, 1, 1])
+    x, same = ndl.Tensor(values), ndl.Tensor(values)
+    loss = kind()(x, ndl.Tensor(target, dtype=dtype))
+    expected = kind()(same, ndl.Tensor(target, dtype="float32"))
+    assert loss.dtype == np.float32
+    assert loss.item() == expected.item()
+    loss.backward()
+    expected.backward()
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(x.grad.numpy(), same.grad.numpy())
+
+
+@pytest.mark.parametrize("kind", [nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss])
+def test_small_integers_do_not_wrap_around(kind) -> None:
+    small, wide = (ndl.Tensor([[1, 200], [3, 4]], dtype=dtype) for dtype in ("uint8", "float64"))
+    other = ndl.Tensor([[200, 1], [4, 3]], dtype="uint8")
+    assert kind()(small, other).item() == kind()(wide, other).item()
+
+
+def test_a_target_may_be_an_array_or_a_list() -> None:
+    x = ndl.Tensor([1.0, 2.0])
+    assert nn.MSELoss()(x, [0.0, 0.0]).item() == nn.MSELoss()(x, np.zeros(2)).item() == 2.5
+    logits = ndl.init.zeros(2, 4)
+    for target in ([1, 3], np.array([1, 3])):
+        assert nn.CrossEntropyLoss()(logits, target).item() == pytest.approx(np.log(4))
+
+
 # --- probabilities
 
 
@@ -224,6 +302,13 @@ def test_bce_at_0_and_1(same_as_torch) -> None:
         lambda p: torch.nn.BCELoss(reduction="none")(p, constant[1]),
         p,
     )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bce_keeps_small_losses(dtype) -> None:
+    p = np.array([1e-6, 1e-10, 1e-30], dtype)
+    loss = nn.BCELoss(reduction="none")(ndl.Tensor(p), ndl.Tensor(np.zeros(3, dtype)))
+    np.testing.assert_allclose(loss.numpy(), p, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -271,6 +356,30 @@ def test_kl_divergence_is_torchs(same_as_torch, log_target, reduction, dtype) ->
         same_as_torch(lambda x: ours(x, constant[0]), lambda x: theirs(x, constant[1]), x)
 
 
+@pytest.mark.parametrize("log_target", [False, True])
+def test_kl_divergence_of_what_is_impossible(log_target) -> None:
+    # twice impossible loses nothing; impossible to the model alone, everything
+    x = ndl.Tensor([[-np.inf, 0.0], [0.0, -np.inf]])
+    target = np.array([[0.0, 1.0], [1.0, 0.0]])
+    if log_target:
+        target = np.log(target, out=np.full_like(target, -np.inf), where=target > 0)
+    t = ndl.Tensor(target)
+    loss = nn.KLDivLoss("none", log_target)(x, t)
+    np.testing.assert_array_equal(loss.numpy(), np.zeros((2, 2)))
+    loss.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [[0, -1], [-1, 0]])
+    assert np.isfinite(t.grad.numpy()).all()
+    half = ndl.Tensor(np.log([0.5, 0.5]) if log_target else [0.5, 0.5])
+    assert nn.KLDivLoss("sum", log_target)(x[0], half).item() == np.inf
+
+
+def test_kl_divergence_of_a_number_and_of_nothing() -> None:
+    loss = nn.KLDivLoss("batchmean")
+    assert loss(ndl.init.zeros(), ndl.init.ones()).item() == 0
+    with pytest.raises(ValueError, match="the mean of no losses"):
+        loss(ndl.init.zeros(0, 3), ndl.init.zeros(0, 3))
+
+
 # --- to second order
 
 DRAW = np.random.RandomState(0)
@@ -305,7 +414,11 @@ def test_second_derivative(loss, arrays) -> None:
 BAD_LABELS = {
     "too large": (np.array([0, 4, 1]), ValueError, "4.*0 to 3"),
     "negative": (np.array([0, -1, 1]), ValueError, "-1.*0 to 3"),
-    "of floats": (np.array([0.0, 1.0, 2.0]), TypeError, "integer labels, got float64"),
+    "fractions": (np.array([0.0, 1.5, 2.0]), TypeError, r"whole, got 1\.5 among float64 labels"),
+    "not a number": (np.array([0.0, np.nan, 2.0]), TypeError, "got nan among"),
+    "infinite": (np.array([0.0, 1.0, np.inf]), TypeError, "got inf among"),
+    "too large floats": (np.array([0.0, 4.0, 1.0]), ValueError, "4.*0 to 3"),
+    "truths": (np.array([True, False, True]), TypeError, "class numbers, got bool"),
     "too few": (np.array([0, 1]), ValueError, r"\(3, 4\)"),
     "one-hot": (np.eye(4, dtype=int)[:3], ValueError, r"\(3, 4\)"),
 }
@@ -330,6 +443,50 @@ def test_the_mean_of_no_losses(loss) -> None:
         loss(ndl.init.zeros(2, 4), ndl.Tensor([2, 2]))
     with pytest.raises(ValueError, match="mean of no losses"):
         nn.MSELoss()(ndl.init.zeros(0), ndl.init.zeros(0))
+
+
+@pytest.mark.parametrize("weight", [2, 5, 1])
+@pytest.mark.parametrize("target", [ndl.Tensor([0, 1]), ndl.init.zeros(2, 3)])
+def test_a_weight_for_each_class(weight, target) -> None:
+    with pytest.raises(ValueError, match=rf"weight for each of 3 classes, got \({weight},\)"):
+        nn.CrossEntropyLoss(ndl.init.ones(weight))(ndl.init.zeros(2, 3), target)
+    with pytest.raises(ValueError, match="weight for each of 3 classes"):
+        nn.NLLLoss(ndl.init.ones(weight))(ndl.init.zeros(2, 3), ndl.Tensor([0, 1]))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [nn.BCELoss(ndl.init.ones(3, 1)), nn.BCEWithLogitsLoss(pos_weight=ndl.init.ones(3, 1))],
+)
+def test_weights_do_not_widen_a_loss(loss) -> None:
+    with pytest.raises(ValueError, match=r"weights of shape \(3, 1\) for losses of shape \(3,\)"):
+        loss(ndl.init.ones(3), ndl.init.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        (nn.CrossEntropyLoss(ndl.Tensor([1.0, 2.0])), ndl.Tensor([0, 1])),
+        (nn.CrossEntropyLoss(ndl.Tensor([1, 2]), label_smoothing=0.1), ndl.Tensor([0, 1])),
+        (nn.CrossEntropyLoss(ndl.Tensor([1.0, 2.0])), ndl.Tensor([[0.5, 0.5], [1.0, 0.0]])),
+        (nn.NLLLoss(ndl.Tensor([1.0, 2.0])), ndl.Tensor([0, 1])),
+        (nn.BCELoss(ndl.Tensor([1.0, 2.0])), ndl.Tensor([[0, 1], [1, 0]])),
+        (nn.BCEWithLogitsLoss(pos_weight=ndl.Tensor([1.0, 2.0])), ndl.Tensor([[0, 1], [1, 0]])),
+    ],
+)
+def test_weights_widen_no_dtype(loss, target) -> None:
+    assert loss(ndl.init.rand(2, 2), target).dtype == np.float32
+
+
+def test_scores_without_classes() -> None:
+    for target in (ndl.Tensor(0), ndl.Tensor(0.5)):
+        with pytest.raises(ValueError, match=r"expected scores \(N, C\).* got a number"):
+            nn.CrossEntropyLoss()(ndl.init.zeros(), target)
+
+
+def test_no_class_of_probabilities_is_ignored() -> None:
+    with pytest.raises(ValueError, match="probabilities leave no class 1 to ignore"):
+        nn.CrossEntropyLoss(ignore_index=1)(ndl.init.zeros(2, 3), ndl.init.zeros(2, 3))
 
 
 PAIR_LOSSES = [

@@ -1,12 +1,16 @@
 """Losses.
 
-`reduction` is "mean", "sum" or "none": what becomes of the losses of the single elements.
+`reduction` is "mean", "sum" or "none": what becomes of the losses of the single elements. A loss
+has the dtype of what is judged (float64 for integers); targets and weights are converted to it.
 """
+
+from typing import Any
 
 import numpy as np
 
 from ... import ops
 from ...autograd import Tensor
+from ...ops.losses import class_numbers
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "check_reduction",
@@ -26,27 +30,33 @@ def cross_entropy(
 
     Args:
         logits: (N, C), (N, C, ...) or (C,).
-        target: class numbers, integers of the logits' shape without C; or probabilities of the
-            logits' shape.
+        target: class numbers of the logits' shape without C, integers or floats that are whole; or
+            probabilities, floats of the logits' shape.
         weight: (C,), what each class counts.
-        ignore_index: a class number that counts nothing.
+        ignore_index: a class number that counts nothing; has no meaning for probabilities.
         reduction: the mean is weighted: Σ losses / Σ weights of the labels. For probabilities it
             is the sum over the number of samples.
         label_smoothing: ε, mixes the target with equal probabilities: (1 - ε)·p + ε/C.
 
     Raises:
-        TypeError: the target is neither integers nor probabilities.
+        TypeError: the target is neither class numbers nor probabilities.
         ValueError: shapes do not fit, a label is outside the classes, a probability or ε outside
-            [0, 1], or there is nothing to take the mean of.
+            [0, 1], there is nothing to take the mean of, or a class to ignore among probabilities.
     """
     check_reduction(reduction)
+    target = _as_tensor(target)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1: {label_smoothing}")
     if target.dtype.kind == "f" and target.shape == logits.shape:
+        if ignore_index >= 0:
+            raise ValueError(
+                f"cross_entropy: probabilities leave no class {ignore_index} to ignore"
+            )
         return _cross_entropy_of_probabilities(logits, target, weight, reduction, label_smoothing)
     rows, labels, counted = _rows_and_labels("cross_entropy", logits, target, ignore_index)
     if weight is None and counted is None and not label_smoothing and reduction == "mean":
         return ops.softmax_cross_entropy(rows, labels, mean=True)
+    weight = _of_classes(weight, rows, 1)
     share = _share_of_labels(weight, labels, counted)
     losses = _times(ops.softmax_cross_entropy(rows, labels), share)
     if label_smoothing:
@@ -66,19 +76,21 @@ def nll_loss(
     """-l_y for log-probabilities l and class number y; arguments as in `cross_entropy`."""
     check_reduction(reduction)
     rows, labels, counted = _rows_and_labels("nll_loss", log_probabilities, target, ignore_index)
-    share = _share_of_labels(weight, labels, counted)
+    share = _share_of_labels(_of_classes(weight, rows, 1), labels, counted)
     losses = -_times(rows[np.arange(labels.size), labels], share)
     return _reduce_weighted(losses, share, target.shape, reduction)
 
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(x - t)²."""
-    return _reduce((x - _same_shape("mse_loss", x, target)) ** 2, reduction)
+    x, target = _pair("mse_loss", x, target)
+    return _reduce((x - target) ** 2, reduction)
 
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """|x - t|."""
-    return _reduce(ops.abs(x - _same_shape("l1_loss", x, target)), reduction)
+    x, target = _pair("l1_loss", x, target)
+    return _reduce(ops.abs(x - target), reduction)
 
 
 def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -91,7 +103,8 @@ def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: flo
         raise ValueError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
     if beta == 0:
         return l1_loss(x, target, reduction)
-    difference = x - _same_shape("smooth_l1_loss", x, target)
+    x, target = _pair("smooth_l1_loss", x, target)
+    difference = x - target
     limited = ops.clip(difference, -beta, beta)
     return _reduce(limited * (difference - limited * 0.5) / beta, reduction)
 
@@ -104,16 +117,17 @@ def binary_cross_entropy(
     Args:
         p: probabilities.
         target: probabilities of the same shape, mostly 0 and 1.
-        weight: what each element counts; broadcasts.
+        weight: what each element counts; broadcasts to the losses.
         reduction: see the top of this module.
 
     Raises:
         ValueError: something is outside [0, 1], or the shapes differ.
     """
+    p, target = _pair("binary_cross_entropy", p, target)
     _check_probabilities("binary_cross_entropy: probabilities", p)
     _check_probabilities("binary_cross_entropy: targets", target)
-    losses = ops.binary_cross_entropy(p, _same_shape("binary_cross_entropy", p, target))
-    return _reduce(_times(losses, weight), reduction)
+    losses = ops.binary_cross_entropy(p, target)
+    return _reduce(_times(losses, _of_elements(weight, losses)), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -128,22 +142,23 @@ def binary_cross_entropy_with_logits(
     Args:
         logits: any shape.
         target: probabilities of the same shape, mostly 0 and 1.
-        weight: what each element counts; broadcasts.
+        weight: what each element counts; broadcasts to the losses.
         reduction: see the top of this module.
-        pos_weight: what the term with t counts; broadcasts.
+        pos_weight: what the term with t counts; broadcasts to the losses.
 
     Raises:
         ValueError: a target is outside [0, 1], or the shapes differ.
     """
+    logits, target = _pair("binary_cross_entropy_with_logits", logits, target)
     _check_probabilities("binary_cross_entropy_with_logits: targets", target)
-    target = _same_shape("binary_cross_entropy_with_logits", logits, target)
     softplus = ops.Softplus()
-    losses = _times(target, pos_weight) * softplus(-logits) + (1 - target) * softplus(logits)
-    return _reduce(_times(losses, weight), reduction)
+    positive = _times(target, _of_elements(pos_weight, target))
+    losses = positive * softplus(-logits) + (1 - target) * softplus(logits)
+    return _reduce(_times(losses, _of_elements(weight, losses)), reduction)
 
 
 def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """t·(ln t - x) for log-probabilities x, and 0 where t = 0.
+    """t·(ln t - x) for log-probabilities x, and 0 where t = 0, be x infinite or not.
 
     Args:
         x: log-probabilities, any shape.
@@ -153,14 +168,16 @@ def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool 
         log_target: whether `target` holds logarithms.
     """
     check_reduction(reduction, "batchmean")
-    target = _same_shape("kl_div", x, target)
-    if log_target:
-        losses = ops.exp(target) * (target - x)
-    else:
+    x, target = _pair("kl_div", x, target)
+    if not log_target:
         _check_probabilities("kl_div: targets", target)
-        losses = target * (ops.log(ops.where(target == 0, 1, target)) - x)
+    share = ops.exp(target) if log_target else target
+    is_none = share == 0  # there ln t is -inf, and so may x be: 0·inf is no number
+    logarithm = target if log_target else ops.log(ops.where(is_none, 1, target))
+    losses = share * (ops.where(is_none, 0, logarithm) - ops.where(is_none, 0, x))
     if reduction == "batchmean":
-        return losses.sum() / x.shape[0]
+        _check_some(losses)
+        return losses.sum() / (x.shape[0] if x.ndim else 1)
     return _reduce(losses, reduction)
 
 
@@ -178,16 +195,20 @@ def _reduce(losses: Tensor, reduction: str) -> Tensor:
         return losses
     if reduction == "sum":
         return losses.sum()
+    _check_some(losses)
+    return losses.mean()
+
+
+def _check_some(losses: Tensor) -> None:
     if not losses.size:
         raise ValueError(f"the mean of no losses: they have shape {losses.shape}")
-    return losses.mean()
 
 
 def _reduce_weighted(
     losses: Tensor, share: Tensor | None, shape: tuple[int, ...], reduction: str
 ) -> Tensor:
     """As `_reduce`, with the mean divided by the sum of the losses' shares."""
-    if share is None or reduction != "mean":
+    if share is None or reduction != "mean" or not losses.size:
         return _reduce(losses.reshape(shape) if reduction == "none" else losses, reduction)
     total = share.sum()
     if not total.item():
@@ -202,12 +223,12 @@ def _times(x: Tensor, weight: Tensor | None) -> Tensor:
 def _cross_entropy_of_probabilities(
     logits: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
 ) -> Tensor:
+    logits, target = _pair("cross_entropy", logits, target)
     _check_probabilities("cross_entropy: targets", target)
-    axis = min(1, logits.ndim - 1)
+    axis = _class_axis("cross_entropy", logits)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / logits.shape[axis]
-    if weight is not None:
-        target = target * weight.reshape((-1,) + (1,) * (logits.ndim - 1 - axis))
+    target = _times(target, _of_classes(weight, logits, axis))
     return _reduce(-(target * ops.logsoftmax(logits, axis)).sum(axis), reduction)
 
 
@@ -218,11 +239,11 @@ def _rows_and_labels(
 
     The last is None where all count; an ignored label is replaced by class 0.
     """
-    axis = min(1, scores.ndim - 1)
+    axis = _class_axis(name, scores)
     expected = scores.shape[:axis] + scores.shape[axis + 1 :]
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"{name} expected integer labels, got {target.dtype}: use astype('int64')")
-    if axis < 0 or target.shape != expected:
+    target = _as_tensor(target)
+    labels = class_numbers(target.realize_cached_data()).reshape(-1)
+    if target.shape != expected:
         raise ValueError(
             f"{name} expected labels of shape {expected} for scores of shape {scores.shape}, "
             f"got {target.shape}"
@@ -231,7 +252,6 @@ def _rows_and_labels(
     if scores.ndim > 2:
         scores = scores.permute((0, *range(2, scores.ndim), 1))
     rows = scores if scores.ndim == 2 else scores.reshape((target.size, classes))
-    labels = target.realize_cached_data().reshape(-1)
     ignored = labels == ignore_index
     counted = None
     if ignored.any():
@@ -254,12 +274,49 @@ def _share_of_labels(
     return _times(weight[labels], counted)
 
 
-def _same_shape(name: str, x: Tensor, target: Tensor) -> Tensor:
+def _class_axis(name: str, scores: Tensor) -> int:
+    if not scores.ndim:
+        raise ValueError(f"{name} expected scores (N, C), (N, C, ...) or (C,), got a number")
+    return min(1, scores.ndim - 1)
+
+
+def _of_classes(weight: Tensor | None, scores: Tensor, axis: int) -> Tensor | None:
+    """What each class counts, in the dtype of the scores, with axes of length 1 after its own."""
+    if weight is None:
+        return None
+    classes = scores.shape[axis]
+    if weight.shape != (classes,):
+        raise ValueError(f"expected a weight for each of {classes} classes, got {weight.shape}")
+    return _cast(weight, scores.dtype).reshape((classes,) + (1,) * (scores.ndim - 1 - axis))
+
+
+def _of_elements(weight: Tensor | None, losses: Tensor) -> Tensor | None:
+    """What each element counts, in the dtype of the losses."""
+    if weight is None:
+        return None
+    if ops.broadcast_shape(weight.shape, losses.shape) != losses.shape:
+        raise ValueError(f"weights of shape {weight.shape} for losses of shape {losses.shape}")
+    return _cast(weight, losses.dtype)
+
+
+def _pair(name: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both, if they are of one shape, as floats of x's dtype, float64 if x holds integers."""
+    target = _as_tensor(target)
     if x.shape != target.shape:
         raise ValueError(
             f"{name} expected two tensors of one shape, got {x.shape} and {target.shape}"
         )
-    return target
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+    return _cast(x, dtype), _cast(target, dtype)
+
+
+def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def _as_tensor(target: Any) -> Tensor:
+    """A target, which arrays and lists may be, too."""
+    return target if isinstance(target, Tensor) else Tensor(target, requires_grad=False)
 
 
 def _check_probabilities(what: str, x: Tensor) -> None:

@@ -103,6 +103,18 @@ ROWS = [
         [[(3, 4)], [(1, 1)]],
     ),
     (
+        "softmax_cross_entropy of class numbers that are floats",
+        lambda z: ops.softmax_cross_entropy(z, ops.argmax(z, 1).astype("float32")),
+        _cross_entropy,
+        [[(3, 4)], [(1, 1)]],
+    ),
+    (
+        "softmax_cross_entropy of many classes",
+        lambda z: ops.softmax_cross_entropy(z, ops.argmax(z, 1)),
+        _cross_entropy,
+        [[(2, 65)], [(0, 3)]],
+    ),
+    (
         "binary_cross_entropy",
         lambda z, t: ops.binary_cross_entropy(ops.sigmoid(z), ops.sigmoid(t)),
         lambda z, t: np.log(1 + np.exp(z)) - z / (1 + np.exp(-t)),
