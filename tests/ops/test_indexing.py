@@ -1,5 +1,7 @@
 """Indexing: NumPy's values, adjoints that add up, and indices that are refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -153,6 +155,71 @@ def test_repeated_indices_of_another_library_add_up(strict_array):
     data = x.grad.realize_cached_data()
     assert type(data) is strict_array
     np.testing.assert_array_equal(data._data, [2, 0, 1])
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 0), (5, 3, 2)])
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        [4, 0, -1, 0],
+        np.array([[1, 1, 4], [-5, 1, 1]], np.int8),
+        np.zeros((0, 2), int),
+        np.array([2]),
+        np.full(70_000, 3),
+    ],
+    ids=str,
+)
+def test_rows_add_up_as_by_add_at(shape, layout, index):
+    table = np.zeros(shape, np.float32)
+    adjoint = np.random.default_rng(0).normal(size=table[index].shape).astype(np.float32)
+    expected = np.zeros_like(table)
+    np.add.at(expected, index, adjoint)
+    x = Tensor(table)
+    # the adjoint as it is, in either layout of memory: Tensor(...) would copy it
+    x[index].backward(Tensor.make_const(np.asarray(adjoint, order=layout)))
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+
+
+def test_rows_and_columns_add_up_as_by_add_at():
+    table = np.zeros((7, 300, 2))
+    rows, columns = np.array([[-1], [3]]), np.array([5, 299, -1, 5], np.int16)
+    adjoint = np.random.default_rng(0).normal(size=(2, 4, 2))
+    expected = np.zeros_like(table)
+    np.add.at(expected, (rows, columns), adjoint)
+    x = Tensor(table)
+    x[rows, columns].backward(adjoint)
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+
+
+def test_rows_are_added_along_one_axis(strict_array, monkeypatch):
+    """On more axes np.add.at is several times slower."""
+    axes = []
+    passed_on = strict_array.__array_ufunc__
+
+    def noting(self, ufunc, method, *inputs, **options):
+        if method == "at":
+            axes.append(inputs[0].ndim)
+        return passed_on(self, ufunc, method, *inputs, **options)
+
+    monkeypatch.setattr(strict_array, "__array_ufunc__", noting)
+    index = Tensor.make_const(strict_array(np.array([2, 0, 2])))
+    x = Tensor.make_const(strict_array(np.zeros((3, 2))), requires_grad=True)
+    x[index].backward()
+    np.testing.assert_array_equal(x.grad.realize_cached_data()._data, [[1, 1], [0, 0], [2, 2]])
+    assert axes == [1]
+
+
+def test_adjoint_of_rows_needs_no_memory_but_its_own():
+    table = Tensor(np.zeros((1000, 500), np.float32))
+    adjoint = Tensor(np.ones((3000, 500), np.float32))
+    picked = table[np.arange(3000) % 1000]
+    tracemalloc.start()
+    picked.backward(adjoint, create_graph=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < table.grad.realize_cached_data().nbytes + 2e6
+    np.testing.assert_array_equal(table.grad.numpy(), np.full((1000, 500), 3))
 
 
 def test_rows_of_a_table_are_its_embedding(mode):
