@@ -1,6 +1,7 @@
 """Writing files that are either whole or not there."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,8 +15,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary file beside `path`, which takes its place when the block ends well.
 
     After an error, an interruption or a full disk `path` is what it was before, and the temporary
-    file is gone; after a crash of the machine it is the old file or the new one, whole. Where
-    `path` is a link, all this holds for the file that it leads to.
+    file is gone; after a crash of the machine it is the old file or the new one, whole. The
+    permissions of a former file stay. Where `path` is a link, all this holds for the file that it
+    leads to.
 
     Raises:
         OSError: there is no such folder, it can't be written to, or `path` is a folder itself.
@@ -37,6 +39,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
     except BaseException as error:
         with suppress(OSError):

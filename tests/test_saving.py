@@ -205,3 +205,12 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
     modes = {oct(os.stat(file).st_mode) for file in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_a_file_that_is_written_again_keeps_its_permissions(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save({"n": 1}, path)
+    path.chmod(0o600)
+    save({"n": 2}, path)
+    assert load(path) == {"n": 2}
+    assert path.stat().st_mode & 0o777 == 0o600
