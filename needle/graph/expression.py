@@ -19,9 +19,10 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
 
     Valid Python, with parentheses only where they are needed. What is used more than once is
     computed on a line of its own and goes by its name from there: t1, t2, ... So is what would make
-    a formula longer than `width`. Factors and exponents of 1, of which gradients are full, are left
-    out. A part of the graph that requires no gradient is kept in lazy mode only; otherwise it is a
-    constant, like every other leaf without gradient: a number, or c1, c2, ...
+    a formula longer than `width`; x.T of a leaf is not. Factors and exponents of 1, of which
+    gradients are full, are left out, and x.T.T is x. A part of the graph that requires no gradient
+    is kept in lazy mode only; otherwise it is a constant, like every other leaf without gradient: a
+    number, or c1, c2, ...
 
     Args:
         tensor: a Tensor or a TensorTuple.
@@ -68,7 +69,8 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
         elif node.op is not None:
             term = op_term(node.op, operands.of(node))
             name = known.get(node)
-            if name is None and node is not result and (uses[node] > 1 or len(term.text) > width):
+            is_needed = len(term.text) > width or (uses[node] > 1 and not _is_view(node, term))
+            if name is None and node is not result and is_needed:
                 name = next(unused_names)
             if name is not None:
                 lines.append(f"{name} = {term.text}")
@@ -77,6 +79,11 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     if result not in known or result.is_leaf():
         lines.append(_result_text(result, operands))
     return "\n".join(lines)
+
+
+def _is_view(node: Any, term: Term) -> bool:
+    """Whether `term` is x.T of a leaf x, which is nothing to compute."""
+    return term.transposed is not None and node.inputs[0].is_leaf()
 
 
 def _result_text(result: Value, operands: Operands) -> str:

@@ -16,7 +16,12 @@ __all__ = ["Recording", "record"]
 
 @dataclass(frozen=True)
 class Recording:
-    """The values that a module made, each with the path of the innermost module at work."""
+    """What `record` notes: the values that a module made, and which part of it made each.
+
+    Attributes:
+        module: the module that was recorded.
+        paths: for each value the path of the innermost module at work, "" for `module` itself.
+    """
 
     module: Module
     paths: dict[Value, str] = field(default_factory=dict, repr=False)

@@ -25,8 +25,8 @@ __all__ = ["TraceRow", "TraceTable", "trace_table"]
 class TraceRow:
     """One value of a computation: v_i, its formula, and the numbers of the three traces.
 
-    The numbers are arrays, for a tuple of tensors tuples of arrays; the tangents and the adjoint
-    are None where they are zero because the graph does not lead there.
+    The numbers are arrays, for a tuple of tensors tuples of arrays; the tangents (one for each
+    input) and the adjoint are None where they are zero because the graph does not lead there.
     """
 
     name: str
@@ -38,7 +38,13 @@ class TraceRow:
 
 @dataclass(frozen=True)
 class TraceTable:
-    """What `trace_table` gives: a row for each value, shown as text, or as Markdown."""
+    """What `trace_table` gives: a row for each value, shown as text, or as Markdown.
+
+    Attributes:
+        rows: a `TraceRow` for each value, the inputs first.
+        inputs: the names of the inputs, which head the columns of tangents.
+        precision: how many decimals are shown.
+    """
 
     rows: tuple[TraceRow, ...]
     inputs: tuple[str, ...]

@@ -21,6 +21,7 @@ from ..ops import (
     Affine,
     Concatenate,
     DivScalar,
+    Einsum,
     Equal,
     EWiseAdd,
     EWiseDiv,
@@ -55,6 +56,7 @@ class Term(NamedTuple):
 
     text: str
     level: int
+    transposed: Term | None = None  # its transpose, where that is the shorter formula
 
     def within(self, level: int) -> str:
         """The text where something of `level` or tighter has to stand."""
@@ -256,7 +258,11 @@ def _transposed(op: Any, operands: Sequence[Term]) -> Term:
 
 
 def _swapped(a: Term) -> Term:
-    return Term(f"{a.within(ATOM)}.T", ATOM)
+    return a.transposed or Term(f"{a.within(ATOM)}.T", ATOM, a)
+
+
+def _einsum(op: Any, operands: Sequence[Term]) -> Term:
+    return Term(f"einsum({', '.join([repr(op.subscripts), *(a.text for a in operands)])})", ATOM)
 
 
 def _element(op: Any, operands: Sequence[Term]) -> Term:
@@ -285,6 +291,7 @@ _PRINTERS: dict[type, Printer] = {
     PowerScalar: _with_scalar(_power),
     MatMul: _product_of_matrices,
     Affine: _affine,
+    Einsum: _einsum,
     Transpose: _transposed,
     GetItem: _element,
     TupleGetItem: _element,
