@@ -15,7 +15,7 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
 ) -> float:
     """Scale all gradients down together so that their joint norm is at most `max_norm`.
@@ -27,7 +27,8 @@ def clip_grad_norm_(
     Args:
         parameters: one tensor or several; those without a gradient do not count.
         max_norm: the largest norm allowed.
-        norm_type: p of the p-norm over all elements of all gradients; infinity is the maximum.
+        norm_type: p of the p-norm over all elements of all gradients; infinity, also "inf", is
+            the maximum.
         error_if_nonfinite: refuse a norm that is infinite or not a number.
 
     Returns:
@@ -37,6 +38,7 @@ def clip_grad_norm_(
         ValueError: `max_norm` is negative or not a number, or `norm_type` is not positive.
         RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
     """
+    norm_type = float(norm_type)  # PyTorch's users write "inf", too
     if not max_norm >= 0:
         raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     if not norm_type > 0:

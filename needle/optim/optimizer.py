@@ -35,8 +35,8 @@ class Optimizer:
     Raises:
         ValueError: `params` is empty, holds a tensor twice or one that an op made, or a setting
             is out of its range or unknown.
-        TypeError: `params` is a single tensor, or holds something that is not a Tensor of
-            floating-point numbers.
+        TypeError: `params` is no list but a model, a tensor or a group, or it holds something
+            that is not a Tensor of floating-point numbers.
 
     Example:
         >>> import numpy as np
@@ -65,8 +65,11 @@ class Optimizer:
         self.param_groups: list[ParamGroup] = []
         self._buckets: list[Bucket] = []  # filled by the first step
         self._saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
-        if isinstance(params, Tensor):
-            raise TypeError("an optimizer takes a list of tensors, got one Tensor: write [tensor]")
+        if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
+            raise TypeError(
+                "an optimizer takes a list of tensors or of parameter groups, got one "
+                f"{type(params).__name__}: write model.parameters(), [tensor] or [group]"
+            )
         entries: list[Any] = list(params)
         if entries and not isinstance(entries[0], Mapping):
             entries = [{"params": entries}]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from .settings import SETTINGS, ParamGroup
+from .settings import SETTINGS, ParamGroup, count
 
 __all__ = ["load_state", "save_state"]
 
@@ -123,4 +123,4 @@ def _copy_state(entry: Mapping[str, Any], param: Tensor) -> dict[str, Any]:
         if name != "step"
     }
     copies = {name: param.device.array(array, param.dtype) for name, array in arrays.items()}
-    return {"step": int(entry["step"]), **copies}
+    return {"step": count("step", int(entry["step"]), least=0), **copies}

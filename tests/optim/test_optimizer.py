@@ -43,9 +43,15 @@ def test_empty_parameter_list():
         SGD([])
 
 
-def test_a_single_tensor_is_no_list():
-    with pytest.raises(TypeError, match=r"\[tensor\]"):
-        SGD(ndl.Tensor([1.0]))
+@pytest.mark.parametrize(
+    "single",
+    [ndl.Tensor([1.0]), ndl.nn.Linear(2, 2), {"params": [ndl.Tensor([1.0])]}, None],
+    ids=lambda single: type(single).__name__,
+)
+def test_what_is_no_list_is_refused(single):
+    text = rf"got one {type(single).__name__}: .*model\.parameters.*\[tensor\].*\[group\]"
+    with pytest.raises(TypeError, match=text):
+        SGD(single)
 
 
 def test_things_that_are_not_tensors():

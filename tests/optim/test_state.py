@@ -217,6 +217,9 @@ def test_a_damaged_state_is_refused(make_params, train):
     state["state"][1]["exp_avg"] = np.zeros((3, 3))
     refused(optimizer, state, "parameter 1: exp_avg of shape (3, 3) in the state, (3,) here")
     state = optimizer.state_dict()
+    state["state"][1]["step"] = -3
+    refused(optimizer, state, "step must be a whole number of at least 0, got -3")
+    state = optimizer.state_dict()
     state["state"][7] = state["state"].pop(1)
     refused(optimizer, state, "parameter 7: there are 2 here")
     state = optimizer.state_dict()
