@@ -2,7 +2,6 @@
 
 from ..autograd import Tensor
 from . import functional
-from .linear import check_floats
 from .module import Module
 
 __all__ = ["Dropout"]
@@ -14,6 +13,7 @@ class Dropout(Module):
     (Srivastava et al. 2014.) An element is kept where U(0, 1) ≤ 1 - p.
 
     Raises:
+        TypeError: in training, x holds no floating-point numbers.
         ValueError: p is not in [0, 1].
     """
 
@@ -24,10 +24,7 @@ class Dropout(Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
-        check_floats("Dropout", x)
-        return functional.dropout(x, self.p)
+        return functional.dropout(x, self.p) if self.training else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

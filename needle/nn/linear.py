@@ -7,6 +7,7 @@ from .. import init
 from ..autograd import Tensor
 from ..device import Device
 from . import functional
+from .checks import check_features
 from .module import Module, Parameter
 
 __all__ = ["Bilinear", "Identity", "Linear"]
@@ -72,6 +73,10 @@ class Bilinear(Module):
     Attributes:
         weight: (out_features, in1_features, in2_features), U(±1/√in1_features).
         bias: (out_features,), likewise; None without bias.
+
+    Raises:
+        TypeError: an input holds no floating-point numbers.
+        ValueError: the last axis of an input has another length, or the other axes differ.
     """
 
     def __init__(
@@ -84,6 +89,8 @@ class Bilinear(Module):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
+        if in1_features < 1:
+            raise ValueError(f"Bilinear: in1_features must be positive, got {in1_features}")
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
@@ -104,21 +111,3 @@ class Bilinear(Module):
     def extra_repr(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"
         return f"{self.in1_features}, {self.in2_features}, {self.out_features}{bias}"
-
-
-def check_features(layer: str, x: Tensor, features: int) -> None:
-    """Raise unless x is (..., features) of floating-point numbers."""
-    shape = x.shape
-    if not shape or shape[-1] != features:
-        flat = math.prod(shape[1:]) == features
-        hint = ": flatten the images first (nn.Flatten)" if flat else ""
-        raise ValueError(f"{layer} expected (..., {features}), got {shape}{hint}")
-    check_floats(layer, x)
-
-
-def check_floats(layer: str, x: Tensor) -> None:
-    """Raise unless x holds floating-point numbers."""
-    if x.dtype.kind != "f":
-        raise TypeError(
-            f"{layer} expected floating-point numbers, got {x.dtype}: use astype('float32')"
-        )

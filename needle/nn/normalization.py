@@ -1,6 +1,5 @@
 """Normalisation layers."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ from .. import init
 from ..autograd import Tensor
 from ..device import Device
 from . import functional
-from .linear import check_floats
+from .checks import as_shape, check_floats
 from .module import Module, Parameter
 
 __all__ = [
@@ -32,7 +31,7 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
     ) -> None:
         super().__init__()
-        if not 0 <= momentum <= 1:
+        if momentum is None or not 0 <= momentum <= 1:
             raise ValueError(f"{type(self).__name__}: momentum from 0 to 1, got {momentum}")
         self.dim = dim
         self.eps = eps
@@ -120,6 +119,10 @@ class LayerNorm(Module):
 
     Attributes:
         weight, bias: of shape normalized_shape, ones and zeros; or None.
+
+    Raises:
+        TypeError: the input holds no floating-point numbers.
+        ValueError: the input ends in another shape.
     """
 
     def __init__(
@@ -132,7 +135,7 @@ class LayerNorm(Module):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        self.normalized_shape = _as_shape(type(self).__name__, normalized_shape)
+        self.normalized_shape = as_shape(type(self).__name__, normalized_shape)
         self.eps = eps
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         scale, shift = elementwise_affine, elementwise_affine and bias
@@ -140,7 +143,6 @@ class LayerNorm(Module):
         self.bias = Parameter(init.zeros(*self.normalized_shape, **where)) if shift else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_trailing(type(self).__name__, x, self.normalized_shape)
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -200,7 +202,6 @@ class GroupNorm(Module):
             raise ValueError(
                 f"GroupNorm expected (N, C, ...), C = {self.num_channels}, got {shape}"
             )
-        check_floats("GroupNorm", x)
         return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -220,6 +221,10 @@ class RMSNorm(Module):
 
     Attributes:
         weight: of shape normalized_shape, ones; or None.
+
+    Raises:
+        TypeError: the input holds no floating-point numbers.
+        ValueError: the input ends in another shape.
     """
 
     def __init__(
@@ -231,29 +236,13 @@ class RMSNorm(Module):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        self.normalized_shape = _as_shape("RMSNorm", normalized_shape)
+        self.normalized_shape = as_shape("RMSNorm", normalized_shape)
         self.eps = eps
         ones = init.ones(*self.normalized_shape, device=device, dtype=dtype)
         self.weight = Parameter(ones) if elementwise_affine else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_trailing("RMSNorm", x, self.normalized_shape)
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{', '.join(map(str, self.normalized_shape))}, eps={self.eps}"
-
-
-def check_trailing(layer: str, x: Tensor, trailing: tuple[int, ...]) -> None:
-    """Raise unless x is (..., *trailing) of floating-point numbers."""
-    shape = x.shape
-    if shape[-len(trailing) :] != trailing:
-        raise ValueError(f"{layer} expected (..., {', '.join(map(str, trailing))}), got {shape}")
-    check_floats(layer, x)
-
-
-def _as_shape(layer: str, lengths: Sequence[int] | int) -> tuple[int, ...]:
-    shape = (lengths,) if isinstance(lengths, int) else tuple(lengths)
-    if not shape or min(shape) < 1 or not math.prod(shape):
-        raise ValueError(f"{layer}: normalized_shape of positive lengths, got {lengths}")
-    return shape

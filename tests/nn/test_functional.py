@@ -95,6 +95,34 @@ def test_group_norm_of_channels_that_do_not_split() -> None:
         F.group_norm(draw(4, 3), 2)
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: F.layer_norm(x, 4), r"LayerNorm expected \(\.\.\., 4\), got \(4, 3\)"),
+        (lambda x: F.layer_norm(x, (2, 4, 3)), r"expected \(\.\.\., 2, 4, 3\), got \(4, 3\)"),
+        (lambda x: F.rms_norm(x, 4), r"RMSNorm expected \(\.\.\., 4\), got \(4, 3\)"),
+        (lambda x: F.group_norm(x.sum(0), 1), r"GroupNorm expected \(N, C, \.\.\.\), got \(3,\)"),
+    ],
+)
+def test_normalisation_of_another_shape(call, text) -> None:
+    with pytest.raises(ValueError, match=text):
+        call(draw(4, 3))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: F.layer_norm(x, 3),
+        lambda x: F.rms_norm(x, 3),
+        lambda x: F.group_norm(x, 1),
+        lambda x: F.dropout(x, 0.5),
+    ],
+)
+def test_functions_of_integers(call) -> None:
+    with pytest.raises(TypeError, match="expected floating-point numbers, got int64"):
+        call(ndl.Tensor([[1, 2, 3]]))
+
+
 def test_dropout_outside_training() -> None:
     x = draw(3, 4)
     assert F.dropout(x, 0.5, training=False) is x

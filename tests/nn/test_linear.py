@@ -106,6 +106,11 @@ def test_bilinear_on_inputs_that_do_not_fit() -> None:
         layer(ndl.init.rand(4, 3), ndl.init.rand(5, 2))
 
 
+def test_bilinear_without_inputs() -> None:
+    with pytest.raises(ValueError, match="Bilinear: in1_features must be positive, got 0"):
+        nn.Bilinear(0, 2, 3)
+
+
 # --- what a layer shows and refuses
 
 

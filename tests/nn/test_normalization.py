@@ -15,7 +15,7 @@ LAYERS = [
     ("BatchNorm2d", (3,), [(4, 3, 2, 5), (1, 3, 2, 2), (2, 3, 1, 1)]),
     ("LayerNorm", (5,), [(3, 5), (5,), (2, 3, 5), (0, 5)]),
     ("LayerNorm", ((2, 3),), [(4, 2, 3), (2, 3)]),
-    ("GroupNorm", (2, 6), [(3, 6), (2, 6, 4), (2, 6, 2, 3)]),
+    ("GroupNorm", (2, 6), [(3, 6), (2, 6, 4), (2, 6, 2, 3), (0, 6), (0, 6, 2)]),
     ("GroupNorm", (1, 3), [(2, 3, 2)]),
     ("GroupNorm", (3, 3), [(2, 3, 4)]),
     ("RMSNorm", (5,), [(3, 5), (2, 3, 5)]),
@@ -124,6 +124,73 @@ def test_running_statistics_are_constants_of_their_own() -> None:
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
 
 
+@pytest.mark.parametrize("momentum", [0, 1, 0.25])
+def test_momentum_from_end_to_end(momentum) -> None:
+    layer, x = nn.BatchNorm1d(2, momentum=momentum), np.random.randn(6, 2)
+    y = layer(ndl.Tensor(x, dtype="float32"))
+    np.testing.assert_allclose(layer.running_mean.numpy(), momentum * x.mean(0), rtol=1e-5)
+    expected = 1 - momentum + momentum * x.var(0)
+    np.testing.assert_allclose(layer.running_var.numpy(), expected, rtol=1e-5)
+    layer.running_mean.realize_cached_data()[...] = 99  # backward keeps moments of its own
+    y.backward(ndl.Tensor(x, dtype="float32"))
+    assert abs(layer.weight.grad.numpy() - (y.numpy() * x).sum(0)).max() < 1e-4
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_frozen_parameters_get_no_gradient_and_the_input_does(mode) -> None:
+    layer = getattr(perturb(nn.BatchNorm1d(3, dtype="float64")), mode)()
+    x = ndl.Tensor(np.random.randn(5, 3))
+    g = ndl.Tensor(np.random.randn(5, 3))
+    layer(x).backward(g)
+    expected, of_bias = x.grad.numpy(), layer.bias.grad.numpy()
+    layer.zero_grad()
+    layer.weight.requires_grad = False
+    layer(x).backward(g, create_graph=False)
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+    np.testing.assert_array_equal(layer.bias.grad.numpy(), of_bias)
+    assert layer.weight.grad is None
+    x.requires_grad = layer.bias.requires_grad = False
+    assert not layer(x).requires_grad
+
+
+def test_one_layer_used_twice_in_a_graph_is_torchs(same_as_torch) -> None:
+    torch = pytest.importorskip("torch")
+    ours = nn.BatchNorm1d(3, dtype="float64")
+    theirs = torch.nn.BatchNorm1d(3, dtype=torch.float64)
+    same_as_torch(
+        lambda x: ours(ours(x) ** 2), lambda x: theirs(theirs(x) ** 2), np.random.randn(6, 3)
+    )
+    np.testing.assert_allclose(
+        ours.running_mean.numpy(), theirs.running_mean.numpy(), rtol=0, atol=1e-12
+    )
+
+
+SECOND = [
+    ("BatchNorm1d", (4,), (5, 4), {}),
+    ("BatchNorm1d", (4,), (5, 4, 3), {"affine": False}),
+    ("BatchNorm2d", (2,), (3, 2, 2, 2), {}),
+    ("LayerNorm", (5,), (3, 5), {"bias": False}),
+    ("GroupNorm", (2, 6), (3, 6, 2), {}),
+    ("RMSNorm", (5,), (3, 5), {}),
+]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(("name", "args", "shape", "options"), SECOND)
+def test_second_order_is_torchs(name, args, shape, options, lazy) -> None:
+    torch = pytest.importorskip("torch")
+    ours = getattr(nn, name)(*args, **options, dtype="float64")
+    theirs = getattr(torch.nn, name)(*args, **options, dtype=torch.float64)
+    x = np.asfortranarray(np.random.randn(*shape))  # not contiguous
+    mine, other = ndl.Tensor.make_const(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    with ndl.modes.setting(ndl.modes.is_lazy, lazy):
+        (ours(mine) ** 3).sum().backward()
+        (mine.grad**2).sum().backward()
+    (first,) = torch.autograd.grad((theirs(other) ** 3).sum(), other, create_graph=True)
+    (first**2).sum().backward()
+    np.testing.assert_allclose(mine.grad.numpy(), other.grad.numpy(), rtol=1e-9, atol=1e-9)
+
+
 def test_eval_mode_uses_them_and_leaves_them() -> None:
     layer = nn.BatchNorm1d(2)
     layer.running_mean.realize_cached_data()[...] = [1, 2]
@@ -210,7 +277,7 @@ BAD_INPUT = {
     "one pixel": (nn.BatchNorm2d(4), (1, 4, 1, 1), "more than one value a channel"),
     "last axis": (nn.LayerNorm(4), (4, 3), r"LayerNorm expected \(\.\.\., 4\), got \(4, 3\)"),
     "last axes": (nn.LayerNorm((2, 3)), (3, 2), r"expected \(\.\.\., 2, 3\), got \(3, 2\)"),
-    "1d": (nn.LayerNorm1d(4), (4, 3), r"LayerNorm1d expected \(\.\.\., 4\), got \(4, 3\)"),
+    "1d": (nn.LayerNorm1d(4), (4, 3), r"LayerNorm expected \(\.\.\., 4\), got \(4, 3\)"),
     "channels": (nn.GroupNorm(2, 4), (3, 6), r"GroupNorm expected \(N, C, \.\.\.\), C = 4"),
     "rms": (nn.RMSNorm(4), (4, 3), r"RMSNorm expected \(\.\.\., 4\), got \(4, 3\)"),
 }
@@ -234,6 +301,7 @@ def test_input_of_integers(layer) -> None:
     ("make", "text"),
     [
         (lambda: nn.BatchNorm1d(3, momentum=1.5), "momentum from 0 to 1, got 1.5"),
+        (lambda: nn.BatchNorm1d(3, momentum=None), "momentum from 0 to 1, got None"),
         (lambda: nn.GroupNorm(2, 3), "3 channels do not split into 2 groups"),
         (lambda: nn.GroupNorm(0, 3), "do not split into 0 groups"),
         (lambda: nn.LayerNorm(()), "positive lengths"),
@@ -243,6 +311,13 @@ def test_input_of_integers(layer) -> None:
 def test_impossible_settings(make, text) -> None:
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_normalized_shape_may_be_numpys_integer() -> None:
+    for layer in (nn.LayerNorm(np.int64(3)), nn.RMSNorm(np.int64(3))):
+        assert layer.normalized_shape == layer.weight.shape == (3,)
+    with pytest.raises(TypeError, match=r"an integer or several, got 3\.5"):
+        nn.LayerNorm(3.5)
 
 
 def test_settings_are_shown() -> None:

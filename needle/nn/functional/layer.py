@@ -8,6 +8,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...ops import affine, matmul
 from ...ops.random import dropout_mask
+from ..checks import check_floats
 
 __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
 
@@ -40,11 +41,15 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Each element 0 with probability p, else divided by 1 - p; x itself unless `training`.
 
     Raises:
+        TypeError: x holds no floating-point numbers.
         ValueError: p is not in [0, 1].
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must be a probability from 0 to 1, got {p}")
-    return x * dropout_mask(x, p) if training else x
+    if not training:
+        return x
+    check_floats("Dropout", x)
+    return x * dropout_mask(x, p)
 
 
 def embedding(x: Tensor, weight: Tensor) -> Tensor:

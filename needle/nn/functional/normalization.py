@@ -7,6 +7,7 @@ import numpy as np
 
 from ... import init, ops
 from ...autograd import Tensor
+from ..checks import as_shape, check_floats, check_trailing
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
 
@@ -74,8 +75,13 @@ def layer_norm(
         x: (..., *normalized_shape).
         normalized_shape: the lengths of the axes that are normalised together.
         weight, bias: of that shape; no scale or shift where None.
+
+    Raises:
+        TypeError: x holds no floating-point numbers.
+        ValueError: x ends in another shape.
     """
-    shape = _as_shape(normalized_shape)
+    shape = as_shape("LayerNorm", normalized_shape)
+    check_trailing("LayerNorm", x, shape)
     axes = tuple(range(x.ndim - len(shape), x.ndim))
     scale = init.ones(*shape, dtype=x.dtype) if weight is None else weight
     shift = init.zeros(*shape, dtype=x.dtype) if bias is None else bias
@@ -97,12 +103,16 @@ def group_norm(
         weight, bias: (C,); no scale or shift where None.
 
     Raises:
-        ValueError: the channels do not split into `num_groups`.
+        TypeError: x holds no floating-point numbers.
+        ValueError: x has no channels, or they do not split into `num_groups`.
     """
+    if x.ndim < 2:
+        raise ValueError(f"GroupNorm expected (N, C, ...), got {x.shape}")
     samples, channels = x.shape[:2]
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"{channels} channels do not split into {num_groups} groups")
-    size = x.size // max(1, samples * num_groups)
+    check_floats("GroupNorm", x)
+    size = channels // num_groups * math.prod(x.shape[2:])
     y = layer_norm(x.reshape((samples, num_groups, size)), size, eps=eps).reshape(x.shape)
     y = y if weight is None else y * _along_channels(x, weight)
     return y if bias is None else y + _along_channels(x, bias)
@@ -121,15 +131,14 @@ def rms_norm(
         normalized_shape: the lengths of the axes that are normalised together.
         weight: of that shape; no scale where None.
         eps: by default the spacing of x's dtype at 1.
+
+    Raises:
+        TypeError: x holds no floating-point numbers.
+        ValueError: x ends in another shape.
     """
-    axes = tuple(range(-len(_as_shape(normalized_shape)), 0))
+    shape = as_shape("RMSNorm", normalized_shape)
+    check_trailing("RMSNorm", x, shape)
+    axes = tuple(range(-len(shape), 0))
     eps = float(np.finfo(x.dtype).eps) if eps is None else eps
     y = x * ((x**2).mean(axes, keepdims=True) + eps) ** -0.5
     return y if weight is None else y * weight
-
-
-def _as_shape(normalized_shape: Sequence[int] | int) -> tuple[int, ...]:
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or math.prod(shape) < 1:
-        raise ValueError(f"normalized_shape {shape}: expected one or more positive lengths")
-    return shape
