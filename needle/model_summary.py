@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from . import init
 from .autograd import Tensor, no_grad
 from .nn import Module
+from .tree import flatten
 
 __all__ = ["LayerSummary", "Summary", "summary"]
 
@@ -79,6 +80,7 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
         A Summary: print it, or read its fields.
 
     Raises:
+        TypeError: `model` is no Module, or `input_shape` neither a shape nor several.
         ValueError: the model does not take an input of this shape; the text names the layer.
 
     Example:
@@ -93,10 +95,11 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
         Parameters: 8
         Memory: parameters and buffers 32 B, outputs 80 B
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"summary takes a Module, got {type(model).__name__}")
     parameters = model.parameters()
     dtype = dtype or (parameters[0].dtype if parameters else "float32")
-    is_one = all(isinstance(length, int | np.integer) for length in input_shape)
-    shapes = [input_shape] if is_one else input_shape
+    shapes = _input_shapes(input_shape)
     outputs: dict[Module, Any] = {}
     inputs = [init.zeros(*shape, dtype=dtype) for shape in shapes]
     with _watched(model, outputs):
@@ -108,6 +111,19 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
         sum(parameter.size for parameter in parameters if parameter.requires_grad),
         sum(_bytes(tensor) for tensor in (*parameters, *model.buffers())),
         sum(layer.output_bytes for layer in layers),
+    )
+
+
+def _input_shapes(given: Any) -> list[tuple[int, ...]]:
+    """One shape, or several, as a list of shapes."""
+    with suppress(TypeError):
+        is_one = all(isinstance(length, int | np.integer) for length in given)
+        shapes = [tuple(shape) for shape in ([given] if is_one else given)]
+        if all(isinstance(length, int | np.integer) for shape in shapes for length in shape):
+            return shapes
+    raise TypeError(
+        "input_shape is a shape with the batch axis, such as (32, 784), or a list of shapes, "
+        f"got {given!r}"
     )
 
 
@@ -154,7 +170,7 @@ def _output_bytes(
     modules = sorted(model.named_modules(), key=lambda pair: -_depth(pair[0]))
     for _, module in modules:
         sizes[module] = 0
-        for tensor in _tensors(outputs.get(module)):
+        for tensor in flatten(outputs.get(module))[0]:
             owner = id(_owner(tensor))
             sizes[module] += 0 if owner in known else _bytes(tensor)
             known.add(owner)
@@ -165,16 +181,8 @@ def _depth(path: str) -> int:
     return path.count(".") + 1 if path else 0
 
 
-def _tensors(output: Any) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, tuple | list):
-        for entry in output:
-            yield from _tensors(entry)
-
-
 def _shape(output: Any) -> Any:
-    shapes = tuple(tensor.shape for tensor in _tensors(output))
+    shapes = tuple(tensor.shape for tensor in flatten(output)[0])
     return (shapes[0] if isinstance(output, Tensor) else shapes) if shapes else None
 
 

@@ -116,6 +116,27 @@ def test_several_inputs_and_outputs() -> None:
     assert "spare: Linear  not called" in str(found)
 
 
+def test_tensors_in_a_dict_or_a_tensor_tuple_are_seen() -> None:
+    class Named(nn.Module):
+        def forward(self, x):
+            return {"double": x * 2, "rows": ndl.split(x, 0)}
+
+    (layer,) = ndl.summary(Named(), (2, 3)).layers
+    assert layer.output_shape == ((2, 3), (3,), (3,))
+    assert layer.output_bytes == 24  # the rows are views of the input
+
+
+@pytest.mark.parametrize("shape", [3, None, (None, 3), "ab", [(2, 3), 4]])
+def test_what_is_no_shape(shape) -> None:
+    with pytest.raises(TypeError, match=r"such as \(32, 784\), or a list of shapes, got"):
+        ndl.summary(nn.Linear(3, 2), shape)
+
+
+def test_what_is_no_model() -> None:
+    with pytest.raises(TypeError, match="summary takes a Module, got function"):
+        ndl.summary(lambda x: x, (2, 3))
+
+
 def test_dtype_of_the_input() -> None:
     assert ndl.summary(nn.Linear(3, 2, dtype="float64"), (5, 3)).output_bytes == 80
     assert ndl.summary(nn.Embedding(7, 2), (5,), dtype="int64").layers[0].output_shape == (5, 2)

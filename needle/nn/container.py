@@ -1,7 +1,7 @@
 """Modules made of modules."""
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
+from typing import Any, Self
 
 from ..autograd import Tensor
 from .module import Module, Parameter
@@ -9,10 +9,10 @@ from .module import Module, Parameter
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Residual", "Sequential"]
 
 
-class Sequential(Module):
+class Sequential(Module, MutableSequence):
     """Modules applied one after another; `modules` holds them, and their names are 0, 1, ...
 
-    Indexing gives a module, a slice gives a Sequential of the same modules.
+    It has the methods of a list; a slice gives a Sequential of the same modules.
 
     Example:
         >>> from needle import nn
@@ -34,11 +34,6 @@ class Sequential(Module):
             x = module(x)
         return x
 
-    def append(self, module: Module) -> "Sequential":
-        """Add a module at the end."""
-        self.modules = (*self.modules, _check_step(module))
-        return self
-
     def __len__(self) -> int:
         return len(self.modules)
 
@@ -48,9 +43,25 @@ class Sequential(Module):
     def __getitem__(self, index: int | slice) -> Any:
         return type(self)(*self.modules[index]) if isinstance(index, slice) else self.modules[index]
 
-    def __setitem__(self, index: int, module: Module) -> None:
+    def __setitem__(self, index: Any, module: Any) -> None:
+        steps = map(_check_step, module) if isinstance(index, slice) else _check_step(module)
+        self._change(list.__setitem__, index, steps)
+
+    def __delitem__(self, index: int | slice) -> None:
+        self._change(list.__delitem__, index)
+
+    def insert(self, index: int, value: Module) -> None:
+        """Put a module before `index`."""
+        self._change(list.insert, index, _check_step(value))
+
+    def append(self, value: Module) -> Self:  # type: ignore[override]  # as PyTorch's does
+        """Add a module at the end; gives this Sequential back."""
+        self.insert(len(self), value)
+        return self
+
+    def _change(self, method: Callable[..., None], *args: Any) -> None:
         modules = list(self.modules)
-        modules[index] = _check_step(module)
+        method(modules, *args)
         self.modules = tuple(modules)
 
 
@@ -84,7 +95,8 @@ class _Items(Module, MutableSequence):
         return type(self)(self.items[index]) if isinstance(index, slice) else self.items[index]
 
     def __setitem__(self, index: Any, item: Any) -> None:
-        self.items[index] = self._as_item(item)
+        is_slice = isinstance(index, slice)
+        self.items[index] = map(self._as_item, item) if is_slice else self._as_item(item)
 
     def __delitem__(self, index: Any) -> None:
         del self.items[index]
@@ -149,8 +161,11 @@ class ModuleDict(Module, MutableMapping):
 def _check_step(value: Any) -> Any:
     """Unless it is no module, and no function either, which can stand in a chain, too."""
     if isinstance(value, type) or not callable(value):
-        hint = f"write {value.__name__}()" if isinstance(value, type) else "write Sequential(*list)"
-        raise TypeError(f"Sequential takes modules one by one, got {value!r}: {hint}")
+        if isinstance(value, type):
+            instead = f"{value.__name__}()"
+        else:
+            instead = f"Sequential(*{'dict.values()' if isinstance(value, dict) else 'list'})"
+        raise TypeError(f"Sequential takes modules one by one, got {value!r}: write {instead}")
     return value
 
 

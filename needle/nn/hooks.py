@@ -63,13 +63,15 @@ class _Backward:
         self.module = module
         self.hooks = hooks
         self.input_count = 0
-        self.is_first = True  # no input requires a gradient: backward ends in this module
+        self.is_first = True  # no input gets a gradient: backward ends in this module
         self.output_grads: tuple[Tensor, ...] = ()
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         tensors = [value for value in args if isinstance(value, Tensor)]
         self.input_count = len(tensors)
-        self.is_first = not any(tensor.requires_grad for tensor in tensors)
+        self.is_first = not any(
+            tensor.requires_grad and tensor.dtype.kind == "f" for tensor in tensors
+        )
         return args if self.is_first else _tapped(args, self._at_inputs)
 
     def watch_outputs(self, output: Any) -> Any:
@@ -92,8 +94,20 @@ class _Backward:
         for hook in tuple(self.hooks.values()):
             changed = hook(self.module, input_grads, self.output_grads)
             if changed is not None:
-                input_grads = changed if isinstance(changed, tuple) else (changed,)
+                input_grads = self._checked(changed)
         return input_grads
+
+    def _checked(self, changed: Any) -> tuple[Any, ...]:
+        """What a hook returned, as a tuple with a Tensor or None for each input."""
+        result = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
+        is_fit = all(entry is None or isinstance(entry, Tensor) for entry in result)
+        if not is_fit or len(result) != self.input_count:
+            kinds = ", ".join(type(entry).__name__ for entry in result)
+            raise ValueError(
+                f"a backward hook of {type(self.module).__name__} returned ({kinds}): return a "
+                f"tuple of {self.input_count}, one Tensor or None an input, or nothing"
+            )
+        return result
 
 
 def _tapped(values: tuple[Any, ...], on_adjoints: Callable[..., Any]) -> tuple[Any, ...]:

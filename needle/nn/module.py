@@ -58,9 +58,15 @@ class Module:
             if self._hooks is None:
                 return self.forward(*args, **kwargs)
             return call_with_hooks(self, self._hooks, args, kwargs)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, ArithmeticError) as error:
             _name_layer(self, error)
             raise
+        except AttributeError:
+            mistake = _no_tensors(self, args)
+            if mistake is None:
+                raise
+            _name_layer(self, mistake)
+            raise mistake from None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The output of the module; each module defines it."""
@@ -192,8 +198,11 @@ class Module:
                 device = entry
             else:
                 dtype = entry
-        if dtype is not None and np.dtype(dtype).kind != "f":
-            raise TypeError(f"a model is made of floating-point numbers, got dtype {dtype}")
+        if dtype is not None and not _is_float(dtype):
+            raise TypeError(
+                f"a model is made of floating-point numbers, got dtype {dtype}: "
+                "to() takes a dtype such as 'float32', or a Device such as needle.cpu()"
+            )
         for tensor in (*self.parameters(), *self.buffers()):
             for part in (tensor, tensor.grad):
                 if part is not None:
@@ -211,13 +220,19 @@ class Module:
     # --- state
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by their paths, as Tensors that share their memory."""
+        """Parameters and persistent buffers by their paths, as Tensors that share their memory.
+
+        Raises:
+            TypeError: a buffer was replaced by something that is no Tensor.
+        """
         state = {}
         passing: set[str] = set()
         for path, value in self._walk(""):
             if isinstance(value, Module):
                 kept = value._buffers
                 passing.update(_join(path, name) for name in kept if not kept[name])
+            elif not isinstance(value, Tensor):
+                raise TypeError(f"buffer {path}: expected a Tensor, got {type(value).__name__}")
             elif path not in passing:
                 state[path] = value.detach()
         return state
@@ -233,6 +248,7 @@ class Module:
             The names that only the model has, and those that only the state has.
 
         Raises:
+            TypeError: `state` is no dict, or a value in it no array of real numbers.
             ValueError: names or shapes differ. All differences are listed; nothing was loaded.
         """
         return load_state(self, state, strict)
@@ -302,11 +318,30 @@ def _once(pairs: Iterator[tuple[str, Any]], kind: type) -> Iterator[tuple[str, A
             yield path, value
 
 
+def _is_float(dtype: Any) -> bool:
+    try:
+        return np.dtype(dtype).kind == "f"
+    except TypeError:  # no dtype at all
+        return False
+
+
 def _convert(tensor: Tensor, dtype: Any, device: Device) -> None:
     array = tensor.realize_cached_data()
     dtype = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
     if dtype != array.dtype or device is not tensor.device:
         tensor.cached_data = device.array(array, dtype)
+
+
+def _no_tensors(module: Module, args: tuple[Any, ...]) -> TypeError | None:
+    """What was wrong if a layer of needle's own was called with something else than Tensors."""
+    is_layer = type(module).__module__.startswith("needle.") and not list(module.children())
+    strays = [type(value).__name__ for value in args if not isinstance(value, Tensor)]
+    if not (is_layer and strays):
+        return None
+    return TypeError(
+        f"{type(module).__name__} expected a Tensor, got {' and '.join(strays)}: "
+        "wrap it with needle.Tensor(...)"
+    )
 
 
 def _name_layer(module: Module, error: Exception) -> None:

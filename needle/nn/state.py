@@ -24,6 +24,11 @@ class MismatchedKeys(NamedTuple):
 
 def load_state(module: Module, state: Mapping[str, Any], strict: bool) -> MismatchedKeys:
     """`Module.load_state_dict`."""
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"load_state_dict takes a dict of names and Tensors, got {type(state).__name__}: "
+            "needle.load(path) gives the one in a file"
+        )
     own = module.state_dict()
     arrays = {name: _array(name, state[name]) for name in own if name in state}
     missing = [name for name in own if name not in state]
@@ -49,7 +54,6 @@ def load_state(module: Module, state: Mapping[str, Any], strict: bool) -> Mismat
 def _array(name: str, value: Any) -> Any:
     array = value.realize_cached_data() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"state of {name}: expected a Tensor or an array, got {type(value).__name__}"
-        )
+        kind = getattr(value, "dtype", type(value).__name__)
+        raise TypeError(f"state of {name}: expected a Tensor or an array, of reals, got {kind}")
     return array

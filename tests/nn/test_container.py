@@ -53,6 +53,25 @@ def test_sequential_grows_and_changes() -> None:
     assert names(model) == ["0.weight", "0.bias", "2.weight"]
 
 
+def test_sequential_has_the_methods_of_a_list() -> None:
+    first, second, third = nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)
+    model = nn.Sequential(first)
+    model.extend([third])
+    model.insert(1, second)
+    assert model.modules == (first, second, third)
+    assert model.pop() is third
+    model += [third, nn.Tanh()]
+    del model[-1]
+    model[1:2] = [nn.Tanh(), second]
+    assert [type(module).__name__ for module in model] == ["Linear", "Tanh", "ReLU", "Linear"]
+    del model[1:3]
+    assert names(model) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert (third in model, model.index(third)) == (True, 1)
+    with pytest.raises(TypeError, match=r"write ReLU\(\)"):
+        model[:1] = [nn.ReLU]
+    assert len(model) == 2
+
+
 def test_a_subclass_of_sequential_keeps_its_own_attributes() -> None:
     class Classifier(nn.Sequential):
         def __init__(self) -> None:
@@ -73,6 +92,7 @@ def test_functions_can_stand_in_a_sequential() -> None:
     [
         (nn.ReLU, r"write ReLU\(\)"),
         ([nn.Linear(1, 1)], r"write Sequential\(\*list\)"),
+        ({"a": nn.Linear(1, 1)}, r"write Sequential\(\*dict\.values\(\)\)"),
         (None, "got None"),
     ],
 )
@@ -165,7 +185,7 @@ def test_module_list_is_a_list() -> None:
     assert list(tail) == [second, third]
     modules += [nn.Tanh()]
     del modules[0]
-    modules[0] = first
+    modules[0:1] = [first]
     assert [type(module).__name__ for module in modules] == ["Linear", "Linear", "Tanh"]
     assert modules.pop() is not None
     modules.extend(nn.ReLU() for _ in range(2))

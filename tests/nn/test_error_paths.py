@@ -1,5 +1,6 @@
 """An error inside a model names the layer by its path, once."""
 
+import numpy as np
 import pytest
 
 import needle as ndl
@@ -60,6 +61,42 @@ def test_the_type_of_the_error_stays() -> None:
         model(ndl.Tensor([0.5]))
     with pytest.raises(ValueError, match=r"^0: Embedding expected indices from 0 to 2, got 5 to 5"):
         model(ndl.Tensor([5]))
+
+
+LAYERS = [
+    nn.Linear(3, 2), nn.BatchNorm1d(3), nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.RMSNorm(3),
+    nn.Dropout(), nn.Embedding(3, 2), nn.Flatten(), nn.Unflatten(1, (3, 1)), nn.ReLU(), nn.GELU(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("thing", [[[1.0, 2.0, 3.0]], None])
+def test_what_is_no_tensor(layer, thing) -> None:
+    with pytest.raises(TypeError, match=rf"^1: .* expected a Tensor.* got {type(thing).__name__}"):
+        nn.Sequential(nn.Identity(), layer)(thing)
+
+
+def test_arrays_of_indices_are_wrapped_first() -> None:
+    text = message(lambda: nn.Sequential(nn.Embedding(3, 2))(np.array([1, 2])))
+    assert text == "0: Embedding expected a Tensor, got ndarray: wrap it with needle.Tensor(...)"
+
+
+def test_mistakes_in_a_users_forward_stay_as_they_are() -> None:
+    class Wrong(nn.Module):
+        def forward(self, x):
+            return self.layer(x)
+
+    with pytest.raises(AttributeError, match="'Wrong' object has no attribute 'layer'"):
+        nn.Sequential(Wrong())([1.0])
+
+
+def test_arithmetic_errors_are_located() -> None:
+    class Wrong(nn.Module):
+        def forward(self, x):
+            return x / (1 // 0)
+
+    with pytest.raises(ZeroDivisionError, match=r"^1: "):
+        nn.Sequential(nn.ReLU(), Wrong())(ndl.init.rand(2))
 
 
 def test_the_path_is_that_of_the_outermost_model() -> None:

@@ -132,6 +132,29 @@ def test_backward_hook_of_the_first_layer() -> None:
     np.testing.assert_array_equal(layer.weight.grad.numpy(), [[1.0], [1.0]])
 
 
+def test_backward_hook_of_a_layer_that_takes_integers() -> None:
+    layer, seen = nn.Embedding(3, 2), []
+    layer.register_full_backward_hook(lambda module, *grads: seen.extend(map(numbers, grads)))
+    layer(ndl.Tensor([1, 2])).sum().backward()  # which require a gradient, and get none
+    assert seen == [[None], [[[1.0, 1.0], [1.0, 1.0]]]]
+    assert layer.weight.grad.numpy().sum() == 4
+
+
+def test_a_list_takes_the_place_too() -> None:
+    layer, x = nn.ReLU(), ndl.Tensor([1.0])
+    layer.register_full_backward_hook(lambda *_: [ndl.Tensor([7.0])])
+    layer(x).backward()
+    assert x.grad.item() == 7
+
+
+@pytest.mark.parametrize("result", [np.ones(1), (ndl.Tensor([1.0]),) * 2, ("text",)])
+def test_what_no_backward_hook_can_return(result) -> None:
+    layer, x = nn.ReLU(), ndl.Tensor([1.0])
+    layer.register_full_backward_hook(lambda *_: result)
+    with pytest.raises(ValueError, match=r"hook of ReLU returned .* return a tuple of 1"):
+        layer(x).backward()
+
+
 @pytest.mark.parametrize("create_graph", [True, False])
 def test_backward_hooks_change_no_gradients(create_graph) -> None:
     x = ndl.init.randn(4, 3, requires_grad=True)

@@ -159,9 +159,25 @@ def test_not_strict_loads_what_is_there() -> None:
 def test_values_that_are_no_tensors() -> None:
     state = {**network().state_dict(), "0.bias": "three"}
     with pytest.raises(
-        TypeError, match=r"state of 0\.bias: expected a Tensor or an array, got str"
+        TypeError, match=r"state of 0\.bias: expected a Tensor or an array, of reals, got str"
     ):
         network().load_state_dict(state)
+    state["0.bias"] = np.ones((1, 4), complex)
+    with pytest.raises(TypeError, match="got complex128"):
+        network().load_state_dict(state)
+
+
+@pytest.mark.parametrize("state", [[np.ones(1)], "weights.safetensors", None])
+def test_a_state_is_a_dict(state) -> None:
+    with pytest.raises(TypeError, match="takes a dict of names and Tensors, got"):
+        network().load_state_dict(state)
+
+
+def test_a_buffer_that_became_an_array_is_reported() -> None:
+    model = nn.Sequential(Counter())
+    model[0].count = np.ones(2)
+    with pytest.raises(TypeError, match=r"buffer 0\.count: expected a Tensor, got ndarray"):
+        model.state_dict()
 
 
 # --- conversion
@@ -204,7 +220,7 @@ def test_to_a_device_alone_changes_no_values() -> None:
     assert same(arrays(model.to(ndl.cpu())), before)
 
 
-@pytest.mark.parametrize("dtype", ["int64", bool])
+@pytest.mark.parametrize("dtype", ["int64", bool, "cpu", "flot32"])
 def test_a_model_is_made_of_floats(dtype) -> None:
     with pytest.raises(TypeError, match="floating-point numbers, got dtype"):
         network().to(dtype)
