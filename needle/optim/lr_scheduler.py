@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from .one_cycle import OneCycleLR
@@ -161,8 +162,8 @@ class LambdaLR(LRScheduler):
 
     Args:
         optimizer: whose learning rates change.
-        lr_lambda: the function, or a list of one for each parameter group. `state_dict()` leaves
-            functions out.
+        lr_lambda: the function, or a list of one for each parameter group; groups added later
+            take the last. `state_dict()` leaves functions out.
 
     Raises:
         ValueError: the list has another length than the parameter groups.
@@ -184,7 +185,7 @@ class LambdaLR(LRScheduler):
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int, group: int) -> float:
-        return self.lr_lambdas[group](epoch)
+        return self.lr_lambdas[min(group, len(self.lr_lambdas) - 1)](epoch)
 
 
 class ReduceLROnPlateau(Schedule):
@@ -198,7 +199,8 @@ class ReduceLROnPlateau(Schedule):
         threshold: how much better is better.
         threshold_mode: "rel": relative to the best; "abs": a difference.
         cooldown: epochs after a reduction in which nothing counts.
-        min_lr: the lowest learning rate, or a list of one for each parameter group.
+        min_lr: the lowest learning rate, or a list of one for each parameter group; groups added
+            later take the last.
         eps: smaller reductions are left out.
 
     Raises:
@@ -259,7 +261,8 @@ class ReduceLROnPlateau(Schedule):
         return sign * metric > sign * self.best + margin
 
     def _reduce(self) -> None:
-        for group, least in zip(self.groups, self.min_lrs, strict=True):
+        lowest = chain(self.min_lrs, repeat(self.min_lrs[-1]))
+        for group, least in zip(self.groups, lowest, strict=False):
             lr = max(group["lr"] * self.factor, least)
             if group["lr"] - lr > self.eps:
                 group["lr"] = lr

@@ -66,7 +66,8 @@ class LRScheduler(Schedule):
     """A schedule given by a multiplier: lr = floor + (initial lr - floor)·multiplier(epoch).
 
     A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1). So several
-    schedules on one optimizer multiply, and a learning rate changed by hand stays changed.
+    schedules on one optimizer multiply, a learning rate changed by hand stays changed, and a
+    parameter group added later goes along from the learning rate it came with.
     An epoch is one call of `step()`, be it made after every epoch or after every batch.
 
     A subclass defines `multiplier`.
@@ -111,6 +112,10 @@ class LRScheduler(Schedule):
 
     def step(self) -> None:
         """Go to the next epoch."""
+        for number in range(len(self.multipliers), len(self.groups)):  # added since
+            self.multipliers.append(self.multiplier(self.last_epoch, number))
+            group = self.groups[number]
+            self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
         epoch = self.last_epoch + 1
         for number, former in enumerate(self.multipliers):
             new = self.multiplier(epoch, number)

@@ -224,6 +224,34 @@ def test_a_schedule_made_in_the_middle_starts_from_the_learning_rate_there_is(op
     assert lrs(optimizer) == pytest.approx([0.005, 0.025])
 
 
+@pytest.mark.parametrize("name", ["step", "exponential", "cosine_floor", "linear_down", "constant"])
+def test_a_group_added_later_goes_along_like_torch(optimizer, twin, name):
+    torch = pytest.importorskip("torch")
+    cls, settings = SCHEDULES[name]
+    ours = getattr(lr_scheduler, cls)(optimizer, **settings)
+    theirs = getattr(torch.optim.lr_scheduler, cls)(twin, **settings)
+    follow(ours, optimizer, theirs, twin, steps=3)
+    optimizer.add_param_group({"params": [ndl.Tensor([1.0])], "lr": 0.3})
+    twin.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))], "lr": 0.3})
+    follow(ours, optimizer, theirs, twin, steps=20)
+
+
+def test_a_group_added_later_takes_the_last_function(optimizer):
+    schedule = LambdaLR(optimizer, [lambda epoch: 1.0, lambda epoch: 0.5**epoch])
+    optimizer.add_param_group({"params": [ndl.Tensor([1.0])], "lr": 0.3})
+    schedule.step()
+    assert lrs(optimizer) == [0.1, 0.25, 0.15]
+
+
+def test_a_group_added_later_waits_on_the_plateau_like_torch(optimizer, twin):
+    torch = pytest.importorskip("torch")
+    ours = ReduceLROnPlateau(optimizer, patience=0, min_lr=0.02)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(twin, patience=0, min_lr=0.02)
+    optimizer.add_param_group({"params": [ndl.Tensor([1.0])], "lr": 0.3})
+    twin.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))], "lr": 0.3})
+    follow(ours, optimizer, theirs, twin, steps=4, metrics=[1.0, 1.0, 1.0, 1.0])
+
+
 def test_a_learning_rate_changed_by_hand_stays_changed(optimizer):
     schedule = CosineAnnealingLR(optimizer, T_max=10)
     schedule.step()
