@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -12,7 +12,44 @@ from . import modes
 if TYPE_CHECKING:
     from .autograd import Value
 
-__all__ = ["compute_adjoints", "compute_gradient_of_variables", "find_topo_sort"]
+__all__ = ["EntryAdjoints", "compute_adjoints", "compute_gradient_of_variables", "find_topo_sort"]
+
+
+class EntryAdjoints:
+    """The adjoint of a tuple of tensors as it comes back: entry by entry, zeros for the others.
+
+    Sums are made in place. With a tuple for each entry, zeros included, the n entries of a tuple
+    would cost n² additions.
+
+    Args:
+        sums: for the index of an entry its adjoint so far.
+    """
+
+    __slots__ = ("sums",)
+    cached_data = None  # as with a lazy value, whose shape nobody asks
+
+    def __init__(self, sums: dict[int, Any]) -> None:
+        self.sums = sums
+
+    def __iadd__(self, other: Any) -> Self:
+        entries = other.sums.items() if other.__class__ is EntryAdjoints else enumerate(other)
+        for index, adjoint in entries:
+            known = self.sums.get(index)
+            self.sums[index] = adjoint if known is None else known + adjoint
+        return self
+
+    def __radd__(self, other: Any) -> EntryAdjoints:  # of a whole tuple that came first
+        whole = EntryAdjoints(dict(enumerate(other)))
+        whole += self
+        return whole
+
+    def realize_cached_data(self) -> tuple[Any, ...]:
+        """The arrays of the entries that are not zeros."""
+        return tuple(adjoint.realize_cached_data() for adjoint in self.sums.values())
+
+    def whole(self, value: Any) -> Any:
+        """The adjoint as a tuple of `value`'s length."""
+        return value._with_entries(self.sums.items())
 
 
 def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> list[Value]:
@@ -40,9 +77,8 @@ def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> l
 def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
     """Store the gradient of `output_tensor` in `.grad` of the leaves that require it."""
     order = find_topo_sort([output_tensor])
-    for node, adjoint in _walk_back({output_tensor: out_grad}, order):
-        if node.op is None:
-            node.grad = _in_precision_of(node, adjoint)
+    for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
+        leaf.grad = _in_precision_of(leaf, adjoint)
 
 
 def compute_adjoints(
@@ -72,7 +108,7 @@ def compute_adjoints(
 def _walk_back(
     adjoints: dict[Value, Any], order: list[Value], relevant: set[Value] | None = None
 ) -> Iterator[tuple[Value, Any]]:
-    """Reverse mode: each value of `order`, last first, with its adjoint.
+    """Reverse mode: each leaf of `order`, last first, with its adjoint.
 
     The adjoint of a value is the sum of the partial adjoints that its users pass back; it is
     dropped as soon as its op has used it. `adjoints` holds those of the outputs, and at the end
@@ -87,11 +123,13 @@ def _walk_back(
         adjoint = adjoints.pop(node, None)
         if adjoint is None:  # requires no gradient, or none of its users passed one back
             continue
+        if adjoint.__class__ is EntryAdjoints:
+            adjoint = adjoint.whole(node)
         if node._hooks:
             adjoint = _hooked(node, adjoint)
-        yield node, adjoint
         op = node.op
         if op is None:
+            yield node, adjoint
             continue
         if differentiate is None:
             partials = op.gradient_as_tuple(adjoint, node)
@@ -110,8 +148,9 @@ def _walk_back(
                 data = partial.cached_data
                 np.add(whole, partial.realize_cached_data() if data is None else data, whole)
             else:
-                adjoints[operand] = total = known + partial
-                if in_place and _can_grow(total.cached_data):
+                known += partial  # in place for EntryAdjoints, which the walk alone holds
+                adjoints[operand] = known
+                if in_place and _can_grow(known.cached_data):
                     own_sums.add(operand)
 
 
@@ -138,6 +177,8 @@ def _hooked(node: Value, adjoint: Any) -> Any:
 
 def _in_precision_of(value: Any, adjoint: Any) -> Any:
     """`adjoint` in the floating-point dtype of `value`: mixing dtypes widens what lies between."""
+    if adjoint.__class__ is EntryAdjoints:
+        return adjoint.whole(value)
     data = value.cached_data
     if isinstance(data, tuple) or adjoint.dtype == data.dtype or data.dtype.kind != "f":
         return adjoint

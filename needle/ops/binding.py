@@ -97,6 +97,7 @@ _TENSOR_METHODS: dict[str, Any] = {
 _TUPLE_METHODS: dict[str, Any] = {
     "__getitem__": tuples.tuple_get_item,
     "__add__": tuples.add_tuples,
+    "_with_entries": tuples.with_entries,
 }
 
 for _type, _methods in ((Tensor, _TENSOR_METHODS), (TensorTuple, _TUPLE_METHODS)):

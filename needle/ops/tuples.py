@@ -3,12 +3,13 @@
 In the formulas g is the adjoint of the result, for a tuple a tuple of adjoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from ..reverse import EntryAdjoints
 from .arithmetic import plain_number
 from .kinds import linear_tangent, normalize_axes
 
@@ -42,13 +43,10 @@ class TupleGetItem(TensorOp):
         return _entry(arrays, self.index)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> TensorTuple:
-        arrays = node.inputs[0].realize_cached_data()
-        return make_tuple(
-            *[
-                out_grad if index == self.index % len(arrays) else _zeros(array)
-                for index, array in enumerate(arrays)
-            ]
-        )
+        return with_entries(node.inputs[0], [(self.index, out_grad)])
+
+    def gradient_as_tuple(self, out_grad: Tensor, node: Tensor) -> tuple[EntryAdjoints]:
+        return (EntryAdjoints({self.index: out_grad}),)
 
 
 def _entry(values: Sequence[Any], index: int) -> Any:
@@ -57,10 +55,6 @@ def _entry(values: Sequence[Any], index: int) -> Any:
     if not -len(values) <= index < len(values):
         raise IndexError(f"entry {index} of a tuple of {len(values)} tensors")
     return values[index]
-
-
-def _zeros(array: Array) -> Tensor:
-    return Tensor.make_const(np.zeros_like(array))
 
 
 class Stack(TensorOp):
@@ -132,9 +126,25 @@ def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
 
 def add_tuples(a: TensorTuple, b: TensorTuple) -> TensorTuple:
     """The sums of the entries of two tuples of equal length."""
+    if not isinstance(b, TensorTuple):
+        return NotImplemented
     if len(a) != len(b):
         raise ValueError(f"tuples of {len(a)} and {len(b)} entries do not add")
     return make_tuple(*[first + second for first, second in zip(a, b, strict=True)])
+
+
+def with_entries(like: TensorTuple, entries: Iterable[tuple[int, Tensor]]) -> TensorTuple:
+    """A tuple with the lengths and shapes of `like`: zeros, and `entries` added at their index."""
+    arrays = like.realize_cached_data()
+    sums: list[Any] = [None] * len(arrays)
+    for index, entry in entries:  # -1 names the last one too
+        sums[index] = entry if sums[index] is None else sums[index] + entry
+    return make_tuple(
+        *[
+            Tensor.make_const(np.zeros_like(array)) if entry is None else entry
+            for entry, array in zip(sums, arrays, strict=True)
+        ]
+    )
 
 
 def stack(args: Sequence[Tensor] | TensorTuple, axis: int = 0) -> Tensor:

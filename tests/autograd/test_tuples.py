@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle import Tensor, TensorTuple, ops
+from needle import Tensor, TensorTuple, modes, ops
+from needle.autograd import compute_adjoints
 
 
 def test_tuple_has_length_entries_and_a_python_tuple():
@@ -58,6 +59,116 @@ def test_unused_entries_get_zeros(mode):
     x = Tensor(np.arange(6.0).reshape(3, 2))
     ndl.split(x)[1].backward()
     np.testing.assert_array_equal(x.grad.numpy(), [[0, 0], [1, 1], [0, 0]])
+
+
+# --- entries used one by one
+
+
+def weighted_uses(rows):
+    """Uses of a tuple of three, and the weights that they give to its entries."""
+    scale = Tensor([[1.0], [10.0], [100.0]])
+    return [
+        (lambda: rows[0] * 2 + rows[-1] * 3, [2, 0, 3]),
+        (lambda: rows[2] * 5 + rows[-1] * 7, [0, 0, 12]),
+        (lambda: (ndl.stack(rows) * scale).sum(0), [1, 10, 100]),
+    ]
+
+
+@pytest.mark.parametrize("create_graph", [True, False])
+@pytest.mark.parametrize("repeats", [1, 2])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (0, 2, 1), (2, 0, 2)])
+def test_uses_of_entries_and_of_the_whole_add_up(mode, create_graph, repeats, order):
+    x = Tensor(np.arange(6.0).reshape(3, 2))
+    uses = weighted_uses(ndl.split(x))
+    chosen = [uses[number] for number in order] * repeats
+    total = chosen[0][0]()
+    for use, _ in chosen[1:]:
+        total = total + use()
+    total.backward(create_graph=create_graph)
+    expected = np.sum([weights for _, weights in chosen], axis=0)
+    np.testing.assert_array_equal(x.grad.numpy(), np.repeat(expected[:, None], 2, axis=1))
+
+
+@pytest.mark.parametrize("use_whole", [False, True])
+@pytest.mark.parametrize("create_graph", [True, False])
+def test_backward_through_entries_takes_time_in_proportion(create_graph, use_whole):
+    """The values made on the way back: for twice the entries twice as many."""
+
+    def values_made(count):
+        rows = ndl.split(Tensor(np.ones((count, 2))))
+        total = ndl.stack(rows).sum(0) if use_whole else rows[0]
+        for row in rows:
+            total = total + row * row
+        made = []
+        with modes.setting(modes.observers, (lambda value, op, inputs: made.append(value),)):
+            total.backward(create_graph=create_graph)
+        return len(made)
+
+    assert values_made(80) < 2.2 * values_made(40)
+
+
+def test_second_derivatives_pass_through_many_entries(mode):
+    values = np.arange(1.0, 9.0)
+    x = Tensor(values)
+    entries = ndl.split(x)
+    total = entries[0] ** 3
+    for entry in list(entries)[1:]:
+        total = total + entry**3
+    total.backward()
+    (x.grad * x.grad / 2).sum().backward()  # Σ (3·x²)²/2
+    np.testing.assert_allclose(x.grad.numpy(), 18 * values**3)
+
+
+def test_forward_mode_passes_through_the_adjoints_of_entries(mode):
+    def f(x):
+        entries = ndl.split(x)
+        return entries[0] ** 2 * entries[-1] + ndl.stack(entries).sum() ** 2
+
+    x, way = Tensor([2.0, 3.0, 5.0]), Tensor([1.0, 10.0, 100.0])
+    _, tangent = ndl.jvp(ndl.grad(f), (x,), (way,))
+    hessian = np.array([[10.0, 0, 4], [0, 0, 0], [4, 0, 0]]) + 2
+    np.testing.assert_allclose(tangent.numpy(), hessian @ way.numpy())
+    np.testing.assert_allclose(ndl.hessian(f)(x).numpy(), hessian)
+
+
+def test_hooks_and_variables_see_a_tuple(mode):
+    rows = ndl.split(Tensor(np.ones((3, 2))))
+    seen = []
+    rows.register_hook(seen.append)
+    rows.retain_grad()
+    y = rows[1] * 2 + rows[1] * 3
+    y.backward()
+    (found,) = compute_adjoints([y], [Tensor(np.ones(2))], [rows])
+    for adjoint in (*seen, rows.grad, found):
+        assert isinstance(adjoint, TensorTuple)
+        assert [entry.numpy().tolist() for entry in adjoint] == [[0, 0], [5, 5], [0, 0]]
+
+
+def test_one_adjoint_of_two_tuples_is_not_added_to_in_place(mode):
+    class Difference(ndl.TensorTupleOp):
+        """a - b, whose gradient hands one tuple on; b's adjoint is not what it should be."""
+
+        def compute(self, a, b):
+            return tuple(x - y for x, y in zip(a, b, strict=True))
+
+        def gradient(self, out_grad, node):
+            return out_grad, out_grad
+
+    x, y = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+    a, b = ndl.split(x), ndl.split(y)
+    difference = Difference()(a, b)
+    (difference[0] + a[0] * 10 + a[1] * 100 + a[1] * 1000).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [11, 1100])
+    np.testing.assert_array_equal(y.grad.numpy(), [1, 0])
+
+
+def test_anomaly_in_the_adjoint_of_an_entry_is_found():
+    rows = ndl.split(Tensor([[0.0], [1.0]]))
+    with (
+        ndl.detect_anomaly(),
+        pytest.raises(FloatingPointError, match="backward of TupleGetItem made infinity"),
+    ):
+        rows[1].backward(Tensor([np.inf]))
 
 
 def test_fused_add_scalars(mode):
