@@ -1,4 +1,4 @@
-"""The examples in the docstrings and in the README are run."""
+"""Every public name has a docstring; the examples there and in the README are run."""
 
 import doctest
 import importlib
@@ -13,6 +13,11 @@ import needle
 
 README = Path(__file__).parents[1] / "README.md"
 MODULES = sorted(module.name for module in pkgutil.walk_packages(needle.__path__, prefix="needle."))
+PUBLIC = [
+    "needle", "needle.data", "needle.files", "needle.graph", "needle.init", "needle.interop",
+    "needle.linalg", "needle.nn", "needle.nn.functional", "needle.nn.init", "needle.ops",
+    "needle.optim", "needle.optim.lr_scheduler", "needle.testing",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["needle", *MODULES])
@@ -22,6 +27,25 @@ def test_examples_of_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.M
     module = importlib.import_module(name)
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0, f"see the report of {name} above"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_have_docstrings(name: str) -> None:
+    module = importlib.import_module(name)
+    assert [each for each in module.__all__ if not getattr(module, each).__doc__] == []
+
+
+def test_reference_of_the_readme() -> None:
+    readme = README.read_text(encoding="utf-8")
+    reference = readme[readme.index("## Reference") : readme.index("## Speed")]
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*) \|$", reference, re.MULTILINE)
+    assert len(rows) >= 10
+    named: set[str] = set()
+    for module, text in rows:
+        names = set(re.findall(r"`(\w+)`", text))
+        assert [name for name in names if not hasattr(importlib.import_module(module), name)] == []
+        named |= names | {module.removeprefix("needle.")}
+    assert set(needle.__all__) - set(needle.ops.__all__) - named == {"autograd"}
 
 
 def test_code_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
