@@ -15,10 +15,10 @@ __all__ = [
 class SoftmaxLoss(Module):
     """Softmax cross-entropy, the mean over the batch of logsumexp(z) - z_y.
 
-    Called with logits (N, classes) and class numbers (N,), an integer tensor.
+    Called with logits (N, classes) and class numbers (N,), integers or floats that are whole.
 
     Raises:
-        TypeError: the labels are not integers.
+        TypeError: a label is no whole number.
         ValueError: their number differs from the batch, or one is outside the classes.
 
     Example:
@@ -87,8 +87,8 @@ class CrossEntropyLoss(_WeightedLoss):
         reduction: "mean" (weighted), "sum" or "none".
         label_smoothing: ε, mixes the target with equal probabilities: (1 - ε)·p + ε/C.
 
-    Called with logits (N, C), (N, C, ...) or (C,); and class numbers of that shape without C, or
-    probabilities of that shape.
+    Called with logits (N, C), (N, C, ...) or (C,); and class numbers of that shape without C,
+    integers or floats that are whole, or probabilities, floats of that shape.
     """
 
     def __init__(
@@ -139,9 +139,9 @@ class BCEWithLogitsLoss(_WeightedLoss):
     """Binary cross-entropy of σ(z), for any logit z.
 
     Args:
-        weight: what each element counts; broadcasts.
+        weight: what each element counts; broadcasts to the losses.
         reduction: "mean", "sum" or "none".
-        pos_weight: what the positive class counts; broadcasts.
+        pos_weight: what the positive class counts; broadcasts to the losses.
     """
 
     pos_weight: Tensor | None
