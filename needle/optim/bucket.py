@@ -220,7 +220,7 @@ def fill_buckets(
         for param in group["params"]:
             array = param.realize_cached_data()
             arrays.setdefault(_kind(array), []).append(array)
-    memories = {kind: _scratch(of_kind) for kind, of_kind in arrays.items()}
+    memories = {kind: _scratch(of_kind, len(arrays)) for kind, of_kind in arrays.items()}
     return [
         Bucket(group, params, memory, saved)
         for group in groups
@@ -232,11 +232,11 @@ def _kind(array: Array) -> Any:
     return type(array), array.dtype
 
 
-def _scratch(arrays: Sequence[Array]) -> Array:
-    """Memory for the largest of `arrays`, or for a piece of it."""
+def _scratch(arrays: Sequence[Array], kinds: int) -> Array:
+    """Memory for the largest of `arrays`, or for a piece of it; less where kinds have to share."""
     largest = max(array.size for array in arrays)
     size = min(max(largest, _LEAST_SCRATCH), _MOST_SCRATCH)
-    return np.empty_like(arrays[0], shape=(size,))
+    return np.empty_like(arrays[0], shape=(max(size // kinds, 2 * _SMALL),))
 
 
 def _distribute(

@@ -69,8 +69,9 @@ def test_arrays_of_another_library(
         [(1000, 784), *[(100, 50)] * 8],
     ],
 )
-def test_peak_memory_of_a_step(any_optimizer, make_params, give_gradients, shapes):
-    params = make_params(shapes)
+@pytest.mark.parametrize("dtypes", [["float32"], ["float32", "float64"]], ids=" and ".join)
+def test_peak_memory_of_a_step(any_optimizer, make_params, give_gradients, shapes, dtypes):
+    params = [param for dtype in dtypes for param in make_params(shapes, dtype)]
     give_gradients(params)
     tracemalloc.start()
     try:
@@ -86,7 +87,7 @@ def test_peak_memory_of_a_step(any_optimizer, make_params, give_gradients, shape
         tracemalloc.stop()
     states = [state for entry in optimizer.state.values() for state in entry.values()]
     state_bytes = sum(state.nbytes for state in states if not isinstance(state, int))
-    largest = max(param.size for param in params) * 4
+    largest = max(param.size * param.dtype.itemsize for param in params)
     python_objects = 40_000
     assert peak <= state_bytes + largest + python_objects
     assert rise <= python_objects
