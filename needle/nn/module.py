@@ -87,10 +87,8 @@ class Module:
         return _once(self._walk(prefix), Module)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Pairs of name and module directly below this one."""
-        for name, value in self._entries():
-            if isinstance(value, Module):
-                yield name, value
+        """Pairs of name and module directly below this one, once each."""
+        return _once(self._entries(), Module)
 
     def children(self) -> Iterator[Module]:
         """The modules directly below this one."""
@@ -155,9 +153,15 @@ class Module:
     # --- what is done to all of it
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this module and all below it to training mode (Dropout drops, and so on)."""
-        for _, module in self.named_modules():
-            module.training = mode
+        """Switch this module and all below it to training mode (Dropout drops, and so on).
+
+        Of a module that defines `train` itself, to freeze a part of it, that is called.
+        """
+        for _, module in reversed(list(self.named_modules())):  # those inside first
+            if module is self or type(module).train is Module.train:
+                module.training = mode
+            else:
+                module.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -288,7 +292,8 @@ class Module:
         size = f"  # {count:,} parameters" if count else ""
         lines = [
             f"  ({name}): " + repr(child).replace("\n", "\n  ")
-            for name, child in self.named_children()
+            for name, child in self._entries()
+            if isinstance(child, Module)
         ]
         if not lines:
             return head + size

@@ -60,6 +60,11 @@ def test_a_shared_parameter_is_listed_once() -> None:
     model = nn.Sequential(first, nn.ReLU(), second, first)
     assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "2.bias"]
     assert [name for name, _ in model.named_modules()] == ["", "0", "1", "2"]
+    assert [name for name, _ in model.named_children()] == ["0", "1", "2"]
+    assert repr(model).count("Linear") == 3
+    met = []
+    model.apply(met.append)
+    assert met == [first, model[1], second, model]
 
 
 def test_a_module_that_holds_itself_ends() -> None:
@@ -77,6 +82,25 @@ def test_training_mode_reaches_every_module() -> None:
     assert model.train() is model
     assert all(module.training for _, module in model.named_modules())
     assert not model.train(False).training
+
+
+def test_a_module_inside_may_keep_a_part_in_evaluation_mode() -> None:
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.drop = nn.BatchNorm1d(2), nn.Dropout()
+
+        def train(self, mode=True):
+            super().train(mode)
+            self.norm.eval()
+            return self
+
+    model = nn.Sequential(nn.Sequential(Frozen()), nn.ReLU())
+    for mode in (True, False):
+        assert model.train(mode) is model
+        modes = {path: module.training for path, module in model.named_modules()}
+        assert modes.pop("0.0.norm") is False
+        assert set(modes.values()) == {mode}
 
 
 def test_zero_grad() -> None:

@@ -1,8 +1,10 @@
 """Normalisation layers against PyTorch's, in both modes; running statistics; bad input."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import needle as ndl
@@ -33,15 +35,21 @@ def perturb(layer: nn.Module) -> nn.Module:
     return layer
 
 
+def copied(ours: nn.Module, theirs: Any) -> Any:
+    """PyTorch's layer with the buffers of ours."""
+    for name, value in ours.named_buffers():
+        buffer = getattr(theirs, name)
+        buffer.copy_(buffer.new_tensor(value.numpy()))
+    return theirs
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize(("name", "args", "shape"), CASES)
 def test_layer_is_torchs(same_module, name, args, shape, mode, dtype) -> None:
     torch = pytest.importorskip("torch")
     ours = perturb(getattr(nn, name)(*args, dtype=dtype))
-    theirs = getattr(torch.nn, name)(*args, dtype=getattr(torch, dtype))
-    for buffer, value in ours.named_buffers():
-        getattr(theirs, buffer).copy_(torch.from_numpy(value.numpy()))
+    theirs = copied(ours, getattr(torch.nn, name)(*args, dtype=getattr(torch, dtype)))
     getattr(ours, mode)()
     getattr(theirs, mode)()
     x = np.random.RandomState(0).randn(*shape) * 2 + 1
@@ -260,6 +268,40 @@ def test_group_norm_by_formula(samples, groups, channels, rest) -> None:
     expected = ((grouped - mean) / np.sqrt(var + 1e-5)).reshape(shape)
     y = nn.GroupNorm(groups, groups * channels, dtype="float64")(ndl.Tensor(x))
     np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
+
+
+@given(
+    name=st.sampled_from(["BatchNorm1d", "BatchNorm2d", "LayerNorm", "GroupNorm", "RMSNorm"]),
+    sizes=st.lists(st.integers(1, 3), min_size=4, max_size=4),
+    groups=st.integers(1, 2),
+    affine=st.booleans(),
+    training=st.booleans(),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+@settings(
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_normalisation_is_torchs(
+    same_module, name, sizes, groups, affine, training, dtype
+) -> None:
+    torch = pytest.importorskip("torch")
+    rows, channels, height, width = sizes
+    images = (rows + 1, channels * groups, height, width)
+    # a large eps, for few values may be almost equal
+    shape, args, options = {
+        "BatchNorm1d": (images[:3], (images[1],), {"affine": affine}),
+        "BatchNorm2d": (images, (images[1],), {"affine": affine, "momentum": 0.3}),
+        "LayerNorm": (images, (images[groups:],), {"elementwise_affine": affine}),
+        "GroupNorm": (images, (groups, images[1]), {"affine": affine}),
+        "RMSNorm": (images, (images[groups:],), {"elementwise_affine": affine}),
+    }[name]
+    ours = getattr(nn, name)(*args, **options, eps=0.1, dtype=dtype)
+    theirs = getattr(torch.nn, name)(*args, **options, eps=0.1, dtype=getattr(torch, dtype))
+    x = np.random.RandomState(rows).randn(*shape).astype(dtype)
+    same_module(perturb(ours).train(training), copied(ours, theirs).train(training), x)
 
 
 # --- bad input
