@@ -15,7 +15,11 @@ __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,)."""
-    return matmul(x, weight) if bias is None else affine(x, weight, bias)
+    if bias is None:
+        return matmul(x, weight)
+    if x.ndim == 1 and bias.ndim == 2:  # whose axis of length 1 would show in the result
+        bias = bias.reshape((bias.size,))
+    return affine(x, weight, bias)
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
