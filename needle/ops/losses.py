@@ -89,7 +89,8 @@ class SoftmaxCrossEntropy(TensorOp):
         return np.add.reduce(at_labels) / -labels.shape[0]
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None, None]:
-        return _SoftmaxMinusOneHot(self.mean)(out_grad, *node.inputs), None, None
+        op = _mean_minus_one_hot if self.mean else _minus_one_hot
+        return _apply(op, (out_grad, *node.inputs)), None, None
 
 
 class _SoftmaxMinusOneHot(TensorOp):
@@ -162,3 +163,5 @@ _apply = Tensor.make_from_op
 _log_probabilities = _LogProbabilities()
 _cross_entropy = SoftmaxCrossEntropy(mean=False)
 _mean_cross_entropy = SoftmaxCrossEntropy(mean=True)
+_minus_one_hot = _SoftmaxMinusOneHot(mean=False)
+_mean_minus_one_hot = _SoftmaxMinusOneHot(mean=True)

@@ -182,6 +182,21 @@ def test_cross_entropy_of_class_numbers_and_of_certainties_agree() -> None:
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("kind", [nn.CrossEntropyLoss, nn.NLLLoss])
+def test_an_ignored_label_may_have_infinite_scores(kind, reduction) -> None:
+    # as where a mask has put -inf on classes, and padding on labels
+    scores = np.array([[-np.inf, 0.0, 1.0], [0.5, 0.0, 1.0]])
+    x, label = ndl.Tensor(scores), ndl.Tensor([-100, 1])
+    loss = kind(reduction=reduction)(x, label)
+    loss.sum().backward()
+    y = ndl.Tensor(scores[1:])
+    expected = kind(reduction="sum")(y, label[1:])
+    expected.backward()
+    assert loss.sum().item() == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(x.grad.numpy(), [[0, 0, 0], *y.grad.numpy()], rtol=1e-12)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"weight": ndl.init.ones(3)}])
 def test_no_labels(options, reduction) -> None:
     loss = nn.CrossEntropyLoss(reduction=reduction, **options)

@@ -57,13 +57,13 @@ def cross_entropy(
     if weight is None and counted is None and not label_smoothing and reduction == "mean":
         return ops.softmax_cross_entropy(rows, labels, mean=True)
     weight = _of_classes(weight, rows, 1)
-    share = _share_of_labels(weight, labels, counted)
-    losses = _times(ops.softmax_cross_entropy(rows, labels), share)
+    share = None if weight is None else weight[labels]
+    losses = _only(counted, _times(ops.softmax_cross_entropy(rows, labels), share))
     if label_smoothing:
         classes = rows.shape[1]
         even = -_times(ops.logsoftmax(rows), weight).sum(1) / classes
-        losses = losses * (1 - label_smoothing) + _times(even, counted) * label_smoothing
-    return _reduce_weighted(losses, share, target.shape, reduction)
+        losses = losses * (1 - label_smoothing) + _only(counted, even) * label_smoothing
+    return _reduce_weighted(losses, share, counted, target.shape, reduction)
 
 
 def nll_loss(
@@ -76,9 +76,10 @@ def nll_loss(
     """-l_y for log-probabilities l and class number y; arguments as in `cross_entropy`."""
     check_reduction(reduction)
     rows, labels, counted = _rows_and_labels("nll_loss", log_probabilities, target, ignore_index)
-    share = _share_of_labels(_of_classes(weight, rows, 1), labels, counted)
-    losses = -_times(rows[np.arange(labels.size), labels], share)
-    return _reduce_weighted(losses, share, target.shape, reduction)
+    weight = _of_classes(weight, rows, 1)
+    share = None if weight is None else weight[labels]
+    losses = _only(counted, -_times(rows[np.arange(labels.size), labels], share))
+    return _reduce_weighted(losses, share, counted, target.shape, reduction)
 
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -205,9 +206,15 @@ def _check_some(losses: Tensor) -> None:
 
 
 def _reduce_weighted(
-    losses: Tensor, share: Tensor | None, shape: tuple[int, ...], reduction: str
+    losses: Tensor,
+    share: Tensor | None,
+    counted: Tensor | None,
+    shape: tuple[int, ...],
+    reduction: str,
 ) -> Tensor:
-    """As `_reduce`, with the mean divided by the sum of the losses' shares."""
+    """As `_reduce`, with the mean divided by the sum of the shares of the labels that count."""
+    if counted is not None:
+        share = counted.astype(losses.dtype) if share is None else share * counted
     if share is None or reduction != "mean" or not losses.size:
         return _reduce(losses.reshape(shape) if reduction == "none" else losses, reduction)
     total = share.sum()
@@ -218,6 +225,11 @@ def _reduce_weighted(
 
 def _times(x: Tensor, weight: Tensor | None) -> Tensor:
     return x if weight is None else x * weight
+
+
+def _only(counted: Tensor | None, losses: Tensor) -> Tensor:
+    """The losses that count, 0 for the others, which may be infinite."""
+    return losses if counted is None else ops.where(counted, losses, 0)
 
 
 def _cross_entropy_of_probabilities(
@@ -235,9 +247,9 @@ def _cross_entropy_of_probabilities(
 def _rows_and_labels(
     name: str, scores: Tensor, target: Tensor, ignore_index: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Scores as (rows, classes), labels as (rows,), and 1 for labels that count, 0 for others.
+    """Scores as (rows, classes), labels as (rows,), and which labels count.
 
-    The last is None where all count; an ignored label is replaced by class 0.
+    The last is None where all do; an ignored label is replaced by class 0.
     """
     axis = _class_axis(name, scores)
     expected = scores.shape[:axis] + scores.shape[axis + 1 :]
@@ -255,7 +267,7 @@ def _rows_and_labels(
     ignored = labels == ignore_index
     counted = None
     if ignored.any():
-        counted = Tensor.make_const((~ignored).astype(scores.dtype))
+        counted = Tensor.make_const(~ignored)
         labels = np.where(ignored, 0, labels)
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(
@@ -263,15 +275,6 @@ def _rows_and_labels(
             f"must be 0 to {classes - 1}, or ignore_index={ignore_index}"
         )
     return rows, Tensor.make_const(labels), counted
-
-
-def _share_of_labels(
-    weight: Tensor | None, labels: Tensor, counted: Tensor | None
-) -> Tensor | None:
-    """What each label counts; None where all count 1."""
-    if weight is None:
-        return counted
-    return _times(weight[labels], counted)
 
 
 def _class_axis(name: str, scores: Tensor) -> int:
