@@ -75,10 +75,34 @@ def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> l
 
 
 def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
-    """Store the gradient of `output_tensor` in `.grad` of the leaves that require it."""
+    """Store the gradient of `output_tensor` in `.grad` of the leaves that require it.
+
+    Each has memory of its own: who writes into one changes neither another nor `out_grad`.
+    """
     order = find_topo_sort([output_tensor])
+    taken = {_memory(out_grad)}
     for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
-        leaf.grad = _in_precision_of(leaf, adjoint)
+        gradient = _in_precision_of(leaf, adjoint)
+        if (memory := _memory(gradient)) in taken:
+            gradient = _copy(gradient)
+            memory = _memory(gradient)
+        taken.add(memory)
+        leaf.grad = gradient
+
+
+def _memory(value: Any) -> int:
+    """What tells apart the memory of values alive at once: a view has that of its base."""
+    data = value.cached_data
+    try:
+        base = data.base
+    except AttributeError:  # a tuple, or another library's array
+        return id(data)
+    return id(data if base is None else base)
+
+
+def _copy(adjoint: Any) -> Any:
+    """The same numbers in memory of their own, as another value of the adjoint's graph."""
+    return adjoint if isinstance(adjoint.cached_data, tuple) else adjoint * 1
 
 
 def compute_adjoints(
@@ -179,7 +203,9 @@ def _in_precision_of(value: Any, adjoint: Any) -> Any:
     """`adjoint` in the floating-point dtype of `value`: mixing dtypes widens what lies between."""
     if adjoint.__class__ is EntryAdjoints:
         return adjoint.whole(value)
-    data = value.cached_data
-    if isinstance(data, tuple) or adjoint.dtype == data.dtype or data.dtype.kind != "f":
+    data, found = value.cached_data, adjoint.cached_data
+    if data is None or found is None:  # lazy
+        data, found = value.realize_cached_data(), adjoint.realize_cached_data()
+    if isinstance(data, tuple) or found.dtype == data.dtype or data.dtype.kind != "f":
         return adjoint
     return adjoint.astype(data.dtype)

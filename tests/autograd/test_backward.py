@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle import Tensor
+from needle import Tensor, TensorTuple, modes
 from needle.autograd import compute_gradient_of_variables
 
 
@@ -138,6 +138,66 @@ def test_the_callers_adjoint_is_left_alone(create_graph):
     (x + x + x + x).backward(adjoint, create_graph=create_graph)
     assert adjoint.item() == 1
     assert x.grad.item() == 4
+
+
+@pytest.mark.parametrize("create_graph", [True, False])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b: a + b,
+        lambda a, b: b + a.reshape((3, 2)).reshape((2, 3)),
+        lambda a, b: a.transpose() + b.transpose(),
+        lambda a, b: ndl.alias(a) + b * 1.0,
+        lambda a, b: (a + b).sum(),
+        lambda a, b: a.sum() + b.sum(),
+        lambda a, b: sum(ndl.split(ndl.concatenate([a, b]))),
+        lambda a, b: a.exp().log() + (a * b + b) + b,
+    ],
+)
+def test_gradients_have_memory_of_their_own(mode, function, create_graph):
+    a, b = Tensor(np.ones((2, 3))), Tensor(np.ones((2, 3)))
+    output = function(a, b)
+    adjoint = Tensor(np.ones(output.shape))
+    output.backward(adjoint, create_graph=create_graph)
+    assert a.grad is not b.grad
+    expected = [x.grad.numpy() for x in (a, b)]
+    for x in (a, b):
+        x.grad.realize_cached_data()[...] *= 10
+        x.grad.data = x.grad.data * 10
+    for x, gradient in zip((a, b), expected, strict=True):
+        np.testing.assert_allclose(x.grad.numpy(), gradient * 100)
+    np.testing.assert_array_equal(adjoint.numpy(), np.ones(output.shape))
+
+
+def test_gradients_with_memory_of_their_own_are_not_copied():
+    x, w, b = Tensor(np.ones((4, 3))), Tensor(np.ones((3, 2))), Tensor(np.ones((1, 2)))
+    output = (x @ w + b).relu().sum()
+    made = []
+    with modes.setting(modes.observers, (lambda value, op, inputs: made.append(type(op)),)):
+        output.backward(create_graph=False)
+    assert ndl.MulScalar not in made
+
+
+def test_a_copied_gradient_is_differentiated(mode):
+    a, b = Tensor([2.0]), Tensor([3.0])
+    ((a + b) ** 3).backward()
+    for gradient in (a.grad, b.grad):
+        gradient.backward()
+        assert (a.grad.item(), b.grad.item()) == (30, 30)
+
+
+def test_gradients_of_tuples_may_be_one():
+    leaves = [TensorTuple.make_const((np.ones(2), np.ones(3)), True) for _ in range(2)]
+
+    class First(ndl.TensorTupleOp):
+        def compute(self, a, b):
+            return a
+
+        def gradient(self, out_grad, node):
+            return out_grad, out_grad
+
+    First()(*leaves)[1].backward()
+    assert [[entry.numpy().sum() for entry in leaf.grad] for leaf in leaves] == [[0, 3], [0, 3]]
 
 
 def test_adjoints_of_several_dtypes_add_up_without_a_graph():
