@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor
+from ..modes import enable_grad
 from .bucket import Bucket, State, fill_buckets
 from .clipping import clip_grad_norm_
 from .settings import ParamGroup, setting
@@ -15,7 +16,7 @@ from .state import load_state, save_state
 
 __all__ = ["Optimizer", "Params", "State", "blend"]
 
-Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
+Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
 
 
 class Optimizer:
@@ -28,8 +29,9 @@ class Optimizer:
     largest parameter (for 32,768 numbers in models that are smaller).
 
     Args:
-        params: the tensors to train, or parameter groups: dicts with "params" and the settings
-            in which the group differs from the defaults.
+        params: the tensors to train, pairs of name and tensor (`model.named_parameters()`), or
+            parameter groups: dicts with "params" and the settings in which the group differs
+            from the defaults.
         defaults: the settings of groups that state none.
 
     Raises:
@@ -83,7 +85,8 @@ class Optimizer:
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f'a parameter group is a dict with the key "params", got {group!r}')
         params = group["params"]
-        params = (params,) if isinstance(params, Tensor) else tuple(params)
+        params = [params] if isinstance(params, Tensor) else params
+        params = tuple([_without_name(param) for param in params])
         self._check_params(params)
         known = {*self.defaults, "params", "name", "initial_lr"}
         if "beta1" in known:
@@ -146,8 +149,17 @@ class Optimizer:
         """
         raise NotImplementedError(f"{type(self).__name__} defines no update_one()")
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: called first, with gradients on; it computes the loss, calls `backward` and
+                returns the loss, which `step` hands on.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         buckets = self._buckets or self._fill_buckets()
         # all gradients first: in lazy mode they are computed here, from values before the step
         work = [(bucket, bucket.gradients()) for bucket in buckets]
@@ -159,6 +171,7 @@ class Optimizer:
                 with_gradient, without = bucket.split()
                 buckets += (with_gradient, without)
                 with_gradient.update(self, gradients)
+        return loss
 
     def _fill_buckets(self) -> list[Bucket]:
         self._buckets, self._saved = fill_buckets(self.param_groups, self._saved), {}
@@ -204,7 +217,12 @@ class Optimizer:
         for param in self.params:
             param.grad = None
 
-    zero_grad = reset_grad
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or put zeros in their place."""
+        zeroed = [] if set_to_none else [param for param in self.params if param.grad is not None]
+        self.reset_grad()
+        for param in zeroed:
+            param.grad = Tensor.make_const(np.zeros_like(param.realize_cached_data()))
 
     def clip_grad_norm(self, max_norm: float = 0.25) -> float:
         """Scale all gradients down so that their joint Euclidean norm is at most `max_norm`.
@@ -221,6 +239,12 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _without_name(entry: Any) -> Any:
+    """The tensor of a pair (name, tensor), such as `named_parameters()` gives."""
+    is_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+    return entry[1] if is_pair else entry
 
 
 def blend(mean: Array, keep: float, new: Array, share: float, scratch: Array) -> None:

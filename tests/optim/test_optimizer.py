@@ -284,3 +284,41 @@ def test_a_setting_that_an_optimizer_lacks(make_params):
 def test_repr_names_settings_and_sizes(make_params):
     assert repr(SGD(make_params(), lr=0.5)).startswith("SGD(lr=0.5, momentum=0.0")
     assert "5 parameters" in repr(SGD(make_params()))
+
+
+def test_pairs_of_name_and_parameter():
+    model = ndl.nn.Linear(2, 3)
+    optimizer = SGD(model.named_parameters(), lr=0.1)
+    assert optimizer.params == [model.weight, model.bias]
+    grouped = SGD([{"params": model.named_parameters(), "lr": 1.0}])
+    assert grouped.params == [model.weight, model.bias]
+
+
+def test_a_closure_computes_the_loss():
+    x = ndl.Tensor([3.0])
+    optimizer = SGD([x], lr=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (x * x).sum()
+        loss.backward()
+        return loss
+
+    with ndl.no_grad():
+        assert optimizer.step(closure).item() == 9
+    assert x.item() == 0
+    assert optimizer.step() is None
+
+
+def test_gradients_become_zeros_on_request(make_params, give_gradients):
+    params = make_params()
+    give_gradients(params)
+    params[0].grad = None
+    optimizer = SGD(params)
+    optimizer.zero_grad(set_to_none=False)
+    assert params[0].grad is None
+    for param in params[1:]:
+        assert param.grad.shape == param.shape
+        assert not param.grad.numpy().any()
+    optimizer.zero_grad(set_to_none=True)
+    assert all(param.grad is None for param in params)
