@@ -41,7 +41,7 @@ class Sequential(Module, MutableSequence):
         return iter(self.modules)
 
     def __getitem__(self, index: int | slice) -> Any:
-        return type(self)(*self.modules[index]) if isinstance(index, slice) else self.modules[index]
+        return Sequential(*self.modules[index]) if isinstance(index, slice) else self.modules[index]
 
     def __setitem__(self, index: Any, module: Any) -> None:
         steps = map(_check_step, module) if isinstance(index, slice) else _check_step(module)

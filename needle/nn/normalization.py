@@ -29,6 +29,8 @@ class _BatchNorm(Module):
         dtype: Any = "float32",
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if momentum is None or not 0 <= momentum <= 1:
@@ -38,7 +40,7 @@ class _BatchNorm(Module):
         self.momentum = momentum
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = Parameter(init.ones(dim, **where)) if affine else None
-        self.bias = Parameter(init.zeros(dim, **where)) if affine else None
+        self.bias = Parameter(init.zeros(dim, **where)) if affine and bias else None
         tracked = track_running_stats
         self.register_buffer("running_mean", init.zeros(dim, **where) if tracked else None)
         self.register_buffer("running_var", init.ones(dim, **where) if tracked else None)
@@ -85,9 +87,10 @@ class BatchNorm1d(_BatchNorm):
         momentum: share of the newest batch in the running statistics.
         affine: whether to scale and shift.
         track_running_stats: without, the moments are always those of the batch.
+        bias: whether to shift, with `affine`.
 
     Attributes:
-        weight, bias: (dim,), ones and zeros; None without `affine`.
+        weight, bias: (dim,), ones and zeros; or None.
         running_mean, running_var: (dim,), buffers.
 
     Raises:
@@ -167,9 +170,10 @@ class GroupNorm(Module):
         num_channels: C. The input is (N, C, ...).
         eps: keeps the root away from 0.
         affine: whether to scale and shift each channel.
+        bias: whether to shift, with `affine`.
 
     Attributes:
-        weight, bias: (num_channels,), ones and zeros; None without `affine`.
+        weight, bias: (num_channels,), ones and zeros; or None.
 
     Raises:
         ValueError: the channels do not split into the groups, or the input has another shape.
@@ -183,6 +187,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Device | None = None,
         dtype: Any = "float32",
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_groups < 1 or num_channels % num_groups:
@@ -194,7 +200,7 @@ class GroupNorm(Module):
         self.eps = eps
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = Parameter(init.ones(num_channels, **where)) if affine else None
-        self.bias = Parameter(init.zeros(num_channels, **where)) if affine else None
+        self.bias = Parameter(init.zeros(num_channels, **where)) if affine and bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         shape = x.shape

@@ -79,6 +79,7 @@ def test_a_subclass_of_sequential_keeps_its_own_attributes() -> None:
             self.scale = nn.Parameter([2.0])
 
     assert names(Classifier()) == ["0.weight", "0.bias", "scale"]
+    assert names(Classifier()[:1]) == ["0.weight", "0.bias"]
 
 
 def test_functions_can_stand_in_a_sequential() -> None:

@@ -293,9 +293,9 @@ def test_any_normalisation_is_torchs(
     # a large eps, for few values may be almost equal
     shape, args, options = {
         "BatchNorm1d": (images[:3], (images[1],), {"affine": affine}),
-        "BatchNorm2d": (images, (images[1],), {"affine": affine, "momentum": 0.3}),
+        "BatchNorm2d": (images, (images[1],), {"affine": affine, "bias": False}),
         "LayerNorm": (images, (images[groups:],), {"elementwise_affine": affine}),
-        "GroupNorm": (images, (groups, images[1]), {"affine": affine}),
+        "GroupNorm": (images, (groups, images[1]), {"affine": affine, "bias": training}),
         "RMSNorm": (images, (images[groups:],), {"elementwise_affine": affine}),
     }[name]
     ours = getattr(nn, name)(*args, **options, eps=0.1, dtype=dtype)
