@@ -88,6 +88,9 @@ class SoftmaxCrossEntropy(TensorOp):
             raise ValueError("the mean of no losses: expected logits of shape (batch, classes)")
         return np.add.reduce(at_labels) / -labels.shape[0]
 
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        return super()._error(cause, [arrays[0], *arrays[2:]])  # what the user passed
+
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None, None]:
         op = _mean_minus_one_hot if self.mean else _minus_one_hot
         return _apply(op, (out_grad, *node.inputs)), None, None

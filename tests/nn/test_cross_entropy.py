@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import needle as ndl
 from needle import nn
@@ -173,6 +175,45 @@ def test_cross_entropy_of_probabilities_is_torchs(
     )
 
 
+@given(
+    shape=st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple),
+    of_probabilities=st.booleans(),
+    ignored=st.integers(-1, 4),
+    weighted=st.booleans(),
+    smoothing=st.sampled_from([0.0, 0.1, 1.0]),
+    reduction=st.sampled_from(REDUCTIONS),
+    scale=st.sampled_from([1, 1e4]),
+    seed=st.integers(0, 100),
+)
+@settings(
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_cross_entropy_of_any_shape_and_options_is_torchs(
+    same_as_torch, shape, of_probabilities, ignored, weighted, smoothing, reduction, scale, seed
+) -> None:
+    torch = pytest.importorskip("torch")
+    draw = np.random.RandomState(seed)
+    axis = min(1, len(shape) - 1)
+    classes, rest = shape[axis], shape[:axis] + shape[axis + 1 :]
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    if of_probabilities:
+        target = np.moveaxis(draw.dirichlet(np.ones(classes), rest), -1, axis).round(1)
+    else:
+        target = np.asarray(draw.randint(classes, size=rest))
+        if ignored >= 0 and (target != ignored).any():
+            options["ignore_index"] = ignored
+    weight = draw.rand(classes) + 0.1 if weighted else None
+    same_as_torch(
+        nn.CrossEntropyLoss(None if weight is None else ndl.Tensor(weight), **options),
+        torch.nn.CrossEntropyLoss(None if weight is None else torch.tensor(weight), **options),
+        draw.randn(*shape) * scale,
+        target,
+    )
+
+
 def test_cross_entropy_of_class_numbers_and_of_certainties_agree() -> None:
     scores, labels = scores_and_labels((5, 3))
     loss = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -251,6 +292,16 @@ def test_a_weight_for_each_class(weight, target) -> None:
         nn.CrossEntropyLoss(ndl.init.ones(weight))(ndl.init.zeros(2, 3), target)
     with pytest.raises(ValueError, match="weight for each of 3 classes"):
         nn.NLLLoss(ndl.init.ones(weight))(ndl.init.zeros(2, 3), ndl.Tensor([0, 1]))
+
+
+def test_errors_tell_what_was_passed() -> None:
+    for logits in ((3, 4, 5), (3,)):
+        with pytest.raises(
+            ValueError, match=r"^SoftmaxCrossEntropy of shape \(3.*\): expected logi"
+        ):
+            nn.SoftmaxLoss()(ndl.init.zeros(*logits), ndl.Tensor([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"^SoftmaxCrossEntropy of shape \(3, 4\) and \(2,\): "):
+        nn.SoftmaxLoss()(ndl.init.zeros(3, 4), ndl.Tensor([0, 1]))
 
 
 def test_scores_without_classes() -> None:

@@ -174,8 +174,9 @@ def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool 
         _check_probabilities("kl_div: targets", target)
     share = ops.exp(target) if log_target else target
     is_none = share == 0  # there ln t is -inf, and so may x be: 0·inf is no number
-    logarithm = target if log_target else ops.log(ops.where(is_none, 1, target))
-    losses = share * (ops.where(is_none, 0, logarithm) - ops.where(is_none, 0, x))
+    present = ops.where(is_none, 0 if log_target else 1, target)
+    logarithm = present if log_target else ops.log(present)
+    losses = share * ops.where(is_none, 0, logarithm - x)
     if reduction == "batchmean":
         _check_some(losses)
         return losses.sum() / (x.shape[0] if x.ndim else 1)
