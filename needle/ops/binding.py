@@ -1,12 +1,24 @@
 """Binds Python's operators and the methods of Tensor to the ops, in one table."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple
-from . import arithmetic, comparison, contraction, functions, indexing, reductions, tuples, views
+from . import (
+    arithmetic,
+    comparison,
+    contraction,
+    functions,
+    indexing,
+    numpy_functions,
+    reductions,
+    tuples,
+    views,
+)
 
 _Binary = Callable[[Any, Any], Tensor]
 _Operator = Callable[[Tensor, Any], Any]
@@ -49,8 +61,41 @@ def _subtract_from_scalar(a: Tensor, scalar: float) -> Tensor:
     return arithmetic.add_scalar(arithmetic.negate(a), scalar)
 
 
-def _reshape(self: Tensor, *shape: Any) -> Tensor:
-    return views.reshape(self, shape if len(shape) > 1 or not shape else shape[0])
+def _reshape(self: Tensor, *lengths: Any, shape: Any = None) -> Tensor:
+    if shape is None:
+        shape = lengths[0] if len(lengths) == 1 else lengths
+    return views.reshape(self, shape)
+
+
+_NEEDLES_NAMES = {"axis": "axes", "dim": "axes", "dims": "axes", "keepdim": "keepdims"}
+
+
+def _unknown(method: str, name: str) -> TypeError:
+    """The error for an argument that a method does not have, with needle's name for it."""
+    known = _NEEDLES_NAMES.get(name)
+    hint = f": needle calls it {known!r}" if known else ""
+    return TypeError(f"{method}() has no argument {name!r}{hint}")
+
+
+def _over_axes(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method of a function of `axes`, which tells needle's names to who gives others."""
+    names = inspect.signature(function).parameters.keys()
+
+    @functools.wraps(function)
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        for name in options:
+            if name not in names:
+                raise _unknown(function.__name__, name)
+        return function(self, *args, **options)
+
+    return method
+
+
+def _sum(self: Tensor, axes: Any = None, keepdims: bool = False, **others: Any) -> Tensor:
+    """The sum over `axes`."""
+    for name in others:
+        raise _unknown("sum", name)
+    return reductions.Summation(axes, keepdims)(self)
 
 
 _add = _operator(arithmetic.add, arithmetic.add_scalar)
@@ -71,6 +116,7 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__rmatmul__": _reflected(contraction.matmul),
     "__neg__": arithmetic.negate,
     "__abs__": functions.abs,
+    "__array_function__": numpy_functions.call,
     "__getitem__": indexing.getitem,
     "__eq__": _operator(comparison.equal),
     "__ne__": _operator(comparison.not_equal),
@@ -85,13 +131,18 @@ _TENSOR_METHODS: dict[str, Any] = {
         for function in (
             contraction.matmul, functions.abs, functions.astype, functions.clip, functions.cos,
             functions.exp, functions.log, functions.relu, functions.sigmoid, functions.sin,
-            functions.sqrt, functions.tanh, reductions.argmax, reductions.logsumexp,
-            reductions.max, reductions.mean, reductions.min, reductions.softmax, reductions.var,
-            views.broadcast_to, views.expand_dims, views.flip, views.permute, views.squeeze,
+            functions.sqrt, functions.tanh, reductions.argmax, views.broadcast_to, views.permute,
             views.transpose,
         )
     },
-    "sum": reductions.summation,
+    **{
+        function.__name__: _over_axes(function)
+        for function in (
+            reductions.logsumexp, reductions.max, reductions.mean, reductions.min,
+            reductions.softmax, reductions.var, views.expand_dims, views.flip, views.squeeze,
+        )
+    },
+    "sum": _sum,  # not by _over_axes: gradients take it all the time
 }  # fmt: skip
 
 _TUPLE_METHODS: dict[str, Any] = {
