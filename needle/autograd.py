@@ -14,16 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from . import modes
+from .array_like import ArrayLike
 from .device import Device, default_device
 from .hooks import Hook
 from .modes import lazy_mode, no_grad
 from .op import Array, Op
 from .reverse import compute_adjoints, compute_gradient_of_variables, find_topo_sort
-
-if TYPE_CHECKING:
-    from ._bound import BoundMethods as _BoundMethods
-else:
-    _BoundMethods = object
 
 __all__ = [
     "LAZY_MODE",
@@ -247,7 +243,7 @@ class TensorTuple(Value):
         def __add__(self, other: TensorTuple) -> TensorTuple: ...
 
 
-class Tensor(Value, _BoundMethods):
+class Tensor(Value, ArrayLike):
     """A Value that holds an array: NumPy's dtypes and broadcasting, with gradients.
 
     Args:
@@ -268,9 +264,6 @@ class Tensor(Value, _BoundMethods):
     """
 
     __slots__ = ()
-
-    # NumPy's operators leave `array * tensor` to Tensor.__rmul__
-    __array_ufunc__ = None
 
     def __init__(
         self,
@@ -325,13 +318,6 @@ class Tensor(Value, _BoundMethods):
         """A Tensor outside the graph that shares this one's array."""
         return Tensor.make_const(self.realize_cached_data())
 
-    def numpy(self) -> np.ndarray:
-        """A copy of the values as a NumPy array."""
-        return np.array(self._array())
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._array(), dtype=dtype, copy=copy)
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         array = self.realize_cached_data()
         if self.op is not None:
@@ -350,66 +336,9 @@ class Tensor(Value, _BoundMethods):
         return type(self).make_const, (self.realize_cached_data(), self.requires_grad)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        data = self.cached_data  # not through _array(): gradients ask for it all the time
-        return (Value.realize_cached_data(self) if data is None else data).shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The NumPy dtype of the elements."""
-        return self._array().dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        data = self.cached_data
-        return (Value.realize_cached_data(self) if data is None else data).ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self._array().size
-
-    @property
     def device(self) -> Device:
         """Where the array lives."""
         return default_device()
-
-    def item(self) -> bool | int | float:
-        """The only element, as a Python number."""
-        if self.size != 1:
-            raise ValueError(f"item() takes a tensor of one element, got shape {self.shape}")
-        return self._array().item()
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(
-                f"a tensor of shape {self.shape} is neither true nor false: "
-                "compare with `is`, or reduce it to one element first"
-            )
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("a tensor without axes has no len()")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[index] for index in range(len(self)))
-
-    def __repr__(self) -> str:
-        values = np.array2string(np.asarray(self._array()), prefix="needle.Tensor(")
-        return f"needle.Tensor({values}, dtype={self.dtype}, requires_grad={self.requires_grad})"
-
-    def __str__(self) -> str:
-        return str(self._array())
 
     def backward(self, out_grad: Tensor | None = None, create_graph: bool = True) -> None:
         """Store in `.grad` of every leaf the gradient of this tensor (summed, if it has axes).

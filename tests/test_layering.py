@@ -12,7 +12,7 @@ PACKAGE = Path(needle.__file__).parent
 ROOT = Path(__file__).parent.parent
 
 # what each floor of the house may import; the modules of the core know each other
-CORE = {"autograd", "hooks", "modes", "op", "reverse"}
+CORE = {"array_like", "autograd", "hooks", "modes", "op", "reverse"}
 TENSORS = {"device", *CORE, "ops"}
 FLOORS = {
     "device": set(),

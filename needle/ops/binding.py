@@ -93,8 +93,8 @@ def _over_axes(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _sum(self: Tensor, axes: Any = None, keepdims: bool = False, **others: Any) -> Tensor:
     """The sum over `axes`."""
-    for name in others:
-        raise _unknown("sum", name)
+    if others:
+        raise _unknown("sum", next(iter(others)))
     return reductions.Summation(axes, keepdims)(self)
 
 
