@@ -168,10 +168,14 @@ class Module:
         """Switch this module and all below it to evaluation mode."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or put zeros in their place."""
         for parameter in self.parameters():
-            parameter.grad = None
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                zeros = np.zeros_like(parameter.realize_cached_data())
+                parameter.grad = Tensor.make_const(zeros)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set whether the parameters require gradients: False freezes this part of a model."""

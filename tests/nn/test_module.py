@@ -107,6 +107,9 @@ def test_zero_grad() -> None:
     model = Everywhere()
     model(ndl.init.rand(5, 2)).sum().backward()
     assert model.first.grad is not None
+    model.zero_grad(set_to_none=False)
+    assert model.first.grad.numpy() == 0
+    assert model.table["a"].grad is None  # which had none
     model.zero_grad()
     assert all(parameter.grad is None for parameter in model.parameters())
 
