@@ -19,7 +19,7 @@ from .device import Device, default_device
 from .hooks import Hook
 from .modes import lazy_mode, no_grad
 from .op import Array, Op
-from .reverse import compute_adjoints, compute_gradient_of_variables, find_topo_sort
+from .reverse import compute_adjoints, compute_gradient_of_variables, copied, find_topo_sort
 
 __all__ = [
     "LAZY_MODE",
@@ -169,7 +169,7 @@ class Value:
         """Ask `backward` to store `.grad` here although this is no leaf."""
 
         def store(adjoint: Any) -> None:
-            self.grad = adjoint
+            self.grad = copied(adjoint)  # inputs may get the same adjoint
 
         if not self.is_leaf():
             self._hooks = {} if self._hooks is None else self._hooks

@@ -84,7 +84,7 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
     for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
         gradient = _in_precision_of(leaf, adjoint)
         if (memory := _memory(gradient)) in taken:
-            gradient = _copy(gradient)
+            gradient = copied(gradient)
             memory = _memory(gradient)
         taken.add(memory)
         leaf.grad = gradient
@@ -100,9 +100,9 @@ def _memory(value: Any) -> int:
     return id(data if base is None else base)
 
 
-def _copy(adjoint: Any) -> Any:
+def copied(adjoint: Any) -> Any:
     """The same numbers in memory of their own, as another value of the adjoint's graph."""
-    return adjoint if isinstance(adjoint.cached_data, tuple) else adjoint * 1
+    return adjoint if isinstance(adjoint.realize_cached_data(), tuple) else adjoint * 1
 
 
 def compute_adjoints(

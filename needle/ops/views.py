@@ -93,7 +93,7 @@ class Permute(View):
     """All axes in a new order. Adjoint: g with the inverse order."""
 
     def __init__(self, axes: Sequence[int]) -> None:
-        self.axes = tuple(axes)
+        self.axes = integers(axes, "axes")
 
     def compute(self, a: Array) -> Array:
         axes = normalize_axes(self.axes, a.ndim)

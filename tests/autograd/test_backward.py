@@ -169,6 +169,16 @@ def test_gradients_have_memory_of_their_own(mode, function, create_graph):
     np.testing.assert_array_equal(adjoint.numpy(), np.ones(output.shape))
 
 
+@pytest.mark.parametrize("create_graph", [True, False])
+def test_retained_gradients_have_memory_of_their_own(mode, create_graph):
+    a, b, adjoint = Tensor([1.0]), Tensor([2.0]), Tensor([5.0])
+    total = a + b
+    total.retain_grad()
+    total.backward(adjoint, create_graph=create_graph)
+    total.grad.realize_cached_data()[...] = 7
+    assert [x.item() for x in (total.grad, a.grad, b.grad, adjoint)] == [7, 5, 5, 5]
+
+
 def test_gradients_with_memory_of_their_own_are_not_copied():
     x, w, b = Tensor(np.ones((4, 3))), Tensor(np.ones((3, 2))), Tensor(np.ones((1, 2)))
     output = (x @ w + b).relu().sum()

@@ -120,3 +120,9 @@ def test_reshape_takes_its_shape_in_every_form():
     one = Tensor([1.0])
     for y in (one.reshape(), one.reshape(()), one.reshape(shape=()), ndl.reshape(one, ())):
         assert y.shape == ()
+
+
+def test_permute_takes_one_axis_as_it_is():
+    assert Tensor([1.0, 2.0]).permute(0).shape == (2,)
+    with pytest.raises(TypeError, match=r"axes: expected an integer or several, got 0\.5"):
+        Tensor([1.0, 2.0]).permute(0.5)
