@@ -146,9 +146,11 @@ class LogSoftmax(Reduction):
     """a - ln Σ eᵃ; -inf where every a is. Adjoint: g - eʸ·Σ g. Keeps the shape."""
 
     def compute(self, a: Array) -> Array:
-        total = LogSumExp(self.axes, keepdims=True).compute(a)
-        # where every a is -inf, so is the total, and the difference would be no number
-        return a - np.where(total == -np.inf, 0, total)
+        axes = self.reduced_axes(a.ndim)
+        # not a - logsumexp, which next to a large maximum would round the logarithm away
+        shifted = a - _finite_max(a, axes)
+        total = np.sum(np.exp(shifted), axis=axes, keepdims=True)
+        return shifted - np.log(np.where(total == 0, 1, total))  # 0 where every a is -inf
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return out_grad - exp(node) * summation(out_grad, self.axes, keepdims=True)

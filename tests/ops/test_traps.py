@@ -131,6 +131,12 @@ def test_trap_softmax_of_large_numbers_is_finite(mode):
     np.testing.assert_array_equal(ndl.softmax(x).numpy(), [0, 1, 0])
 
 
+def test_trap_logsoftmax_next_to_a_large_maximum(mode):
+    x = Tensor([[1e4, 1e4, 0.0], [-1e4, -1e4, -np.inf]], dtype="float32")
+    expected = [[-np.log(2), -np.log(2), -1e4 - np.log(2)], [-np.log(2), -np.log(2), -np.inf]]
+    np.testing.assert_allclose(ndl.logsoftmax(x).numpy(), expected, rtol=1e-6)
+
+
 def test_trap_power_of_zero_with_exponent_zero(mode):
     x = Tensor([0.0, 2.0])
     y = x**0
