@@ -44,21 +44,34 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """The squared error, (x - t)²."""
+    """The squared error, (x - t)², of x and t of one shape.
+
+    Args:
+        reduction: "mean" over all elements, "sum" or "none".
+    """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         return functional.mse_loss(x, target, self.reduction)
 
 
 class L1Loss(_Loss):
-    """The absolute error, |x - t|."""
+    """The absolute error, |x - t|, of x and t of one shape.
+
+    Args:
+        reduction: "mean" over all elements, "sum" or "none".
+    """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         return functional.l1_loss(x, target, self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2: a squared error that outliers spare."""
+    """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2: a squared error that outliers spare.
+
+    Args:
+        reduction: "mean" over all elements, "sum" or "none".
+        beta: β, where the square ends; 0 gives |x - t|.
+    """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -129,7 +142,17 @@ class NLLLoss(_WeightedLoss):
 
 
 class BCELoss(_WeightedLoss):
-    """Binary cross-entropy of probabilities, -(t·ln p + (1 - t)·ln(1 - p)), finite at 0 and 1."""
+    """Binary cross-entropy of probabilities, -(t·ln p + (1 - t)·ln(1 - p)), finite at 0 and 1.
+
+    Called with p and t of one shape.
+
+    Args:
+        weight: what each element counts; broadcasts to the losses.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: a probability or a target is outside [0, 1].
+    """
 
     def forward(self, p: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy(p, target, self.weight, self.reduction)

@@ -101,7 +101,10 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """`BatchNorm1d` for images: each channel over batch, height and width, (N, C, H, W)."""
+    """`BatchNorm1d` for images: each channel over batch, height and width, (N, C, H, W).
+
+    Arguments, attributes and errors are those of `BatchNorm1d`.
+    """
 
     shapes: ClassVar = {4: "N, C, H, W"}
 

@@ -10,7 +10,16 @@ __all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(Module):
-    """Joins axes into one, by default all but the first: (N, ...) → (N, product of the others)."""
+    """Joins axes into one, by default all but the first: (N, ...) → (N, product of the others).
+
+    Args:
+        start_dim: the first axis that is joined.
+        end_dim: the last one.
+
+    Raises:
+        IndexError: the input has no such axis.
+        ValueError: it has no axes at all, or `end_dim` comes before `start_dim`.
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -30,7 +39,16 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Splits the axis `dim` into axes of the given lengths; one may be -1: what is left."""
+    """Splits an axis into several, the opposite of `Flatten`: (N, 6) → (N, 2, 3).
+
+    Args:
+        dim: the axis.
+        unflattened_size: the lengths of the new axes; one may be -1: what is left.
+
+    Raises:
+        IndexError: the input has no such axis.
+        ValueError: the lengths do not multiply to that of the axis.
+    """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()

@@ -62,6 +62,7 @@ def _subtract_from_scalar(a: Tensor, scalar: float) -> Tensor:
 
 
 def _reshape(self: Tensor, *lengths: Any, shape: Any = None) -> Tensor:
+    """The same elements in another shape, given as one tuple or as several numbers."""
     if shape is None:
         shape = lengths[0] if len(lengths) == 1 else lengths
     return views.reshape(self, shape)

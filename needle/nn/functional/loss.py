@@ -83,19 +83,24 @@ def nll_loss(
 
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(x - t)²."""
+    """(x - t)²: x and target of one shape; see the top of this module for `reduction`."""
     x, target = _pair("mse_loss", x, target)
     return _reduce((x - target) ** 2, reduction)
 
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """|x - t|."""
+    """|x - t|: x and target of one shape; see the top of this module for `reduction`."""
     x, target = _pair("l1_loss", x, target)
     return _reduce(ops.abs(x - target), reduction)
 
 
 def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2 (Girshick 2015).
+
+    Args:
+        x, target: of one shape.
+        reduction: see the top of this module.
+        beta: β, where the square ends; 0 gives |x - t|.
 
     Raises:
         ValueError: β is negative.
