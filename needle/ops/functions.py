@@ -86,9 +86,9 @@ class ReLU(Elementwise):
     """max(a, 0). Adjoint: g·[a > 0], which is 0 at 0."""
 
     def compute(self, a: Array) -> Array:
-        # twice as fast against a row of zeros, if it is not short: NumPy's loop is vectorised then
-        is_wide = a.shape[-1:] >= (32,)
-        return np.maximum(a, np.zeros(a.shape[-1:], a.dtype, like=a) if is_wide else 0)
+        # against zeros and not against one 0: NumPy's loop over two arrays is vectorised
+        result = np.zeros(a.shape, a.dtype, like=a)
+        return np.maximum(a, result, out=result)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return _apply(_where_positive, (out_grad, node.inputs[0]))
