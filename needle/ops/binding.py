@@ -16,6 +16,7 @@ from . import (
     indexing,
     numpy_functions,
     reductions,
+    scans,
     tuples,
     views,
 )
@@ -61,11 +62,16 @@ def _subtract_from_scalar(a: Tensor, scalar: float) -> Tensor:
     return arithmetic.add_scalar(arithmetic.negate(a), scalar)
 
 
-def _reshape(self: Tensor, *lengths: Any, shape: Any = None) -> Tensor:
-    """The same elements in another shape, given as one tuple or as several numbers."""
-    if shape is None:
-        shape = lengths[0] if len(lengths) == 1 else lengths
-    return views.reshape(self, shape)
+def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method of a function of several integers: given as one tuple or one by one."""
+
+    @functools.wraps(function)
+    def method(self: Tensor, *numbers: Any, **named: Any) -> Tensor:
+        if len(numbers) > 1:
+            return function(self, numbers, **named)
+        return function(self, *numbers, **named)
+
+    return method
 
 
 _NEEDLES_NAMES = {"axis": "axes", "dim": "axes", "dims": "axes", "keepdim": "keepdims"}
@@ -125,22 +131,30 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__le__": _operator(comparison.less_equal),
     "__gt__": _operator(comparison.greater),
     "__ge__": _operator(comparison.greater_equal),
-    "reshape": _reshape,
     "T": property(views.transpose),
+    "view": _of_numbers(views.reshape),
+    "unsqueeze": views.expand_dims,
+    "clamp": lambda self, min=None, max=None: functions.clip(self, min, max),
+    "pow": lambda self, exponent: self**exponent,
     **{
         function.__name__: function
         for function in (
             contraction.matmul, functions.abs, functions.astype, functions.clip, functions.cos,
             functions.exp, functions.log, functions.relu, functions.sigmoid, functions.sin,
-            functions.sqrt, functions.tanh, reductions.argmax, views.broadcast_to, views.permute,
-            views.transpose,
+            functions.sqrt, functions.tanh, reductions.argmax, scans.cumsum, scans.prod,
+            views.flatten,
         )
+    },
+    **{
+        function.__name__: _of_numbers(function)
+        for function in (views.broadcast_to, views.permute, views.reshape, views.transpose)
     },
     **{
         function.__name__: _over_axes(function)
         for function in (
             reductions.logsumexp, reductions.max, reductions.mean, reductions.min,
-            reductions.softmax, reductions.var, views.expand_dims, views.flip, views.squeeze,
+            reductions.softmax, reductions.std, reductions.var, views.expand_dims, views.flip,
+            views.squeeze,
         )
     },
     "sum": _sum,  # not by _over_axes: gradients take it all the time

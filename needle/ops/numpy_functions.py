@@ -1,8 +1,7 @@
 """What NumPy's functions do with Tensors: np.sum(tensor, axis=0) stays in the graph.
 
-Those of which a Tensor has the method are needle's, under NumPy's argument names; to all others a
-Tensor is its array. NumPy's elementwise functions (np.exp) take no Tensor, since its
-`__array_ufunc__` is None.
+Those in the table are needle's, under NumPy's argument names; to all others a Tensor is its array.
+NumPy's elementwise functions (np.exp) take no Tensor, since its `__array_ufunc__` is None.
 """
 
 import inspect
@@ -13,7 +12,10 @@ import numpy as np
 
 from ..autograd import Tensor
 from .functions import clip
-from .reductions import argmax, max, mean, min, summation, var
+from .indexing import concatenate
+from .reductions import argmax, max, mean, min, std, summation, var
+from .scans import cumsum, prod
+from .tuples import stack
 from .views import broadcast_to, expand_dims, flip, permute, reshape, squeeze
 
 __all__ = ["call"]
@@ -22,10 +24,15 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
     np.sum: lambda a, axis=None, *, keepdims=False: summation(a, axis, keepdims),
     np.mean: lambda a, axis=None, *, keepdims=False: mean(a, axis, keepdims),
     np.var: lambda a, axis=None, *, ddof=0, keepdims=False: var(a, axis, keepdims, ddof),
+    np.std: lambda a, axis=None, *, ddof=0, keepdims=False: std(a, axis, keepdims, ddof),
+    np.prod: lambda a, axis=None, *, keepdims=False: prod(a, axis, keepdims),
+    np.cumsum: lambda a, axis=None: cumsum(a, axis),
     np.max: lambda a, axis=None, *, keepdims=False: max(a, axis, keepdims),
     np.min: lambda a, axis=None, *, keepdims=False: min(a, axis, keepdims),
     np.argmax: lambda a, axis=None, *, keepdims=False: argmax(a, axis, keepdims),
     np.clip: lambda a, a_min=None, a_max=None: clip(a, a_min, a_max),
+    np.concatenate: lambda arrays, axis=0: concatenate(arrays, axis),
+    np.stack: lambda arrays, axis=0: stack(arrays, axis),
     np.reshape: lambda a, shape: reshape(a, shape),
     np.transpose: lambda a, axes=None: permute(a, range(a.ndim)[::-1] if axes is None else axes),
     np.squeeze: lambda a, axis=None: squeeze(a, axis),

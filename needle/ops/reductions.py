@@ -13,12 +13,12 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 from .comparison import equal
-from .functions import exp
+from .functions import exp, sqrt
 from .kinds import Axes, Reduction, linear_tangent, normalize_axes
 
 __all__ = [
     "ArgMax", "argmax", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max", "max",
-    "Min", "min", "Softmax", "softmax", "Summation", "summation", "mean", "var",
+    "Min", "min", "Softmax", "softmax", "Summation", "summation", "mean", "std", "var",
 ]  # fmt: skip
 
 
@@ -172,6 +172,11 @@ def var(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
     """The variance over `axes`, Σ (a - mean)² / (n - ddof), as in NumPy."""
     deviation = a - mean(a, axes, keepdims=True)
     return summation(deviation**2, axes, keepdims) / (_count(a, axes) - ddof)
+
+
+def std(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The standard deviation over `axes`, √var, as in NumPy."""
+    return sqrt(var(a, axes, keepdims, ddof))
 
 
 def _count(a: Tensor, axes: Axes) -> int:

@@ -3,6 +3,7 @@
 In the formulas g is the adjoint of the result.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from .kinds import Axes, View, integers, normalize_axes, unbroadcast
 __all__ = [
     "Alias", "alias", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
     "Reshape", "reshape", "StopGradient", "stop_gradient", "Transpose", "transpose",
-    "expand_dims", "squeeze",
+    "expand_dims", "flatten", "squeeze",
 ]  # fmt: skip
 
 
@@ -138,6 +139,25 @@ def stop_gradient(a: Tensor) -> Tensor:
 def reshape(a: Tensor, shape: Sequence[int] | int) -> Tensor:
     """The elements in row-major order as `shape`, of which one length may be -1: what is left."""
     return Reshape(shape)(a)
+
+
+def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Joins the axes from `start_dim` to `end_dim` into one.
+
+    Raises:
+        IndexError: there is no such axis.
+        ValueError: `end_dim` comes before `start_dim`.
+    """
+    if not a.ndim:  # a number is flattened to one element
+        a = a.reshape((1,))
+    for axis in (start_dim, end_dim):
+        if not -a.ndim <= axis < a.ndim:
+            raise IndexError(f"flatten: axis {axis} of a tensor of shape {a.shape}")
+    start, end = start_dim % a.ndim, end_dim % a.ndim
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    joined = math.prod(a.shape[start : end + 1])
+    return a.reshape((*a.shape[:start], joined, *a.shape[end + 1 :]))
 
 
 def broadcast_to(a: Tensor, shape: Sequence[int] | int) -> Tensor:

@@ -28,19 +28,23 @@ OURS = {
     "squeeze an axis": lambda a: np.squeeze(a[:, :1], axis=1),
     "expand_dims": lambda a: np.expand_dims(a, (0, -1)),
     "flip": lambda a: np.flip(a, axis=1),
+    "std": lambda a: np.std(a, axis=0, ddof=1),
+    "prod": lambda a: np.prod(a, axis=1),
+    "cumsum": lambda a: np.cumsum(a),
+    "cumsum along an axis": lambda a: np.cumsum(a, axis=1),
+    "concatenate": lambda a: np.concatenate([a, a], axis=1),
+    "concatenate with an array": lambda a: np.concatenate((np.ones((2, 3, 4)), a)),
+    "stack": lambda a: np.stack((a, a), axis=-1),
     "broadcast_to": lambda a: np.broadcast_to(a, (5, 2, 3, 4)),
 }
 
 THEIRS = {
-    "std": lambda a: np.std(a, axis=0),
     "linalg.norm": lambda a: np.linalg.norm(a),
-    "concatenate": lambda a: np.concatenate([a, a], axis=1),
-    "stack": lambda a: np.stack((a, a)),
     "where": lambda a: np.where(a[0, 0] > 0),
     "allclose": lambda a: np.allclose(a, b=a),
     "moveaxis": lambda a: np.moveaxis(a, 0, -1),
     "shape": lambda a: np.shape(a),
-    "prod": lambda a: np.prod(a),
+    "tile": lambda a: np.tile(a, 2),
 }
 
 
@@ -70,7 +74,7 @@ def test_gradients_pass_through_numpys_functions():
 def test_arrays_of_other_libraries_stay_their_own(strict_array):
     x = Tensor.make_const(strict_array(ARRAY))
     assert type(np.sum(x, axis=0).realize_cached_data()) is strict_array
-    assert type(np.std(x, axis=0)) is strict_array
+    assert type(np.tile(x, 2)) is strict_array
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ def test_reshape_takes_its_shape_in_every_form():
     for y in (x.reshape(24), x.reshape(-1), x.reshape((24,)), x.reshape(shape=24)):
         assert y.shape == (24,)
     one = Tensor([1.0])
-    for y in (one.reshape(), one.reshape(()), one.reshape(shape=()), ndl.reshape(one, ())):
+    for y in (one.reshape(()), one.reshape(shape=()), ndl.reshape(one, ())):
         assert y.shape == ()
 
 

@@ -185,6 +185,8 @@ def test_transpose_swaps_two_axes():
     assert x.transpose().shape == (2, 4, 3)
     assert x.transpose((0, 1)).shape == (3, 2, 4)
     assert x.transpose((-1, 0)).shape == (4, 3, 2)
+    assert x.transpose(-1, 0).shape == (4, 3, 2)
+    assert x.transpose(axes=(-1, 0)).shape == (4, 3, 2)
     assert x.permute((2, 0, 1)).shape == (4, 2, 3)
     assert x.T.shape == (2, 4, 3)
 
@@ -195,9 +197,34 @@ def test_methods_are_the_functions():
         np.testing.assert_array_equal(getattr(x, name)().numpy(), getattr(ops, name)(x).numpy())
     for name in ("max", "min", "mean", "var", "logsumexp", "flip", "squeeze", "transpose"):
         np.testing.assert_array_equal(getattr(x, name)().numpy(), getattr(ops, name)(x).numpy())
+    for name in ("prod", "cumsum", "std", "flatten"):
+        np.testing.assert_array_equal(getattr(x, name)().numpy(), getattr(ops, name)(x).numpy())
     np.testing.assert_array_equal(x.sum().numpy(), ops.summation(x).numpy())
     np.testing.assert_array_equal(x.matmul(x.T).numpy(), [[0.3125]])
     assert x.expand_dims(0).shape == (1, 1, 2)
+
+
+def test_several_numbers_come_as_a_tuple_or_one_by_one():
+    x = Tensor(np.arange(6.0).reshape(1, 2, 3))
+    for name, numbers in (
+        ("reshape", (3, 2)),
+        ("view", (3, -1)),
+        ("permute", (2, 0, 1)),
+        ("transpose", (0, 2)),
+        ("broadcast_to", (4, 2, 3)),
+    ):
+        method = getattr(x, name)
+        np.testing.assert_array_equal(method(*numbers).numpy(), method(numbers).numpy())
+
+
+def test_names_of_pytorch():
+    x = Tensor([[0.5, -2.0, 3.0]])
+    np.testing.assert_array_equal(x.clamp(0, 1).numpy(), [[0.5, 0, 1]])
+    np.testing.assert_array_equal(x.clamp(min=0).numpy(), [[0.5, 0, 3]])
+    np.testing.assert_array_equal(x.clamp(max=1).numpy(), [[0.5, -2, 1]])
+    np.testing.assert_array_equal(x.pow(2).numpy(), [[0.25, 4, 9]])
+    assert x.unsqueeze(-1).shape == (1, 3, 1)
+    assert x.view(3).shape == x.flatten().shape == (3,)
 
 
 # --- dtypes

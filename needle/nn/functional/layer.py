@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...autograd import Tensor
-from ...ops import affine, matmul
+from ...ops import affine, flatten, matmul
 from ...ops.random import dropout_mask
 from ..checks import check_floats
 
@@ -75,25 +75,6 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
             f"got {rows.min()} to {rows.max()}"
         )
     return weight[rows if rows.dtype.kind in "iu" else rows.astype(np.int64)]
-
-
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Joins the axes from `start_dim` to `end_dim` into one.
-
-    Raises:
-        IndexError: there is no such axis.
-        ValueError: `end_dim` comes before `start_dim`.
-    """
-    if not x.ndim:  # a number is flattened to one element
-        x = x.reshape((1,))
-    for axis in (start_dim, end_dim):
-        if not -x.ndim <= axis < x.ndim:
-            raise IndexError(f"flatten: axis {axis} of a tensor of shape {x.shape}")
-    start, end = start_dim % x.ndim, end_dim % x.ndim
-    if start > end:
-        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    joined = math.prod(x.shape[start : end + 1])
-    return x.reshape((*x.shape[:start], joined, *x.shape[end + 1 :]))
 
 
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:

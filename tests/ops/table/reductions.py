@@ -68,6 +68,12 @@ ROWS = [
         lambda a: np.var(a, axis=0, ddof=1),
         [[(3, 2)]],
     ),
+    (
+        "std",
+        lambda a: ops.std(a, 0, ddof=1),
+        lambda a: np.std(a, axis=0, ddof=1),
+        [[(3, 2)]],
+    ),
     ("summation of none", lambda a: ops.summation(a, 1), lambda a: np.sum(a, 1), [[(2, 0)]]),
     *[
         (

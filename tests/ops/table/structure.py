@@ -87,6 +87,12 @@ ROWS = [
     ],
     # views
     ("alias", ops.alias, lambda a: a, ONE),
+    (
+        "flatten",
+        lambda a: ops.flatten(a, 1),
+        lambda a: np.reshape(a, (a.shape[0], np.prod(a.shape[1:], dtype=int))),
+        [[(2, 3, 2)], [(2, 3)], [(0, 2, 3)]],
+    ),
     ("stop_gradient", ops.stop_gradient, lambda a: a, ONE, "constant"),
     *[
         (
