@@ -3,6 +3,8 @@
 In the formulas g is the adjoint of the result and y the result.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -75,20 +77,26 @@ class Sigmoid(Elementwise):
     """1 / (1 + e⁻ᵃ), which overflows nowhere. Adjoint: g·y·(1 - y)."""
 
     def compute(self, a: Array) -> Array:
-        decay = np.exp(np.absolute(a) * -1.0)  # a float: small unsigned integers would wrap around
-        return np.where(np.greater_equal(a, 0), 1, decay) / (1 + decay)
+        with np.errstate(over="ignore"):  # where e⁻ᵃ is infinite the result is 0, as it should be
+            result = np.exp(a * -1.0)  # a float: small unsigned integers would wrap around
+        result += 1
+        return 1 / result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return out_grad * (node * (1 - node))
+
+
+def against_zeros(function: Callable[..., Array], a: Array) -> Array:
+    """np.maximum or np.minimum of a and 0; NumPy's loop over two arrays is the faster one."""
+    result = np.zeros(a.shape, a.dtype, like=a)
+    return function(a, result, out=result)
 
 
 class ReLU(Elementwise):
     """max(a, 0). Adjoint: g·[a > 0], which is 0 at 0."""
 
     def compute(self, a: Array) -> Array:
-        # against zeros and not against one 0: NumPy's loop over two arrays is vectorised
-        result = np.zeros(a.shape, a.dtype, like=a)
-        return np.maximum(a, result, out=result)
+        return against_zeros(np.maximum, a)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return _apply(_where_positive, (out_grad, node.inputs[0]))
