@@ -12,7 +12,7 @@ import numpy as np
 from .. import modes
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .kinds import normalize_axes, repeated_axes, unbroadcast
-from .reductions import mean, sum_matrix
+from .reductions import mean, sum_over
 
 __all__ = ["BatchMoments", "Moments", "moments", "Normalize", "normalize"]
 
@@ -33,12 +33,12 @@ class Moments(TensorTupleOp):
         self.eps = eps
 
     def compute(self, x: Array) -> tuple[Array, Array]:
-        average = _total(x, self.axes)
+        average = sum_over(x, self.axes)
         count = _count(x, average)
         average = average / count
         deviation = x - average
         deviation *= deviation
-        variance = _total(deviation, self.axes)
+        variance = sum_over(deviation, self.axes)
         variance /= count
         self._observe(average, variance)
         variance += self.eps
@@ -134,9 +134,9 @@ class _NormalizeAdjoint(TensorTupleOp):
     ) -> tuple[Array, Array, Array]:
         """Where w is repeated along just the normalised axes: all three need the same sums."""
         count = _count(deviation, scale)
-        of_weight = _total(out_grad * deviation, repeated)
+        of_weight = sum_over(out_grad * deviation, repeated)
         of_weight *= scale
-        of_bias = _total(out_grad, repeated)
+        of_bias = sum_over(out_grad, repeated)
         deviation *= of_weight * (scale / count)
         deviation += of_bias / count
         result = np.subtract(out_grad, deviation, out=deviation)
@@ -150,11 +150,11 @@ class _NormalizeAdjoint(TensorTupleOp):
         normalized = deviation
         normalized *= scale
         product = out_grad * normalized
-        of_weight, of_bias = _total(product, repeated), _total(out_grad, repeated)
+        of_weight, of_bias = sum_over(product, repeated), sum_over(out_grad, repeated)
         product *= weight
         result = out_grad * weight
-        normalized *= _total(product, self.axes) / count
-        normalized += _total(result, self.axes) / count
+        normalized *= sum_over(product, self.axes) / count
+        normalized += sum_over(result, self.axes) / count
         result -= normalized
         result *= scale
         return result, of_weight, of_bias
@@ -186,13 +186,6 @@ class _NormalizeAdjoint(TensorTupleOp):
 def _count(x: Array, reduced: Array) -> int:
     """How many elements of x go into one of `reduced`."""
     return x.size // max(1, reduced.size)
-
-
-def _total(x: Array, axes: Axes) -> Array:
-    """Sums over axes, which keep length 1."""
-    if x.ndim == 2 and len(axes) == 1:
-        return sum_matrix(x, axes[0])
-    return np.sum(x, axis=axes, keepdims=True)
 
 
 def moments(x: Tensor, axes: Any, eps: float = 1e-5) -> TensorTuple:

@@ -31,6 +31,38 @@ def sum_matrix(a: Array, axis: int) -> Array:
     return np.dot(ones, a) if axis == 0 else np.dot(a, ones.T)
 
 
+_LONGEST_SUM = 4_096  # further on, NumPy's pairwise sums round less
+
+
+def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
+    """The sums of floats over axes, which keep length 1.
+
+    First over those at the end of the shape, then over those at its beginning: in memory each is
+    a matrix (`sum_matrix`). What is left is NumPy's.
+    """
+    if a.ndim == 2 and len(axes) == 1 and a.shape[1] <= _LONGEST_SUM:
+        return sum_matrix(a, axes[0])
+    if not (axes and getattr(a.flags, "c_contiguous", False)):
+        return np.sum(a, axis=axes, keepdims=True)
+    shape, left = a.shape, set(axes)
+    first = a.ndim
+    while first - 1 in left and math.prod(shape[first - 1 :]) <= _LONGEST_SUM:
+        first -= 1
+        left.remove(first)
+    if first < a.ndim:
+        rows = a.reshape(math.prod(shape[:first]), math.prod(shape[first:]))
+        shape = shape[:first] + (1,) * (a.ndim - first)
+        a = sum_matrix(rows, 1).reshape(shape)
+    last = 0
+    while last in left:
+        left.remove(last)
+        last += 1
+    if last:
+        rows = a.reshape(math.prod(shape[:last]), math.prod(shape[last:]))
+        a = sum_matrix(rows, 0).reshape((1,) * last + shape[last:])
+    return np.sum(a, axis=tuple(left), keepdims=True) if left else a
+
+
 _rows_of_ones: dict[Any, Array] = {}  # for each kind of array the longest that was asked for
 _LONGEST_KEPT = 65_536
 
@@ -53,10 +85,15 @@ class Summation(Reduction):
     tangent = linear_tangent
 
     def compute(self, a: Array) -> Array:
-        if self.axes == (0,) and a.ndim == 2 and a.dtype.char in "fd":
+        is_float = a.dtype.char in "fd"
+        if self.axes == (0,) and a.ndim == 2 and is_float:
             row = sum_matrix(a, 0)  # the adjoint of a bias
             return row if self.keepdims else row[0]
-        return np.sum(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
+        axes = self.reduced_axes(a.ndim)
+        if not is_float or len(axes) == a.ndim:
+            return np.sum(a, axis=axes, keepdims=self.keepdims)
+        total = sum_over(a, axes)
+        return total if self.keepdims else np.squeeze(total, axis=axes)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs

@@ -1,10 +1,13 @@
 """What single ops give at their edges: ties, limits, infinities, no elements at all."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import needle as ndl
 from needle import Tensor, ops
+from needle.ops.reductions import sum_over
 
 
 def gradient(function, array, weights=None):
@@ -202,6 +205,26 @@ def test_methods_are_the_functions():
     np.testing.assert_array_equal(x.sum().numpy(), ops.summation(x).numpy())
     np.testing.assert_array_equal(x.matmul(x.T).numpy(), [[0.3125]])
     assert x.expand_dims(0).shape == (1, 1, 2)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 1, 2), (0, 3, 2), (2, 0), (4,), (2, 5000)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_sums_over_all_sets_of_axes(shape, order):
+    array = np.array(np.random.RandomState(0).randn(*shape), order=order)
+    for count in range(len(shape) + 1):
+        for axes in itertools.combinations(range(len(shape)), count):
+            total = sum_over(array, axes)
+            assert not np.may_share_memory(total, array)
+            np.testing.assert_allclose(total, array.sum(axes, keepdims=True), atol=1e-11)
+            np.testing.assert_allclose(
+                ops.summation(Tensor(array), axes).numpy(), array.sum(axes), atol=1e-11
+            )
+
+
+def test_long_sums_of_single_precision_round_like_numpys():
+    array = np.random.RandomState(0).rand(3, 1_000_000).astype("float32")
+    total = Tensor(array).sum((1,)).numpy()
+    np.testing.assert_allclose(total, array.sum(1, dtype="float64"), rtol=3e-7)
 
 
 def test_several_numbers_come_as_a_tuple_or_one_by_one():
