@@ -112,10 +112,11 @@ def group_norm(
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"{channels} channels do not split into {num_groups} groups")
     check_floats("GroupNorm", x)
-    size = channels // num_groups * math.prod(x.shape[2:])
-    y = layer_norm(x.reshape((samples, num_groups, size)), size, eps=eps).reshape(x.shape)
-    y = y if weight is None else y * _along_channels(x, weight)
-    return y if bias is None else y + _along_channels(x, bias)
+    shape = (num_groups, channels // num_groups, 1)
+    scale = init.ones(*shape, dtype=x.dtype) if weight is None else weight.reshape(shape)
+    shift = init.zeros(*shape, dtype=x.dtype) if bias is None else bias.reshape(shape)
+    grouped = x.reshape((samples, *shape[:2], math.prod(x.shape[2:])))
+    return ops.normalize(grouped, scale, shift, (2, 3), eps).reshape(x.shape)
 
 
 def rms_norm(
