@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +12,13 @@ from . import modes
 if TYPE_CHECKING:
     from .autograd import Value
 
-__all__ = ["EntryAdjoints", "compute_adjoints", "compute_gradient_of_variables", "find_topo_sort"]
+__all__ = [
+    "EntryAdjoints",
+    "clear_gradients",
+    "compute_adjoints",
+    "compute_gradient_of_variables",
+    "find_topo_sort",
+]
 
 
 class EntryAdjoints:
@@ -88,6 +94,15 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
             memory = _memory(gradient)
         taken.add(memory)
         leaf.grad = gradient
+
+
+def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
+    """Forget the gradients of `leaves`, or put zeros in the place of those there are."""
+    for leaf in leaves:
+        if set_to_none:
+            leaf.grad = None
+        elif leaf.grad is not None:
+            leaf.grad = leaf.grad.make_const(np.zeros_like(leaf.realize_cached_data()))
 
 
 def _memory(value: Any) -> int:

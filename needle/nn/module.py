@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd import Hook, Tensor
 from ..device import Device
+from ..reverse import clear_gradients
 from .hooks import Hooks, call_with_hooks
 from .state import MismatchedKeys, load_state
 
@@ -170,12 +171,7 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or put zeros in their place."""
-        for parameter in self.parameters():
-            if set_to_none:
-                parameter.grad = None
-            elif parameter.grad is not None:
-                zeros = np.zeros_like(parameter.realize_cached_data())
-                parameter.grad = Tensor.make_const(zeros)
+        clear_gradients(self.parameters(), set_to_none)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set whether the parameters require gradients: False freezes this part of a model."""

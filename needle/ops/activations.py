@@ -28,7 +28,9 @@ class LeakyReLU(Elementwise):
         self.slope = slope
 
     def compute(self, a: Array) -> Array:
-        return (np.maximum if self.slope <= 1 else np.minimum)(a, a * self.slope)
+        result = against_zeros(np.minimum, a) * self.slope
+        result += against_zeros(np.maximum, a)
+        return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return _Leak(self.slope)(out_grad, node.inputs[0])
@@ -100,6 +102,8 @@ class Softplus(Elementwise):
     """ln(1 + e^(βa))/β, and a itself where βa > threshold. Adjoint: g·σ(βa), there g."""
 
     def __init__(self, beta: float = 1.0, threshold: float = math.inf) -> None:
+        if not beta > 0:
+            raise ValueError(f"softplus: beta must be positive, got {beta}")
         self.beta = beta
         self.threshold = threshold
 
@@ -109,7 +113,7 @@ class Softplus(Elementwise):
         if self.threshold < math.inf:
             result *= np.less_equal(scaled, self.threshold)
         result /= self.beta
-        result += against_zeros(np.maximum if self.beta > 0 else np.minimum, a)
+        result += against_zeros(np.maximum, a)
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
@@ -265,8 +269,6 @@ def softplus(a: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     Raises:
         ValueError: beta is not positive.
     """
-    if not beta > 0:
-        raise ValueError(f"softplus: beta must be positive, got {beta}")
     return Softplus(beta, threshold)(a)
 
 

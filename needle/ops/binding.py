@@ -105,6 +105,16 @@ def _sum(self: Tensor, axes: Any = None, keepdims: bool = False, **others: Any) 
     return reductions.Summation(axes, keepdims)(self)
 
 
+def _clamp(self: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    """The elements limited to [min, max], as `clip`."""
+    return functions.clip(self, min, max)
+
+
+def _pow(self: Tensor, exponent: Any) -> Tensor:
+    """The elements to the power of a number or a tensor, as `**`."""
+    return self**exponent
+
+
 _add = _operator(arithmetic.add, arithmetic.add_scalar)
 _multiply = _operator(arithmetic.multiply, arithmetic.mul_scalar)
 
@@ -133,9 +143,9 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__ge__": _operator(comparison.greater_equal),
     "T": property(views.transpose),
     "view": _of_numbers(views.reshape),
-    "unsqueeze": views.expand_dims,
-    "clamp": lambda self, min=None, max=None: functions.clip(self, min, max),
-    "pow": lambda self, exponent: self**exponent,
+    "unsqueeze": _over_axes(views.expand_dims),
+    "clamp": _clamp,
+    "pow": _pow,
     **{
         function.__name__: function
         for function in (

@@ -111,6 +111,26 @@ def integers(given: Any, name: str) -> tuple[Any, ...]:
         raise TypeError(f"{name}: expected an integer or several, got {given!r}") from None
 
 
+def whole_numbers(array: Array, expected: str, hint: str = "") -> Array:
+    """An array of integers as it is; one of floats, if all of them are whole, as integers.
+
+    Raises:
+        TypeError: it holds something else. The text begins with `expected`; `hint` is for those
+            who gave fractions.
+    """
+    kind = array.dtype.kind
+    if kind in "iu":
+        return array
+    if kind != "f":
+        raise TypeError(f"{expected}, got {array.dtype}: use astype('int64')")
+    with np.errstate(invalid="ignore"):  # the cast of NaN and of infinity, which then differs
+        numbers = array.astype(np.int64)
+    if not np.array_equal(numbers, array):
+        fraction = np.extract(numbers != array, array)[0]
+        raise TypeError(f"{expected}, got {fraction} among {array.dtype} numbers{hint}")
+    return numbers
+
+
 def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     """`axes` as a tuple of different axes from 0 to ndim - 1; None means all.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
+from .kinds import whole_numbers
 from .reductions import softmax, summation
 
 __all__ = ["SoftmaxCrossEntropy", "softmax_cross_entropy"]
@@ -20,20 +21,11 @@ def class_numbers(labels: Array) -> Array:
     Raises:
         TypeError: they hold something else.
     """
-    kind = labels.dtype.kind
-    if kind in "iu":
-        return labels
-    if kind != "f":
-        raise TypeError(f"labels are class numbers, got {labels.dtype}: use astype('int64')")
-    with np.errstate(invalid="ignore"):  # the cast of NaN and of infinity, which then differs
-        numbers = labels.astype(np.int64)
-    if not np.array_equal(numbers, labels):
-        fraction = np.extract(numbers != labels, labels)[0]
-        raise TypeError(
-            f"labels are class numbers, and so whole, got {fraction} among {labels.dtype} labels: "
-            "cross_entropy takes probabilities too, in the shape of the logits"
-        )
-    return numbers
+    return whole_numbers(
+        labels,
+        "labels are whole class numbers",
+        ": cross_entropy takes probabilities too, in the shape of the logits",
+    )
 
 
 def _at_labels(labels: Array) -> tuple[Array, Array]:

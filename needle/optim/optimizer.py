@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from ..modes import enable_grad
+from ..reverse import clear_gradients
 from .bucket import Bucket, State, fill_buckets
 from .clipping import clip_grad_norm_
 from .settings import ParamGroup, setting
@@ -214,15 +215,11 @@ class Optimizer:
 
     def reset_grad(self) -> None:
         """Forget the gradients of all parameters."""
-        for param in self.params:
-            param.grad = None
+        clear_gradients(self.params)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or put zeros in their place."""
-        zeroed = [] if set_to_none else [param for param in self.params if param.grad is not None]
-        self.reset_grad()
-        for param in zeroed:
-            param.grad = Tensor.make_const(np.zeros_like(param.realize_cached_data()))
+        clear_gradients(self.params, set_to_none)
 
     def clip_grad_norm(self, max_norm: float = 0.25) -> float:
         """Scale all gradients down so that their joint Euclidean norm is at most `max_norm`.

@@ -15,8 +15,12 @@ MODULES = [
     ("Tanh", {}),
     ("LeakyReLU", {}),
     ("LeakyReLU", {"negative_slope": 0.3}),
+    ("LeakyReLU", {"negative_slope": 0.0}),
+    ("LeakyReLU", {"negative_slope": 1.5}),
+    ("LeakyReLU", {"negative_slope": -0.5}),
     ("ELU", {}),
     ("ELU", {"alpha": 0.5}),
+    ("ELU", {"alpha": 2.0}),
     ("GELU", {}),
     ("GELU", {"approximate": "tanh"}),
     ("SiLU", {}),
@@ -51,6 +55,18 @@ def test_extreme_inputs_give_torchs_values(same_as_torch, name, options, dtype) 
     if dtype == "float64" and name == "Softplus":
         x[abs(x) == 20] = 15  # at 20 PyTorch takes the threshold for reached
     same_as_torch(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), x)
+
+
+@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "LeakyReLU", "ELU", "Softplus", "ReLU"])
+def test_infinities_give_torchs_values(name) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.array([-np.inf, np.inf, np.nan, 1.0])
+    expected = getattr(torch.nn, name)()(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(getattr(nn, name)()(ndl.Tensor(x)).numpy(), expected)
+
+
+def test_a_slope_of_zero_leaves_infinity_alone() -> None:
+    assert nn.LeakyReLU(0.0)(ndl.Tensor([np.inf])).item() == np.inf
 
 
 @pytest.mark.parametrize(("name", "options"), MODULES, ids=IDS)

@@ -262,7 +262,11 @@ def test_a_weight_is_a_buffer() -> None:
 BAD_LABELS = {
     "too large": (np.array([0, 4, 1]), ValueError, "4.*0 to 3"),
     "negative": (np.array([0, -1, 1]), ValueError, "-1.*0 to 3"),
-    "fractions": (np.array([0.0, 1.5, 2.0]), TypeError, r"whole, got 1\.5 among float64 labels"),
+    "fractions": (
+        np.array([0.0, 1.5, 2.0]),
+        TypeError,
+        r"whole class numbers, got 1\.5 among float64",
+    ),
     "not a number": (np.array([0.0, np.nan, 2.0]), TypeError, "got nan among"),
     "infinite": (np.array([0.0, 1.0, np.inf]), TypeError, "got inf among"),
     "too large floats": (np.array([0.0, 4.0, 1.0]), ValueError, "4.*0 to 3"),

@@ -47,13 +47,13 @@ def test_second_derivative() -> None:
     assert gradcheck(lambda w: nn.functional.embedding(indices, w) ** 3, weight, order=2)
 
 
-@pytest.mark.parametrize("index", [-1, 5, float("inf")])
+@pytest.mark.parametrize("index", [-1, 5])
 def test_an_index_that_names_no_row(index) -> None:
     with pytest.raises(ValueError, match=f"Embedding expected indices from 0 to 4, got .*{index}"):
         nn.Embedding(5, 2)(ndl.Tensor([2, index]))
 
 
-@pytest.mark.parametrize("indices", [[0.5], [float("nan")], [True]])
+@pytest.mark.parametrize("indices", [[0.5], [float("nan")], [float("inf")], [True]])
 def test_indices_that_are_no_whole_numbers(indices) -> None:
     with pytest.raises(TypeError, match="Embedding expected whole numbers, got"):
         nn.Embedding(5, 2)(ndl.Tensor(indices))

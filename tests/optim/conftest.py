@@ -34,6 +34,12 @@ def any_optimizer(request) -> Callable[..., ndl.optim.Optimizer]:
 
 
 @pytest.fixture
+def optimizer() -> ndl.optim.Optimizer:
+    """Two groups with learning rates of their own."""
+    return SGD([{"params": [ndl.Tensor([1.0])]}, {"params": [ndl.Tensor([1.0])], "lr": 0.5}], 0.1)
+
+
+@pytest.fixture
 def lay_out(monkeypatch) -> Callable[[str], None]:
     """Choose how optimizers walk over memory from now on."""
 

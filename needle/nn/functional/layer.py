@@ -3,10 +3,9 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from ...autograd import Tensor
 from ...ops import affine, flatten, matmul
+from ...ops.kinds import whole_numbers
 from ...ops.random import dropout_mask
 from ..checks import check_floats
 
@@ -63,18 +62,13 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
         TypeError: x holds something else than whole numbers.
         ValueError: x names a row that does not exist.
     """
-    rows = x.realize_cached_data()
-    is_whole = rows.dtype.kind in "iu" or (
-        rows.dtype.kind == "f" and (rows == np.floor(rows)).all()
-    )
-    if not is_whole:
-        raise TypeError(f"Embedding expected whole numbers, got {x.dtype}")
+    rows = whole_numbers(x.realize_cached_data(), "Embedding expected whole numbers")
     if rows.size and not 0 <= rows.min() <= rows.max() < weight.shape[0]:
         raise ValueError(
             f"Embedding expected indices from 0 to {weight.shape[0] - 1}, "
             f"got {rows.min()} to {rows.max()}"
         )
-    return weight[rows if rows.dtype.kind in "iu" else rows.astype(np.int64)]
+    return weight[rows]
 
 
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
