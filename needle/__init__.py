@@ -12,20 +12,20 @@ from .autograd import (
     TensorTupleOp,
     Value,
     count_live_tensors,
+    enable_grad,
     lazy_mode,
     no_grad,
 )
 from .device import Device, cpu, default_device, manual_seed
-from .modes import enable_grad
 from .ops import *
 
 if TYPE_CHECKING:  # the names that come through __getattr__
-    from . import files, graph, interop, linalg, testing
-    from .anomaly import detect_anomaly
-    from .checkpointing import checkpoint
+    from . import graph, interop, io, linalg, testing
     from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-    from .model_summary import summary
-    from .saving import load, save
+    from .differentiation.anomaly import detect_anomaly
+    from .differentiation.checkpoint import checkpoint
+    from .graph.summary import summary
+    from .io import files, load, save
 
 __all__ = [
     "Device",
@@ -43,13 +43,13 @@ __all__ = [
     "default_device",
     "detect_anomaly",
     "enable_grad",
-    "files",
     "grad",
     "graph",
     "hessian",
     "hvp",
     "init",
     "interop",
+    "io",
     "jacobian",
     "jvp",
     "lazy_mode",

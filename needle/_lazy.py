@@ -7,15 +7,22 @@ from typing import Any
 __all__ = ["attribute"]
 
 _MODULES = {
-    "anomaly": ["detect_anomaly"],
-    "checkpointing": ["checkpoint"],
-    "differentiation": ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"],
-    "files": ["files"],
-    "graph": ["graph"],
+    "differentiation": [
+        "checkpoint",
+        "detect_anomaly",
+        "grad",
+        "hessian",
+        "hvp",
+        "jacobian",
+        "jvp",
+        "value_and_grad",
+        "vjp",
+    ],
+    "graph": ["graph", "summary"],
+    "io": ["io", "load", "save"],
+    "io.files": ["files"],
     "interop": ["interop"],
     "linalg": ["linalg"],
-    "model_summary": ["summary"],
-    "saving": ["load", "save"],
     "testing": ["testing"],
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -27,6 +34,6 @@ def attribute(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
     module = import_module(f"{package}.{_HOMES[name]}")
-    value = module if name == _HOMES[name] else getattr(module, name)
+    value = module if name == _HOMES[name].rpartition(".")[2] else getattr(module, name)
     setattr(sys.modules[package], name, value)
     return value

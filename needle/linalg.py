@@ -5,9 +5,9 @@ take the last two axes.
 """
 
 from .autograd import Tensor
-from .ops import matrices
 from .ops.contraction import matmul
-from .ops.factorizations import (
+from .ops.linalg import matrices
+from .ops.linalg.factorizations import (
     EighResult,
     QRResult,
     SVDResult,
@@ -18,10 +18,10 @@ from .ops.factorizations import (
     svd,
     svdvals,
 )
-from .ops.matrices import tril, triu
-from .ops.norms import norm
+from .ops.linalg.matrices import tril, triu
+from .ops.linalg.norms import norm
+from .ops.linalg.solve import SlogDetResult, det, inv, inverse, slogdet, solve
 from .ops.products import einsum, outer, tensordot
-from .ops.systems import SlogDetResult, det, inv, inverse, slogdet, solve
 
 __all__ = [
     "EighResult", "QRResult", "SVDResult", "SlogDetResult", "cholesky", "det", "diagonal", "eigh",

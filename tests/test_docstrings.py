@@ -14,7 +14,7 @@ import needle
 README = Path(__file__).parents[1] / "README.md"
 MODULES = sorted(module.name for module in pkgutil.walk_packages(needle.__path__, prefix="needle."))
 PUBLIC = [
-    "needle", "needle.data", "needle.files", "needle.graph", "needle.init", "needle.interop",
+    "needle", "needle.data", "needle.io", "needle.graph", "needle.init", "needle.interop",
     "needle.linalg", "needle.nn", "needle.nn.functional", "needle.nn.init", "needle.ops",
     "needle.optim", "needle.optim.lr_scheduler", "needle.testing",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from needle import nn
-from needle.files import replacing
+from needle.io import replacing
 
 from .errors import UserError
 from .kinds import refused

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..tree import flatten, paths
+from .tree import flatten, paths
 
 __all__ = [
     "check_differentiable",

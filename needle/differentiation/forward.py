@@ -7,12 +7,11 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import modes
-from ..autograd import Tensor
-from ..checkpointing import checkpoint
-from ..ops import alias
-from ..tree import flatten, substituted
+from ..autograd import Tensor, modes
+from ..ops import identity
 from .arguments import check_differentiable, check_outputs, full_like, matching
+from .checkpoint import checkpoint
+from .tree import flatten, substituted
 
 __all__ = ["jvp", "push_forward"]
 
@@ -72,7 +71,7 @@ def push_forward(
     remaining = iter(tangents)
 
     def start(tensor: Tensor) -> Tensor:
-        variable = alias(tensor)
+        variable = identity(tensor)
         _attach(level, carriers, variable, next(remaining))
         return variable
 

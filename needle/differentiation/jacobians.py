@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import modes
-from ..autograd import Tensor
+from ..autograd import Tensor, modes
 from ..ops import reshape, stack
-from ..tree import flatten
 from .arguments import check_outputs, full_like, positions, with_options
 from .forward import jvp, push_forward
 from .reverse import Recording, grad
+from .tree import flatten
 
 __all__ = ["hessian", "hvp", "jacobian"]
 

@@ -6,10 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import modes
-from ..autograd import Tensor, compute_adjoints, find_topo_sort
-from ..ops import alias
-from ..tree import flatten, substituted
+from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
+from ..ops import identity
 from .arguments import (
     check_differentiable,
     check_outputs,
@@ -19,6 +17,7 @@ from .arguments import (
     scalar_value,
     with_options,
 )
+from .tree import flatten, substituted
 
 __all__ = ["Recording", "grad", "value_and_grad", "vjp"]
 
@@ -26,7 +25,7 @@ __all__ = ["Recording", "grad", "value_and_grad", "vjp"]
 class Recording:
     """One evaluation of a function, recorded so that it can be pulled back to its arguments.
 
-    `variables` are the tensors to differentiate by: an alias of each argument, through which
+    `variables` are the tensors to differentiate by: a copy of each argument, through which
     outer transformations see the argument itself, and the parameters of Modules as they are. A
     parameter that requires no gradient is frozen: a constant.
     """
@@ -38,7 +37,7 @@ class Recording:
         own: set[Tensor] = set()
 
         def variable_for(tensor: Tensor) -> Tensor:
-            variable = alias(tensor)
+            variable = identity(tensor)
             if not variable.requires_grad:
                 variable.requires_grad = True
                 own.add(variable)
@@ -98,7 +97,7 @@ class Recording:
         if self.keeps_graph:
             return tree
         with modes.no_grad():
-            return substituted(tree, alias)  # unlike detached ones, they keep their tangents
+            return substituted(tree, identity)  # unlike detached ones, they keep their tangents
 
 
 def value_and_grad(

@@ -3,6 +3,7 @@
 from .draw import Drawing, draw
 from .expression import expression
 from .record import Recording, record
+from .summary import summary
 from .table import TraceRow, TraceTable, trace_table
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "draw",
     "expression",
     "record",
+    "summary",
     "trace_table",
 ]

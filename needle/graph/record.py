@@ -7,8 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import modes
-from ..autograd import Value
+from ..autograd import Value, modes
 from ..nn import Module
 
 __all__ = ["Recording", "record"]

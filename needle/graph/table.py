@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, Value, compute_adjoints, find_topo_sort
-from ..modes import enable_grad, no_grad
+from ..autograd import Tensor, Value, compute_adjoints, enable_grad, find_topo_sort, no_grad
 from ..ops import AddScalar, EWiseAdd, Negate
 from .names import Names, Operands, named_values
 from .terms import ATOM, Term, op_term

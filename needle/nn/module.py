@@ -7,9 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..autograd import Hook, Tensor
+from ..autograd import Hook, Tensor, clear_gradients
 from ..device import Device
-from ..reverse import clear_gradients
 from .hooks import Hooks, call_with_hooks
 from .state import MismatchedKeys, load_state
 

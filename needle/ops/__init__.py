@@ -7,20 +7,17 @@ from . import (
     binding,  # noqa: F401 - imported for what it does: the operators of Tensor
     comparison,
     contraction,
-    factorizations,
     functions,
     indexing,
     kinds,
+    linalg,
     linear,
     losses,
-    matrices,
     normalization,
-    norms,
     products,
     reductions,
     scans,
     special,
-    systems,
     tangents,  # noqa: F401 - likewise: the tangents of ops that state none
     tuples,
     views,
@@ -30,20 +27,17 @@ from .arithmetic import *
 from .binary import *
 from .comparison import *
 from .contraction import *
-from .factorizations import *
 from .functions import *
 from .indexing import *
 from .kinds import *
+from .linalg import *
 from .linear import *
 from .losses import *
-from .matrices import *
 from .normalization import *
-from .norms import *
 from .products import *
 from .reductions import *
 from .scans import *
 from .special import *
-from .systems import *
 from .tuples import *
 from .views import *
 
@@ -55,20 +49,17 @@ __all__ = [
         binary,
         comparison,
         contraction,
-        factorizations,
         functions,
         indexing,
         kinds,
+        linalg,
         linear,
         losses,
-        matrices,
         normalization,
-        norms,
         products,
         reductions,
         scans,
         special,
-        systems,
         tuples,
         views,
     )

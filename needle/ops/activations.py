@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .comparison import greater, less
-from .functions import Clip, Sigmoid, WherePositive, against_zeros, exp, sigmoid, tanh
+from .functions import Clip, ReLUGrad, Sigmoid, clamp_at_zero, exp, sigmoid, tanh
 from .kinds import Elementwise
 from .special import Erf
 
@@ -28,15 +28,15 @@ class LeakyReLU(Elementwise):
         self.slope = slope
 
     def compute(self, a: Array) -> Array:
-        result = against_zeros(np.minimum, a) * self.slope
-        result += against_zeros(np.maximum, a)
+        result = clamp_at_zero(np.minimum, a) * self.slope
+        result += clamp_at_zero(np.maximum, a)
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return _Leak(self.slope)(out_grad, node.inputs[0])
+        return LeakyReLUGrad(self.slope)(out_grad, node.inputs[0])
 
 
-class _Leak(Elementwise):
+class LeakyReLUGrad(Elementwise):
     """a where b > 0, else slope·a. Adjoint of a: the same of g; none of b, by its sign alone."""
 
     def __init__(self, slope: float) -> None:
@@ -64,30 +64,30 @@ class ELU(Elementwise):
         self.alpha = alpha
 
     def compute(self, a: Array) -> Array:
-        result = np.expm1(against_zeros(np.minimum, a))
+        result = np.expm1(clamp_at_zero(np.minimum, a))
         result *= self.alpha
-        result += against_zeros(np.maximum, a)
+        result += clamp_at_zero(np.maximum, a)
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * _ELUSlope(self.alpha)(node.inputs[0])
+        return out_grad * ELUGrad(self.alpha)(node.inputs[0])
 
 
-class _ELUSlope(Elementwise):
+class ELUGrad(Elementwise):
     """1 where a > 0, else α·eᵃ. Adjoint: 0, there g·α·eᵃ."""
 
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha
 
     def compute(self, a: Array) -> Array:
-        result = np.exp(against_zeros(np.minimum, a))
+        result = np.exp(clamp_at_zero(np.minimum, a))
         if self.alpha != 1:
             result *= _one_or(self.alpha, np.greater(a, 0), result.dtype)
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         whole = out_grad * node
-        return whole - WherePositive()(whole, node.inputs[0])
+        return whole - ReLUGrad()(whole, node.inputs[0])
 
 
 class Hardtanh(Clip):
@@ -113,7 +113,7 @@ class Softplus(Elementwise):
         if self.threshold < math.inf:
             result *= np.less_equal(scaled, self.threshold)
         result /= self.beta
-        result += against_zeros(np.maximum, a)
+        result += clamp_at_zero(np.maximum, a)
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
@@ -132,10 +132,10 @@ class SiLU(Elementwise):
         return a * Sigmoid().compute(a)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * _SiLUSlope()(node.inputs[0])
+        return out_grad * SiLUGrad()(node.inputs[0])
 
 
-class _SiLUSlope(Elementwise):
+class SiLUGrad(Elementwise):
     """s·(1 + a·(1 - s)) with s = σ(a). Adjoint: g·s·(1 - s)·(2 + a·(1 - 2s))."""
 
     def compute(self, a: Array) -> Array:
@@ -159,10 +159,10 @@ class GELU(Elementwise):
         return a * _normal_distribution(a)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * _GELUSlope()(node.inputs[0])
+        return out_grad * GELUGrad()(node.inputs[0])
 
 
-class _GELUSlope(Elementwise):
+class GELUGrad(Elementwise):
     """Φ(a) + a·φ(a). Adjoint: g·φ(a)·(2 - a²)."""
 
     def compute(self, a: Array) -> Array:
@@ -204,10 +204,10 @@ class GELUTanh(Elementwise):
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * _GELUTanhSlope()(node.inputs[0])
+        return out_grad * GELUTanhGrad()(node.inputs[0])
 
 
-class _GELUTanhSlope(Elementwise):
+class GELUTanhGrad(Elementwise):
     """(1 + t)/2 + a/2·(1 - t²)·u' with t = tanh u. Adjoint: g·(1 - t²)·(u' + a/2·u'' - a·t·u'²)."""
 
     def compute(self, a: Array) -> Array:

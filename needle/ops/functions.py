@@ -86,7 +86,7 @@ class Sigmoid(Elementwise):
         return out_grad * (node * (1 - node))
 
 
-def against_zeros(function: Callable[..., Array], a: Array) -> Array:
+def clamp_at_zero(function: Callable[..., Array], a: Array) -> Array:
     """np.maximum or np.minimum of a and 0; NumPy's loop over two arrays is the faster one."""
     result = np.zeros(a.shape, a.dtype, like=a)
     return function(a, result, out=result)
@@ -96,20 +96,20 @@ class ReLU(Elementwise):
     """max(a, 0). Adjoint: g·[a > 0], which is 0 at 0."""
 
     def compute(self, a: Array) -> Array:
-        return against_zeros(np.maximum, a)
+        return clamp_at_zero(np.maximum, a)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return _apply(_where_positive, (out_grad, node.inputs[0]))
+        return _apply(_relu_grad, (out_grad, node.inputs[0]))
 
 
-class WherePositive(Elementwise):
+class ReLUGrad(Elementwise):
     """a·[b > 0]. Adjoint of a: g·[b > 0]; none of b, by whose sign alone it varies."""
 
     def compute(self, a: Array, b: Array) -> Array:
         return np.multiply(a, np.greater(b, 0))
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        return _apply(_where_positive, (out_grad, node.inputs[1])), None
+        return _apply(_relu_grad, (out_grad, node.inputs[1])), None
 
 
 class Sign(Elementwise):
@@ -222,4 +222,4 @@ def astype(a: Tensor, dtype: DTypeLike) -> Tensor:
 
 _apply = Tensor.make_from_op
 _relu = ReLU()
-_where_positive = WherePositive()
+_relu_grad = ReLUGrad()

@@ -12,7 +12,7 @@ import numpy as np
 from ..autograd import Array, Tensor, TensorOp
 from .kinds import linear_tangent, normalize_axes
 
-__all__ = ["Concatenate", "concatenate", "GetItem", "getitem", "PutItem"]
+__all__ = ["Concatenate", "concatenate", "GetItem", "getitem", "ScatterAdd"]
 
 
 class GetItem(TensorOp):
@@ -28,10 +28,10 @@ class GetItem(TensorOp):
         return a[self.index]
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return PutItem(self.index, node.inputs[0].shape)(out_grad)
+        return ScatterAdd(self.index, node.inputs[0].shape)(out_grad)
 
 
-class PutItem(TensorOp):
+class ScatterAdd(TensorOp):
     """Zeros of `shape` with a added at `index`, as often as it stands there. Adjoint: g[index]."""
 
     tangent = linear_tangent

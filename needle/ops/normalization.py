@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import modes
-from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp, modes
 from .kinds import normalize_axes, repeated_axes, unbroadcast
 from .reductions import mean, sum_over
 
@@ -73,7 +72,7 @@ class BatchMoments(Moments):
         self.momentum = momentum
 
     def _observe(self, average: Array, variance: Array) -> None:
-        if not modes.is_replay.get():
+        if not modes.is_recomputing.get():
             self._move(self.running_mean.realize_cached_data(), average)
             self._move(self.running_var.realize_cached_data(), variance)
 

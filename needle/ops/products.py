@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import Array, Tensor
 from .arithmetic import multiply
 from .kinds import Contraction, normalize_axes
-from .matrices import diagonal
+from .linalg.matrices import diagonal
 from .reductions import summation
 from .views import permute, reshape
 

@@ -13,7 +13,7 @@ from .kinds import Axes, Reduction, constant_like, normalize_axes
 from .views import flip, permute, reshape
 
 __all__ = [
-    "ArgSort", "argsort", "CumSum", "cumsum", "Prod", "prod", "Rearrange", "Sort", "sort",
+    "ArgSort", "argsort", "CumSum", "cumsum", "Prod", "prod", "TakeAlongAxis", "Sort", "sort",
 ]  # fmt: skip
 
 
@@ -89,10 +89,10 @@ class Sort(TensorOp):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         ranks = argsort(argsort(node.inputs[0], self.axis), self.axis)
-        return Rearrange(self.axis)(out_grad, ranks)
+        return TakeAlongAxis(self.axis)(out_grad, ranks)
 
 
-class Rearrange(TensorOp):
+class TakeAlongAxis(TensorOp):
     """a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹]."""
 
     def __init__(self, axis: int = -1) -> None:
@@ -102,7 +102,7 @@ class Rearrange(TensorOp):
         return np.take_along_axis(a, order, axis=self.axis)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        return Rearrange(self.axis)(out_grad, argsort(node.inputs[1], self.axis)), None
+        return TakeAlongAxis(self.axis)(out_grad, argsort(node.inputs[1], self.axis)), None
 
 
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import modes
-from ..autograd import Tensor, TensorTupleOp, Value, compute_adjoints
-from ..op import Op
+from ..autograd import Tensor, TensorTupleOp, Value, compute_adjoints, modes
+from ..autograd.op import Op
 from .kinds import Elementwise
 from .tuples import make_tuple
 

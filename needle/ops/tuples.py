@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from ..reverse import EntryAdjoints
+from ..autograd.reverse import EntryAdjoints
 from .arithmetic import plain_number
 from .kinds import linear_tangent, normalize_axes
 

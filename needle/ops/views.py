@@ -12,13 +12,13 @@ from ..autograd import Array, Tensor
 from .kinds import Axes, View, integers, normalize_axes, unbroadcast
 
 __all__ = [
-    "Alias", "alias", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
+    "Identity", "identity", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
     "Reshape", "reshape", "StopGradient", "stop_gradient", "Transpose", "transpose",
     "expand_dims", "flatten", "squeeze",
 ]  # fmt: skip
 
 
-class Alias(View):
+class Identity(View):
     """a, as another node of the graph. Adjoint: g."""
 
     def compute(self, a: Array) -> Array:
@@ -120,9 +120,9 @@ class Flip(View):
         return flip(out_grad, self.axes)
 
 
-def alias(a: Tensor) -> Tensor:
+def identity(a: Tensor) -> Tensor:
     """a, as another node of the graph."""
-    return Alias()(a)
+    return Identity()(a)
 
 
 def stop_gradient(a: Tensor) -> Tensor:

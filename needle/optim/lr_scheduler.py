@@ -11,7 +11,7 @@ from typing import Any
 from .one_cycle import OneCycleLR
 from .optimizer import Optimizer
 from .schedule import LRScheduler, Schedule, per_group
-from .settings import FRACTION, NON_NEGATIVE, POSITIVE, SHARE, choice, count, number
+from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, POSITIVE, UNIT, choice, count, number
 
 __all__ = [
     "ConstantLR",
@@ -98,7 +98,7 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
     ) -> None:
         self.start_factor = _START("start_factor", start_factor)
-        self.end_factor = SHARE("end_factor", end_factor)
+        self.end_factor = UNIT("end_factor", end_factor)
         self.total_iters = count("total_iters", total_iters)
         super().__init__(optimizer)
 
@@ -115,7 +115,7 @@ class ConstantLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
-        self.factor = SHARE("factor", factor)
+        self.factor = UNIT("factor", factor)
         self.total_iters = count("total_iters", total_iters)
         super().__init__(optimizer)
 
@@ -225,7 +225,7 @@ class ReduceLROnPlateau(Schedule):
     ) -> None:
         super().__init__(optimizer)
         self.mode = choice("mode", mode, ("min", "max"))
-        self.factor = FRACTION("factor", factor)
+        self.factor = HALF_OPEN_UNIT("factor", factor)
         self.patience = count("patience", patience, least=0)
         self.threshold = NON_NEGATIVE("threshold", threshold)
         self.threshold_mode = choice("threshold_mode", threshold_mode, ("rel", "abs"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from .optimizer import Optimizer
 from .schedule import LRScheduler, Schedule, per_group
-from .settings import FRACTION, NON_NEGATIVE, POSITIVE, SHARE, choice, count
+from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, POSITIVE, UNIT, choice, count
 
 __all__ = ["OneCycleLR"]
 
@@ -60,7 +60,7 @@ class OneCycleLR(LRScheduler):
                 raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
             total_steps = count("epochs", epochs) * count("steps_per_epoch", steps_per_epoch)
         self.total_steps = count("total_steps", total_steps)
-        share = SHARE("pct_start", pct_start) * self.total_steps
+        share = UNIT("pct_start", pct_start) * self.total_steps
         self.anneal_strategy = choice("anneal_strategy", anneal_strategy, ("cos", "linear"))
         up = POSITIVE("div_factor", div_factor)
         last = 1 / POSITIVE("final_div_factor", final_div_factor)
@@ -90,8 +90,8 @@ class OneCycleLR(LRScheduler):
         )
         return [
             [
-                FRACTION("max_momentum", high),
-                FRACTION("base_momentum", low),
+                HALF_OPEN_UNIT("max_momentum", high),
+                HALF_OPEN_UNIT("base_momentum", low),
                 *[high] * (len(self.knots) - 2),
             ]
             for low, high in bounds

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor
-from ..modes import enable_grad
-from ..reverse import clear_gradients
+from ..autograd import Array, Tensor, clear_gradients, enable_grad
 from .bucket import Bucket, State, fill_buckets
 from .clipping import clip_grad_norm_
 from .settings import ParamGroup, setting

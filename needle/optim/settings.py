@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = [
-    "FRACTION",
+    "HALF_OPEN_UNIT",
     "NON_NEGATIVE",
     "POSITIVE",
     "SETTINGS",
-    "SHARE",
+    "UNIT",
     "ParamGroup",
     "choice",
     "count",
@@ -43,8 +43,8 @@ def _flag(name: str, value: Any) -> bool:
 
 NON_NEGATIVE = number(lambda x: 0 <= x < math.inf, "a finite number of at least 0")
 POSITIVE = number(lambda x: 0 < x < math.inf, "a finite number above 0")
-FRACTION = number(lambda x: 0 <= x < 1, "a number in [0, 1)")
-SHARE = number(lambda x: 0 <= x <= 1, "a number in [0, 1]")
+HALF_OPEN_UNIT = number(lambda x: 0 <= x < 1, "a number in [0, 1)")
+UNIT = number(lambda x: 0 <= x <= 1, "a number in [0, 1]")
 _DAMPENING = number(lambda x: 0 <= x <= 1, "None or a number in [0, 1]")
 
 
@@ -68,10 +68,10 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "lr_decay": NON_NEGATIVE,
     "eps": NON_NEGATIVE,
     "initial_accumulator_value": NON_NEGATIVE,
-    "momentum": FRACTION,
-    "beta1": FRACTION,
-    "beta2": FRACTION,
-    "alpha": FRACTION,
+    "momentum": HALF_OPEN_UNIT,
+    "beta1": HALF_OPEN_UNIT,
+    "beta2": HALF_OPEN_UNIT,
+    "alpha": HALF_OPEN_UNIT,
     "dampening": lambda name, value: None if value is None else _DAMPENING(name, value),
     "nesterov": _flag,
     "amsgrad": _flag,

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
-from ..modes import enable_grad
+from ..autograd import Tensor, enable_grad
 from .maps import Map, derivative_map, element_name, flat, map_of, random_unit, split
 
 __all__ = ["GradcheckError", "gradcheck", "numerical_gradient"]

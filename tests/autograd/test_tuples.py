@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle import Tensor, TensorTuple, modes, ops
-from needle.autograd import compute_adjoints
+from needle import Tensor, TensorTuple, ops
+from needle.autograd import compute_adjoints, modes
 
 
 def test_tuple_has_length_entries_and_a_python_tuple():

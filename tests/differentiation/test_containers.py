@@ -9,7 +9,7 @@ import pytest
 
 import needle as ndl
 from needle import Tensor
-from needle.tree import flatten, paths, substituted
+from needle.differentiation.tree import flatten, paths, substituted
 
 
 class Pair(NamedTuple):
@@ -234,7 +234,7 @@ def test_adjoint_of_a_tensor_tuple_in_a_graph(mode):
     )
 
 
-# --- needle.tree
+# --- needle.differentiation.tree
 
 
 def test_paths_say_where_tensors_are():

@@ -7,7 +7,7 @@ import pytest
 
 import needle as ndl
 from needle import Tensor
-from needle.tree import flatten
+from needle.differentiation.tree import flatten
 
 requires_grad = pytest.mark.parametrize("requires_grad", [True, False])
 

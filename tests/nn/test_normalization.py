@@ -191,7 +191,7 @@ def test_second_order_is_torchs(name, args, shape, options, lazy) -> None:
     theirs = getattr(torch.nn, name)(*args, **options, dtype=torch.float64)
     x = np.asfortranarray(np.random.randn(*shape))  # not contiguous
     mine, other = ndl.Tensor.make_const(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-    with ndl.modes.setting(ndl.modes.is_lazy, lazy):
+    with ndl.autograd.modes.setting(ndl.autograd.modes.is_lazy, lazy):
         (ours(mine) ** 3).sum().backward()
         (mine.grad**2).sum().backward()
     (first,) = torch.autograd.grad((theirs(other) ** 3).sum(), other, create_graph=True)

@@ -157,5 +157,5 @@ ROWS = [
         [[(2, 3)], [(2, 0)]],
         "constant",
     ),
-    ("rearranged", lambda a: ops.Rearrange(0)(a, ops.argsort(a, 0)), _rearranged, [[(3, 2)]]),
+    ("rearranged", lambda a: ops.TakeAlongAxis(0)(a, ops.argsort(a, 0)), _rearranged, [[(3, 2)]]),
 ]

@@ -86,7 +86,7 @@ ROWS = [
         )
     ],
     # views
-    ("alias", ops.alias, lambda a: a, ONE),
+    ("identity", ops.identity, lambda a: a, ONE),
     (
         "flatten",
         lambda a: ops.flatten(a, 1),
@@ -201,10 +201,10 @@ ROWS = [
         for kind, index in _INDICES
     ],
     ("getitem of no axes", lambda a: ops.getitem(a, ...), lambda a: a, [[()]]),
-    ("put", lambda a: ops.PutItem((np.array([0, 2, 2]),), (4, 3))(a), _put, [[(3, 3)]]),
+    ("put", lambda a: ops.ScatterAdd((np.array([0, 2, 2]),), (4, 3))(a), _put, [[(3, 3)]]),
     (
         "put slice",
-        lambda a: ops.PutItem((slice(1, 3),), (4,))(a),
+        lambda a: ops.ScatterAdd((slice(1, 3),), (4,))(a),
         lambda a: np.pad(a, 1),
         [[(2,)]],
     ),

@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .autograd import Tensor, TensorTuple
-from .nn import Module
-from .ops import make_tuple
+from ..autograd import Tensor, TensorTuple
+from ..nn import Module
+from ..ops import make_tuple
 
 __all__ = ["flatten", "paths", "substituted"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import Tensor
+from ..autograd import Tensor
 from .files import replacing
 
 __all__ = ["load", "save"]

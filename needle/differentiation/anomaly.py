@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from . import modes
+from ..autograd import modes
 
 __all__ = ["detect_anomaly"]
 
-_PACKAGE = str(Path(__file__).parent) + os.sep
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 @contextlib.contextmanager

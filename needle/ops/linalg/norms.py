@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor
-from .arithmetic import where
-from .comparison import equal, not_equal
+from ...autograd import Array, Tensor
+from ..arithmetic import where
+from ..comparison import equal, not_equal
+from ..functions import abs, sign
+from ..kinds import Axes, Reduction, normalize_axes
+from ..reductions import max, min, summation
+from ..views import permute
 from .factorizations import svdvals
-from .functions import abs, sign
-from .kinds import Axes, Reduction, normalize_axes
-from .reductions import max, min, summation
-from .views import permute
 
 __all__ = ["Norm", "PowerNorm", "norm"]
 

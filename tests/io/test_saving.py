@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from needle import Tensor, load, nn, save
-from needle.files import replacing
+from needle.io import replacing
 
 
 def test_nested_round_trip_keeps_kinds_dtypes_and_shapes(tmp_path):

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from .indexing import PutItem
-from .kinds import unbroadcast
-from .reductions import summation
-from .tuples import TupleGetItem
-from .views import expand_dims
+from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from ..indexing import ScatterAdd
+from ..kinds import unbroadcast
+from ..reductions import summation
+from ..tuples import TupleGetItem
+from ..views import expand_dims
 
 __all__ = [
     "Cofactor", "Det", "det", "Inverse", "inv", "inverse", "SlogDet", "SlogDetResult", "slogdet",
@@ -134,7 +134,7 @@ class Cofactor(MatrixErrors, TensorOp):
         signs = np.ones_like(a.realize_cached_data(), shape=a.shape[-2:])
         signs[::2, 1::2] = signs[1::2, ::2] = -1
         weights = expand_dims(out_grad * Tensor.make_const(signs), (-2, -1))
-        return PutItem(index, a.shape)(weights * Cofactor()(a[index]))
+        return ScatterAdd(index, a.shape)(weights * Cofactor()(a[index]))
 
 
 def _minors(n: int) -> tuple[Any, ...]:

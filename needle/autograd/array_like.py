@@ -10,8 +10,8 @@ import numpy as np
 from .op import Array
 
 if TYPE_CHECKING:
-    from ._bound import BoundMethods as _BoundMethods
-    from .autograd import Tensor
+    from .._bound import BoundMethods as _BoundMethods
+    from .tensor import Tensor
 else:
     _BoundMethods = object
 

@@ -10,7 +10,7 @@ import numpy as np
 from . import modes
 
 if TYPE_CHECKING:
-    from .autograd import Value
+    from .value import Value
 
 __all__ = [
     "EntryAdjoints",

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from . import init
-from .autograd import Tensor, no_grad
-from .nn import Module
-from .tree import flatten
+from .. import init
+from ..autograd import Tensor, no_grad
+from ..differentiation.tree import flatten
+from ..nn import Module
 
 __all__ = ["LayerSummary", "Summary", "summary"]
 

@@ -5,8 +5,8 @@ In the formulas g is the adjoint of the result.
 
 import numpy as np
 
-from ..autograd import Array, Tensor, TensorOp
-from .kinds import View, normalize_axes, unbroadcast
+from ...autograd import Array, Tensor, TensorOp
+from ..kinds import View, normalize_axes, unbroadcast
 
 __all__ = [
     "Diagonal", "diagonal", "DiagonalMatrix", "trace", "Tril", "tril", "Triu", "triu",

@@ -11,12 +11,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from .indexing import concatenate
-from .kinds import View, unbroadcast
+from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from ..indexing import concatenate
+from ..kinds import View, unbroadcast
+from ..views import expand_dims
 from .matrices import DiagonalMatrix, tril
-from .systems import MatrixErrors, entries, name_matrix, solve
-from .views import expand_dims
+from .solve import MatrixErrors, entries, name_matrix, solve
 
 __all__ = [
     "Cholesky", "cholesky", "Eigh", "EighResult", "eigh", "Eigvalsh", "eigvalsh", "QR", "QRResult",
@@ -69,7 +69,7 @@ class Eigh(MatrixErrors, TensorTupleOp):
 
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> Tensor:
         (w, v), (g_w, g_v) = node, out_grad
-        turns = Quotient("eigen")(v.transpose() @ g_v, _differences(w), w)
+        turns = SafeDivide("eigen")(v.transpose() @ g_v, _differences(w), w)
         return _symmetric(v @ (_diagonal_matrix(g_w) + turns) @ v.transpose())
 
 
@@ -114,7 +114,7 @@ class SVD(MatrixErrors, TensorTupleOp):
         (u, s, vt), (g_u, g_s, g_vt) = node, out_grad
         v, g_v = vt.transpose(), g_vt.transpose()
         turn_u, turn_v = u.transpose() @ g_u, vt @ g_v
-        quotient = Quotient("singular ")
+        quotient = SafeDivide("singular ")
         d = quotient(turn_u + turn_v, _differences(s), s)
         e = quotient(turn_u - turn_v, expand_dims(s, -2) + expand_dims(s, -1), s)
         turns = (d + d.transpose() + e - e.transpose()) / 2
@@ -192,7 +192,7 @@ class FullRank(View):
         return tangents[0]  # which may have any rank
 
 
-class Quotient(TensorOp):
+class SafeDivide(TensorOp):
     """x / d, but 0 where d is 0 to rounding in columns of x that are 0: not used by the result.
 
     The third operand, w, gives d its scale. Between columns i and j ("pairs") both must be unused.
@@ -252,7 +252,7 @@ def _differences(w: Tensor) -> Tensor:
 
 
 def _over(vectors: Tensor, s: Tensor) -> Tensor:
-    return Quotient("singular ", pairs=False)(vectors, expand_dims(s, -2), s)
+    return SafeDivide("singular ", pairs=False)(vectors, expand_dims(s, -2), s)
 
 
 def _diagonal_matrix(values: Tensor) -> Tensor:

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import modes
-from .autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints
+from ..autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints, modes
 from .tree import flatten, substituted
 
 __all__ = ["checkpoint"]
@@ -29,12 +28,14 @@ class _Checkpoint(TensorTupleOp):
         self.random_state = np.random.get_state()
         self.is_lazy = modes.is_lazy.get()  # which decides in what order random ops draw
 
-    def run(self, with_graph: bool = False, is_replay: bool = True) -> tuple[Any, list[Tensor]]:
+    def run(
+        self, with_graph: bool = False, is_recomputing: bool = True
+    ) -> tuple[Any, list[Tensor]]:
         """The function's result, and the tensors in it, computed."""
         with (
             modes.enable_grad(with_graph),
             modes.setting(modes.is_lazy, self.is_lazy),
-            modes.setting(modes.is_replay, is_replay),
+            modes.setting(modes.is_recomputing, is_recomputing),
         ):
             result = self.function()
             outputs = flatten(result)[0]
@@ -92,7 +93,7 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
         captured.update({id(value): value for value in values if value.requires_grad})
 
     with modes.setting(modes.observers, (lambda value, op, inputs: note(inputs),)):
-        result, outputs = op.run(is_replay=modes.is_replay.get())
+        result, outputs = op.run(is_recomputing=modes.is_recomputing.get())
     note(outputs)
     if not (captured and modes.grad_enabled.get()):
         return result

@@ -13,7 +13,7 @@ __all__ = ["enable_grad", "lazy_mode", "no_grad", "setting"]
 is_lazy: ContextVar[bool] = ContextVar("is_lazy", default=False)
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 
-is_replay: ContextVar[bool] = ContextVar("is_replay", default=False)
+is_recomputing: ContextVar[bool] = ContextVar("is_recomputing", default=False)
 """True while a checkpoint computes again: what an op writes beside its result stays as it is."""
 
 Observer = Callable[[Any, Any, tuple[Any, ...]], None]

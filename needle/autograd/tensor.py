@@ -1,0 +1,223 @@
+"""Tensor and TensorTuple, the values that hold arrays, and the ops that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ..device import Device, default_device
+from . import modes
+from .array_like import ArrayLike
+from .modes import no_grad
+from .op import Array, Op
+from .reverse import compute_gradient_of_variables
+from .value import Value
+
+__all__ = ["Tensor", "TensorOp", "TensorTuple", "TensorTupleOp"]
+
+
+class TensorTuple(Value):
+    """A Value that holds a tuple of arrays; `value[i]` is the i-th Tensor."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self.realize_cached_data())
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
+
+    def tuple(self) -> Any:
+        """The Tensors, as a Python tuple."""
+        arrays = self.cached_data
+        if arrays is None or self.requires_grad or modes.observers.get():
+            return tuple(self)
+        return tuple([Tensor.make_const(array) for array in arrays])  # which no graph is lost by
+
+    @property
+    def shape(self) -> Any:
+        """The shapes of the entries."""
+        return tuple(array.shape for array in self.realize_cached_data())
+
+    def detach(self) -> TensorTuple:
+        """The same arrays outside the graph."""
+        return TensorTuple.make_const(self.realize_cached_data())
+
+    def __repr__(self) -> str:
+        return f"needle.TensorTuple{self.tuple()!r}"
+
+    if TYPE_CHECKING:  # bound in needle.ops
+
+        def __getitem__(self, index: int) -> Tensor: ...
+        def __add__(self, other: TensorTuple) -> TensorTuple: ...
+
+
+class Tensor(Value, ArrayLike):
+    """A Value that holds an array: NumPy's dtypes and broadcasting, with gradients.
+
+    Args:
+        array: a Tensor, an array, or (nested lists of) numbers; copied.
+        device: where it lives; the CPU by default.
+        dtype: by default NumPy's choice (a list of floats is float64, of ints int64).
+        requires_grad: whether `backward` stores a gradient in `.grad`.
+
+    Raises:
+        TypeError: `array` does not hold real numbers.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        needle.Tensor([2. 4.], dtype=float64, requires_grad=True)
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        array: Any,
+        *,
+        device: Device | None = None,
+        dtype: Any = None,
+        requires_grad: bool = True,
+    ) -> None:
+        source = array.realize_cached_data() if isinstance(array, Tensor) else array
+        try:
+            data = (device or default_device()).array(source, dtype)
+        except ValueError as error:
+            raise ValueError(f"Tensor could not make one array of its argument: {error}") from None
+        if data.dtype.kind not in "biuf":
+            raise TypeError(f"Tensor holds real numbers, got dtype {data.dtype}")
+        self.op = self.grad = None
+        self.inputs = ()
+        self.cached_data = data
+        self.requires_grad = requires_grad
+
+    def realize_cached_data(self) -> Array:
+        """The tensor's own writable array, computed now if it was not yet."""
+        data = super().realize_cached_data()
+        if not getattr(
+            data.flags, "writeable", True
+        ):  # a broadcast view: several elements, one memory
+            data = self.cached_data = data.copy()
+        return data
+
+    def _array(self) -> Array:
+        data = self.cached_data
+        return Value.realize_cached_data(self) if data is None else data
+
+    @property
+    def data(self) -> Tensor:
+        """A detached Tensor that shares this one's array; assigning replaces the array."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data takes a Tensor, got {type(value).__name__}")
+        if value.dtype != self.dtype or value.shape != self.shape:
+            raise ValueError(
+                f"data of a {self.dtype} tensor of shape {self.shape} cannot be replaced by "
+                f"{value.dtype} of shape {value.shape}: convert with astype or reshape first"
+            )
+        self.cached_data = value.realize_cached_data()
+
+    def detach(self) -> Tensor:
+        """A Tensor outside the graph that shares this one's array."""
+        return Tensor.make_const(self.realize_cached_data())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        array = self.realize_cached_data()
+        if self.op is not None:
+            raise RuntimeError(
+                f"a copy of a tensor made by {type(self.op).__name__} would not belong to its "
+                "graph: only leaves can be copied, so copy tensor.detach()"
+            )
+        copy = self.make_const(array.copy(), self.requires_grad)
+        copy.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
+        vars(copy).update({name: vars(self)[name] for name in vars(self) if name != "_hooks"})
+        memo[id(self)] = copy
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the values alone: a graph, or a gradient with its graph, is not what one stores
+        return type(self).make_const, (self.realize_cached_data(), self.requires_grad)
+
+    @property
+    def device(self) -> Device:
+        """Where the array lives."""
+        return default_device()
+
+    def backward(self, out_grad: Tensor | None = None, create_graph: bool = True) -> None:
+        """Store in `.grad` of every leaf the gradient of this tensor (summed, if it has axes).
+
+        Args:
+            out_grad: the adjoint of this tensor, of its shape; ones by default.
+            create_graph: keep the gradient's own graph, so that it can be differentiated again.
+                Training loops that do not need it pass False and save the memory.
+
+        Raises:
+            RuntimeError: nothing upstream requires a gradient.
+            ValueError: `out_grad` has another shape.
+        """
+        if not self.requires_grad:
+            raise RuntimeError(
+                "backward() on a tensor without a graph: it requires no gradient, because no input "
+                "did or because it was made under no_grad() or by detach()"
+            )
+        if out_grad is None:
+            ones = np.empty_like(self._array())  # ones_like takes ten times as long
+            ones[...] = 1
+            out_grad = Tensor.make_const(ones)
+        elif not isinstance(out_grad, Tensor):
+            dtype = self.dtype if self.dtype.kind == "f" else None  # integers get fractions, too
+            out_grad = Tensor(out_grad, dtype=dtype, requires_grad=False)
+        if out_grad.shape != self.shape:
+            raise ValueError(f"out_grad of shape {out_grad.shape} for a tensor of {self.shape}")
+        if create_graph:
+            compute_gradient_of_variables(self, out_grad)
+        else:
+            with no_grad():
+                compute_gradient_of_variables(self, out_grad)
+
+
+class TensorOp(Op):
+    """An op whose value is a Tensor."""
+
+    value_type = Tensor
+
+
+class TensorTupleOp(Op):
+    """An op whose value is a TensorTuple."""
+
+    value_type = TensorTuple
+
+
+def _as_values(op: Op, inputs: Sequence[Any]) -> tuple[Value, ...]:
+    """Operands with arrays and Python numbers made constants; numbers widen no tensor."""
+    if all(isinstance(operand, Value) for operand in inputs):
+        raise  # the AttributeError came from an op
+    dtypes = [value.dtype for value in inputs if isinstance(value, Tensor | np.ndarray)]
+    values: list[Value] = []
+    for position, operand in enumerate(inputs):
+        if isinstance(operand, Value):
+            values.append(operand)
+        elif isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
+            values.append(Tensor.make_const(operand))
+        elif isinstance(operand, int | float | np.bool | np.integer | np.floating):
+            number = operand.item() if isinstance(operand, np.generic) else operand
+            dtype = np.result_type(*dtypes, number)
+            values.append(Tensor.make_const(np.asarray(number, dtype)))
+        else:
+            kind = getattr(operand, "dtype", type(operand).__name__)
+            raise TypeError(
+                f"{type(op).__name__} expected a Tensor of real numbers as operand {position}, "
+                f"got {kind}: wrap it with needle.Tensor(...)"
+            )
+    return tuple(values)
+
+
+Value._as_values = staticmethod(_as_values)  # here, because it makes Tensors

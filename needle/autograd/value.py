@@ -1,0 +1,148 @@
+"""Value, a node of the computational graph: an op applied to inputs, or a leaf."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from . import modes
+from .hooks import Hook
+from .op import Array, Op
+from .reverse import copied
+
+__all__ = ["Value", "count_live_tensors"]
+
+LAZY_MODE = False  # `needle.autograd.LAZY_MODE`, see compatibility.py
+
+
+def count_live_tensors() -> int:
+    """The number of Values alive now; what grows from step to step of a loop is a leak.
+
+    Example:
+        >>> import needle as ndl
+        >>> before = ndl.count_live_tensors()
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> ndl.count_live_tensors() - before
+        1
+    """
+    return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
+
+
+class Value:
+    """A node of the computational graph: an op applied to inputs, or a leaf."""
+
+    __slots__ = ("__dict__", "__weakref__", "cached_data", "grad", "inputs", "op", "requires_grad")
+
+    op: Op | None
+    inputs: tuple[Any, ...]  # Values; an op knows of which kind
+    cached_data: Any
+    requires_grad: bool
+    grad: Any  # a Value of the same kind, or None
+
+    _hooks: dict[Any, Callable[[Any], Any]] | None = None
+    _as_values: Callable[[Op, Sequence[Any]], tuple[Any, ...]]
+
+    @classmethod
+    def make_const(cls, data: Array, requires_grad: bool = False) -> Self:
+        """A leaf that holds `data` itself, not a copy."""
+        value = _new(cls)
+        value.op = value.grad = None
+        value.inputs = ()
+        value.cached_data = data
+        value.requires_grad = requires_grad
+        return value
+
+    @classmethod
+    def make_from_op(cls, op: Op, inputs: tuple[Any, ...]) -> Self:
+        """The value of `op` on `inputs`, computed at once unless in lazy mode.
+
+        Keeps `op` and `inputs` only where a gradient may flow back through them.
+        """
+        is_lazy = _lazy_mode() or LAZY_MODE
+        requires_grad = False
+        arrays = []
+        try:
+            for operand in inputs:
+                data = operand.cached_data
+                if data is None and not is_lazy:
+                    data = operand.realize_cached_data()
+                arrays.append(data)
+                if operand.requires_grad:
+                    requires_grad = True
+        except AttributeError:
+            return cls.make_from_op(op, cls._as_values(op, inputs))
+        value = _new(cls)
+        value.cached_data = None if is_lazy else op._run(arrays)
+        value.grad = None
+        if requires_grad and op.differentiable and _grad_enabled():
+            value.requires_grad = True
+            value.op = op
+            value.inputs = inputs
+        else:
+            value.requires_grad = False
+            value.op = op if is_lazy else None
+            value.inputs = inputs if is_lazy else ()
+        if _observers():
+            modes.notify(value, op, inputs)
+        return value
+
+    def realize_cached_data(self) -> Any:
+        """The value's own array, computed now if it was not yet."""
+        # a stack instead of recursion: a lazy graph may be 100,000 ops deep
+        stack = [self] if self.cached_data is None else []
+        while stack:
+            value = stack[-1]
+            if value.cached_data is None:
+                pending = [operand for operand in value.inputs if operand.cached_data is None]
+                if pending:
+                    stack += pending
+                    continue
+                assert value.op is not None, "a leaf holds data"
+                value.cached_data = value.op._run([operand.cached_data for operand in value.inputs])
+                if not value.requires_grad:
+                    value.op, value.inputs = None, ()
+            stack.pop()
+        return self.cached_data
+
+    def is_leaf(self) -> bool:
+        """Whether no op made this value."""
+        return self.op is None
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
+        """Have `hook` called with this value's adjoint when `backward` has summed it up.
+
+        What it returns, unless it is None, takes the adjoint's place.
+
+        Returns:
+            A handle; its `remove()` takes the hook away.
+
+        Example:
+            >>> import needle as ndl
+            >>> x = ndl.Tensor([1.0, 2.0])
+            >>> handle = x.register_hook(lambda adjoint: adjoint * 10)
+            >>> (x * x).sum().backward()
+            >>> x.grad.numpy()
+            array([20., 40.])
+            >>> handle.remove()
+        """
+        if self._hooks is None:
+            self._hooks = {}
+        return Hook(self._hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Ask `backward` to store `.grad` here although this is no leaf."""
+
+        def store(adjoint: Any) -> None:
+            self.grad = copied(adjoint)  # inputs may get the same adjoint
+
+        if not self.is_leaf():
+            self._hooks = {} if self._hooks is None else self._hooks
+            self._hooks["retain_grad"] = store
+
+
+# looked up once: every op asks them
+_new = object.__new__
+_lazy_mode = modes.is_lazy.get
+_grad_enabled = modes.grad_enabled.get
+_observers = modes.observers.get

@@ -1,0 +1,7 @@
+"""Files: tensors in safetensors files, PyTorch's weights, files that are whole or not there."""
+
+from .files import replacing
+from .pytorch import load_torch_state_dict, to_torch_state_dict
+from .saving import load, save
+
+__all__ = ["load", "load_torch_state_dict", "replacing", "save", "to_torch_state_dict"]
