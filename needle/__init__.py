@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the names that come through __getattr__
     from .differentiation.anomaly import detect_anomaly
     from .differentiation.checkpoint import checkpoint
     from .graph.summary import summary
-    from .io import files, load, save
+    from .io import load, save
 
 __all__ = [
     "Device",
