@@ -31,6 +31,9 @@ class Op:
     compute: Callable[..., Any]
     """compute(*arrays) -> array (or tuple of arrays): the op's value, by NumPy's functions only."""
 
+    check: Callable[..., None] | None = None
+    """check(*arrays), optional: raises if the operands hold values that `compute` is not for."""
+
     gradient: Callable[..., Any]
     """gradient(out_grad, node) -> Value or tuple: one adjoint an input, None where none is needed.
 
@@ -106,6 +109,8 @@ class Op:
     def _run(self, arrays: Sequence[Array]) -> Any:
         """`compute`, with an error that names the op and the shapes."""
         try:
+            if self.check is not None:
+                self.check(*arrays)
             data = self.compute(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
             raise self._error(cause, arrays) from (None if self._is_ours() else cause)

@@ -7,7 +7,7 @@
 - everything else is a plain `TensorOp` or `TensorTupleOp`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,19 +15,8 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 
-__all__ = [
-    "Axes",
-    "Contraction",
-    "Elementwise",
-    "Reduction",
-    "View",
-    "broadcast_shape",
-    "constant_like",
-    "linear_tangent",
-    "normalize_axes",
-    "repeated_axes",
-    "unbroadcast",
-]
+# the rest is for the modules of ops, which import it from here
+__all__ = ["Axes", "Contraction", "Elementwise", "Reduction", "View"]
 
 Axes = int | Sequence[int] | None
 
@@ -95,6 +84,40 @@ class Contraction(TensorOp):
     `gradient` returns None for an operand that requires none: its adjoint would cost as much
     as the op itself.
     """
+
+
+def unary(op: TensorOp, name: str | None = None) -> Callable[[Tensor], Tensor]:
+    """The public function of an op of one operand: `relu = unary(ReLU())`.
+
+    All calls share this instance. The function is documented by the op's class, and has its name
+    in lower case unless `name` is given.
+    """
+    make = Tensor.make_from_op
+
+    def function(a: Tensor) -> Tensor:
+        return make(op, (a,)) if isinstance(a, Tensor) else op(a)
+
+    return _named(function, op, name)
+
+
+def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Tensor]:
+    """The public function of an op of two operands, as `unary`."""
+    make = Tensor.make_from_op
+
+    def function(a: Tensor, b: Any) -> Tensor:
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            return make(op, (a, b))
+        return op(a, b)  # which makes constants of numbers and arrays
+
+    return _named(function, op, name)
+
+
+def _named(function: Any, op: TensorOp, name: str | None) -> Any:
+    kind = type(op)
+    function.__name__ = function.__qualname__ = name or kind.__name__.lower()
+    function.__module__ = kind.__module__
+    function.__doc__ = kind.__doc__
+    return function
 
 
 def integers(given: Any, name: str) -> tuple[Any, ...]:

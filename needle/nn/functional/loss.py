@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import ops
 from ...autograd import Tensor
+from ...ops.kinds import broadcast_shape
 from ...ops.losses import class_numbers
 
 __all__ = [
@@ -303,7 +304,7 @@ def _of_elements(weight: Tensor | None, losses: Tensor) -> Tensor | None:
     """What each element counts, in the dtype of the losses."""
     if weight is None:
         return None
-    if ops.broadcast_shape(weight.shape, losses.shape) != losses.shape:
+    if broadcast_shape(weight.shape, losses.shape) != losses.shape:
         raise ValueError(f"weights of shape {weight.shape} for losses of shape {losses.shape}")
     return _cast(weight, losses.dtype)
 
