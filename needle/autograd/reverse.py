@@ -130,7 +130,8 @@ def compute_adjoints(
     """
     adjoints: dict[Value, Any] = {}
     for output, out_grad in zip(outputs, out_grads, strict=True):
-        adjoints[output] = adjoints[output] + out_grad if output in adjoints else out_grad
+        if output.requires_grad:
+            adjoints[output] = adjoints[output] + out_grad if output in adjoints else out_grad
     order = find_topo_sort(outputs, known=variables)
     relevant = set(variables)
     for node in order:

@@ -1,4 +1,4 @@
-"""What the arguments and results of differentiated functions must be."""
+"""Checks of the arguments and the results of functions that are differentiated."""
 
 from __future__ import annotations
 
@@ -6,66 +6,93 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..autograd import Tensor
-from .tree import flatten, paths
+from .tree import flatten, paths, substituted
 
-__all__ = [
-    "check_differentiable",
-    "check_outputs",
-    "full_like",
-    "matching",
-    "positions",
-    "scalar_value",
-    "with_options",
-]
+__all__ = ["Arguments", "check_outputs", "matching", "scalar_value", "with_gradients"]
+
+Function = Callable[..., Any]
 
 
-def positions(
-    function: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any]
-) -> tuple[int, ...]:
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    for position in positions:
-        if not -len(args) <= position < len(args):
-            raise ValueError(
-                f"{name_of(function)} got {len(args)} arguments: no argnums {position}"
-            )
-    positions = tuple(position % len(args) for position in positions)
-    if len(set(positions)) < len(positions):
-        raise ValueError(f"{name_of(function)}: argnums {argnums} name an argument twice")
-    return positions
+class Arguments:
+    """The arguments of a function, some of which it is differentiated with respect to.
+
+    Attributes:
+        tensors: the tensors to differentiate by.
+        rebuild: puts one value for each of them into the structure of the argument that `argnums`
+            names, or of a tuple of arguments if it names several.
+
+    Raises:
+        ValueError: `argnums` names no argument, or one twice.
+        TypeError: an argument holds no tensor, or one that is not floating-point.
+    """
+
+    def __init__(self, function: Function, args: Sequence[Any], argnums: int | Sequence[int]):
+        self._args = list(args)
+        self._is_single = isinstance(argnums, int)
+        positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        for position in positions:
+            if not -len(args) <= position < len(args):
+                raise ValueError(
+                    f"{name_of(function)} got {len(args)} arguments: no argnums {position}"
+                )
+        self._positions = [position % len(args) for position in positions]
+        if len(set(self._positions)) < len(positions):
+            raise ValueError(f"{name_of(function)}: argnums {argnums} name an argument twice")
+        for position in self._positions:
+            _check_differentiable(function, position, flatten(args[position])[0])
+        selected = tuple(args[position] for position in self._positions)
+        self._selected = selected[0] if self._is_single else selected
+        self.tensors, self.rebuild = flatten(self._selected)
+
+    def substituted(
+        self, of_tensor: Callable[[Tensor], Tensor], of_parameter: Callable[[Tensor], Any]
+    ) -> list[Any]:
+        """All arguments, with of_tensor(tensor) for the tensors; see `tree.substituted`."""
+        replaced = substituted(self._selected, of_tensor, of_parameter)
+        args = list(self._args)
+        for position, argument in zip(
+            self._positions, [replaced] if self._is_single else replaced, strict=True
+        ):
+            args[position] = argument
+        return args
 
 
-def with_options(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
-    """`function` with keyword arguments, which are not differentiated."""
-    if not options:
-        return function
-    return functools.update_wrapper(functools.partial(function, **options), function)
-
-
-def check_differentiable(
-    function: Callable[..., Any], argnum: int, tensors: Sequence[Tensor]
-) -> None:
+def _check_differentiable(function: Function, position: int, tensors: Sequence[Tensor]) -> None:
     if not tensors:
         raise TypeError(
-            f"argument {argnum} of {name_of(function)} holds no tensor to differentiate by: "
+            f"argument {position} of {name_of(function)} holds no tensor to differentiate by: "
             "wrap numbers and arrays with needle.Tensor(...)"
         )
     for tensor in tensors:
         if tensor.dtype.kind != "f":
             raise TypeError(
-                f"argument {argnum} of {name_of(function)} holds a tensor of {tensor.dtype}: "
+                f"argument {position} of {name_of(function)} holds a tensor of {tensor.dtype}: "
                 "derivatives are taken by floating-point tensors, use astype('float64')"
             )
 
 
-def check_outputs(function: Callable[..., Any], outputs: Sequence[Tensor]) -> None:
+def with_gradients(function: Function, evaluate: Callable[[Function, Sequence[Any]], Any]) -> Any:
+    """A function of the arguments of `function` that gives evaluate(function, arguments).
+
+    Keyword arguments are bound to the function that `evaluate` gets: they are not differentiated.
+    """
+
+    @functools.wraps(function)
+    def differentiated(*args: Any, **options: Any) -> Any:
+        bound = functools.partial(function, **options)
+        return evaluate(functools.update_wrapper(bound, function) if options else function, args)
+
+    return differentiated
+
+
+def check_outputs(function: Function, outputs: Sequence[Tensor]) -> None:
     if not outputs:
         raise TypeError(f"{name_of(function)} returned no tensor")
 
 
-def scalar_value(function: Callable[..., Any], result: Any, has_aux: bool) -> Tensor:
+def scalar_value(function: Function, result: Any, has_aux: bool) -> Tensor:
+    """The tensor of one element in the result of a function for `grad`."""
     if has_aux and not (isinstance(result, tuple) and len(result) == 2):
         raise TypeError(f"{name_of(function)} must return (value, aux), as has_aux=True says")
     value = result[0] if has_aux else result
@@ -81,30 +108,24 @@ def scalar_value(function: Callable[..., Any], result: Any, has_aux: bool) -> Te
 
 def matching(what: str, given: Any, like_what: str, like: Any) -> list[Tensor]:
     """The tensors of `given`, which must have the structure, shapes and dtypes of `like`."""
-    found = dict(zip(paths(given), flatten(given)[0], strict=True))  # dicts may be in another order
-    if found.keys() != set(paths(like)):
+    # by path, because dicts may be in another order
+    found = dict(zip(paths(given), flatten(given)[0], strict=True))
+    expected = dict(zip(paths(like), flatten(like)[0], strict=True))
+    if found.keys() != expected.keys():
         raise ValueError(
             f"the structure of the {what} differs from that of {like_what}: "
-            f"tensors at {paths(given)}, expected at {paths(like)}"
+            f"tensors at {list(found)}, expected at {list(expected)}"
         )
-    tensors = [found[path] for path in paths(like)]
-    for path, tensor, model in zip(paths(like), tensors, flatten(like)[0], strict=True):
-        if tensor.shape != model.shape:
-            raise ValueError(
-                f"the {what} differ from {like_what}{path and ' at ' + path}: "
-                f"shape {tensor.shape}, expected {model.shape}"
-            )
-        if tensor.dtype != model.dtype:
-            raise TypeError(
-                f"the {what} differ from {like_what}{path and ' at ' + path}: "
-                f"dtype {tensor.dtype}, expected {model.dtype}"
-            )
-    return tensors
+    for path, model in expected.items():
+        tensor = found[path]
+        for attribute, error in (("shape", ValueError), ("dtype", TypeError)):
+            if getattr(tensor, attribute) != getattr(model, attribute):
+                raise error(
+                    f"the {what} differ from {like_what}{path and ' at ' + path}: {attribute} "
+                    f"{getattr(tensor, attribute)}, expected {getattr(model, attribute)}"
+                )
+    return [found[path] for path in expected]
 
 
-def full_like(tensor: Tensor, value: float) -> Tensor:
-    return Tensor.make_const(np.full_like(tensor.realize_cached_data(), value))
-
-
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Function) -> str:
     return getattr(function, "__name__", type(function).__name__)

@@ -50,16 +50,7 @@ class _Checkpoint(TensorTupleOp):
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> tuple[Any, ...]:
         with _random_state(self.random_state):
             outputs = self.run(with_graph=True)[1]
-        pairs = [
-            (output, adjoint)
-            for output, adjoint in zip(outputs, out_grad.tuple(), strict=True)
-            if output.requires_grad
-        ]
-        return tuple(
-            compute_adjoints(
-                [output for output, _ in pairs], [adjoint for _, adjoint in pairs], node.inputs
-            )
-        )
+        return tuple(compute_adjoints(outputs, out_grad.tuple(), node.inputs))
 
 
 def checkpoint(function: Callable[..., Any], *args: Any) -> Any:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd import Tensor, modes
 from ..ops import identity
-from .arguments import check_differentiable, check_outputs, full_like, matching
+from ..ops.kinds import constant_like
+from .arguments import Arguments, Function, check_outputs, matching
 from .checkpoint import checkpoint
-from .tree import flatten, substituted
+from .tree import flatten
 
 __all__ = ["jvp", "push_forward"]
-
-Carriers = weakref.WeakValueDictionary[int, Any]  # by id: the values that carry a tangent
 
 
 def jvp(
@@ -52,82 +50,77 @@ def jvp(
     given = matching("tangents", tuple(tangents), "the primals", tuple(primals))
 
     def run() -> tuple[Any, Any]:
-        return push_forward(function, primals, range(len(primals)), given)
+        return push_forward(function, Arguments(function, primals, range(len(primals))), given)
 
     # a graph for `backward` would grow with each op: it is made when it is asked for
     return run() if modes.is_lazy.get() else checkpoint(run)
 
 
 def push_forward(
-    function: Callable[..., Any],
-    args: Sequence[Any],
-    argnums: Sequence[int],
-    tangents: Sequence[Tensor],
+    function: Function, arguments: Arguments, given: Sequence[Tensor]
 ) -> tuple[Any, Any]:
-    """`jvp` along `tangents` of the tensors in the arguments `argnums`."""
-    level = object()
-    carriers: Carriers = weakref.WeakValueDictionary()
-    carry = functools.partial(_carry_tangent, level, carriers)
-    remaining = iter(tangents)
+    """`jvp` along the tangents `given` of the tensors in `arguments`."""
+    tangents = _Tangents()
+    remaining = iter(given)
 
     def start(tensor: Tensor) -> Tensor:
         variable = identity(tensor)
-        _attach(level, carriers, variable, next(remaining))
+        tangents.attach(variable, next(remaining))
         return variable
 
     def start_parameter(parameter: Tensor) -> None:
         tangent = next(remaining)
         if parameter.requires_grad:  # else it is frozen
-            _attach(level, carriers, parameter, tangent)
+            tangents.attach(parameter, tangent)
 
-    args = list(args)
     try:
-        with modes.setting(modes.observers, (*modes.observers.get(), carry)):
-            for argnum in argnums:
-                check_differentiable(function, argnum, flatten(args[argnum])[0])
-                args[argnum] = substituted(args[argnum], start, start_parameter)
-            value = function(*args)
+        with modes.setting(modes.observers, (*modes.observers.get(), tangents.observe)):
+            value = function(*arguments.substituted(start, start_parameter))
             outputs, rebuild = flatten(value)
         check_outputs(function, outputs)
-        found = [_tangents_of(output).get(level) for output in outputs]
+        found = [tangents.of(output) for output in outputs]
     finally:
-        # a recorded tangent refers to the value that carries it: such cycles would stay for long
-        for carrier in carriers.values():
-            del _tangents_of(carrier)[level]
+        tangents.clear()
     return value, rebuild(
         [
-            full_like(output, 0) if tangent is None else tangent
+            constant_like(output, 0) if tangent is None else tangent
             for output, tangent in zip(outputs, found, strict=True)
         ]
     )
 
 
-def _tangents_of(value: Any) -> dict[object, Any]:
-    """The tangents that travel with a value, one for each `jvp` under way."""
-    return value.__dict__.setdefault("tangents", {})
+class _Tangents:
+    """The tangents of one `jvp` under way, each an attribute of the value that it belongs to."""
 
+    def __init__(self) -> None:
+        self._name = f"tangent {id(self)}"  # each jvp has its own: they nest
+        self._carriers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
-def _attach(level: object, carriers: Carriers, value: Any, tangent: Any) -> None:
-    _tangents_of(value)[level] = tangent
-    carriers[id(value)] = value
+    def of(self, value: Any) -> Any:
+        """The tangent of `value`; None stands for zero."""
+        return vars(value).get(self._name)
 
+    def attach(self, value: Any, tangent: Any) -> None:
+        """Make `tangent` the tangent of `value`."""
+        vars(value)[self._name] = tangent
+        self._carriers[id(value)] = value
 
-def _carry_tangent(
-    level: object, carriers: Carriers, value: Any, op: Any, inputs: tuple[Any, ...]
-) -> None:
-    """Observer: give a new value its tangent, if an input has one."""
-    tangents = [
-        operand.__dict__["tangents"].get(level) if "tangents" in operand.__dict__ else None
-        for operand in inputs
-    ]
-    if not op.differentiable or all(tangent is None for tangent in tangents):
-        return
-    value.realize_cached_data()  # first, since a lazy constant forgets its op when it is computed
-    former = value.op, value.inputs
-    value.op, value.inputs = op, inputs  # kept only where a gradient is recorded
-    try:
-        tangent = op.tangent(tangents, value)
-    finally:
-        value.op, value.inputs = former
-    if tangent is not None:
-        _attach(level, carriers, value, tangent)
+    def observe(self, value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
+        """Give a new value its tangent, if an input has one."""
+        tangents = [self.of(operand) for operand in inputs]
+        if not op.differentiable or all(tangent is None for tangent in tangents):
+            return
+        value.realize_cached_data()  # first: a lazy constant forgets its op when it is computed
+        former = value.op, value.inputs
+        value.op, value.inputs = op, inputs  # kept only where a gradient is recorded
+        try:
+            tangent = op.tangent(tangents, value)
+        finally:
+            value.op, value.inputs = former
+        if tangent is not None:
+            self.attach(value, tangent)
+
+    def clear(self) -> None:
+        """Remove all tangents: with a graph, each refers to its value, which makes a cycle."""
+        for carrier in list(self._carriers.values()):
+            vars(carrier).pop(self._name, None)

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..autograd import Tensor, modes
 from ..ops import reshape, stack
-from .arguments import check_outputs, full_like, positions, with_options
+from ..ops.kinds import constant_like
+from .arguments import Arguments, Function, check_outputs, with_gradients
 from .forward import jvp, push_forward
-from .reverse import Recording, grad
+from .reverse import GradientTape, grad
 from .tree import flatten
 
 __all__ = ["hessian", "hvp", "jacobian"]
@@ -41,61 +42,50 @@ def jacobian(
     if mode not in _JACOBIANS:
         raise ValueError(f"jacobian: mode is one of {', '.join(_JACOBIANS)}, got {mode!r}")
 
-    @functools.wraps(function)
-    def differentiated(*args: Any, **options: Any) -> Any:
-        call = with_options(function, options)
-        selected = positions(function, argnums, args)
-        return _JACOBIANS[mode](call, args, selected, isinstance(argnums, int))
-
-    return differentiated
+    return with_gradients(function, functools.partial(_JACOBIANS[mode], argnums))
 
 
-def _reverse_jacobian(
-    function: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], single: bool
-) -> Any:
-    recording = Recording(function, args, argnums)
-    check_outputs(function, recording.outputs)
+def _reverse_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> Any:
+    tape = GradientTape(function, args, argnums)
+    check_outputs(function, tape.outputs)
     blocks = []
-    for output in recording.outputs:
-        rows = [recording.pull_back([output], [unit]) for unit in _units_like(output)]
-        with modes.enable_grad(recording.keeps_graph):
+    for output in tape.outputs:
+        rows = [tape.pull_back([output], [unit]) for unit in _units_like(output)]
+        with modes.enable_grad(tape.keeps_graph):
             by_variable = [
                 _stacked([row[index] for row in rows], output, variable, axis=0)
-                for index, variable in enumerate(recording.variables)
+                for index, variable in enumerate(tape.variables)
             ]
-        arranged = recording.arrange(by_variable)
-        blocks.append(arranged[0] if single else arranged)
-    return recording.rebuild_outputs(blocks)
+        blocks.append(tape.rebuild(by_variable))
+    return tape.rebuild_outputs(blocks)
 
 
-def _forward_jacobian(
-    function: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], single: bool
-) -> Any:
-    flat = [flatten(args[argnum]) for argnum in argnums]
-    variables = [tensor for tensors, _ in flat for tensor in tensors]
-    zeros = [full_like(variable, 0) for variable in variables]
+def _forward_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> Any:
+    arguments = Arguments(function, args, argnums)
+    variables = arguments.tensors
+    zeros = [constant_like(variable, 0) for variable in variables]
     columns: list[list[Any]] = []  # of each variable, the tangents of all outputs
     value = None
     for index, variable in enumerate(variables):
         columns.append([])
         for unit in _units_like(variable):
             tangents = [*zeros[:index], unit, *zeros[index + 1 :]]
-            value, tangent = push_forward(function, args, argnums, tangents)
+            value, tangent = push_forward(function, arguments, tangents)
             columns[-1].append(flatten(tangent)[0])
     if value is None:  # nothing but empty arguments
         value = function(*args)
     outputs, rebuild_outputs = flatten(value)
-    blocks = []
-    for number, output in enumerate(outputs):
-        entries = iter(
-            [
-                _stacked([tangents[number] for tangents in column], output, variable, axis=-1)
-                for column, variable in zip(columns, variables, strict=True)
-            ]
-        )
-        arranged = tuple(rebuild([next(entries) for _ in tensors]) for tensors, rebuild in flat)
-        blocks.append(arranged[0] if single else arranged)
-    return rebuild_outputs(blocks)
+    return rebuild_outputs(
+        [
+            arguments.rebuild(
+                [
+                    _stacked([tangents[number] for tangents in column], output, variable, axis=-1)
+                    for column, variable in zip(columns, variables, strict=True)
+                ]
+            )
+            for number, output in enumerate(outputs)
+        ]
+    )
 
 
 _JACOBIANS = {"reverse": _reverse_jacobian, "forward": _forward_jacobian}

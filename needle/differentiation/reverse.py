@@ -8,33 +8,29 @@ from typing import Any
 
 from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
 from ..ops import identity
-from .arguments import (
-    check_differentiable,
-    check_outputs,
-    full_like,
-    matching,
-    positions,
-    scalar_value,
-    with_options,
-)
+from ..ops.kinds import constant_like
+from .arguments import Arguments, Function, check_outputs, matching, scalar_value, with_gradients
 from .tree import flatten, substituted
 
-__all__ = ["Recording", "grad", "value_and_grad", "vjp"]
+__all__ = ["GradientTape", "grad", "value_and_grad", "vjp"]
 
 
-class Recording:
-    """One evaluation of a function, recorded so that it can be pulled back to its arguments.
+class GradientTape:
+    """One evaluation of a function, whose graph is kept so that adjoints can be pulled back.
 
-    `variables` are the tensors to differentiate by: a copy of each argument, through which
-    outer transformations see the argument itself, and the parameters of Modules as they are. A
-    parameter that requires no gradient is frozen: a constant.
+    Attributes:
+        variables: the tensors to differentiate by: a copy of each argument, through which outer
+            transformations see the argument itself, and the parameters of Modules as they are.
+            A parameter that requires no gradient is a constant.
+        result: what the function returned.
+        outputs: the tensors in it.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int]):
-        args = list(args)
-        self._selected: list[tuple[int, Callable[..., Any]]] = []
+    def __init__(self, function: Function, args: Sequence[Any], argnums: int | Sequence[int]):
+        arguments = Arguments(function, args, argnums)
+        self.rebuild = arguments.rebuild
         self.variables: list[Tensor] = []
-        own: set[Tensor] = set()
+        own: set[Tensor] = set()  # variables that nothing outside can differentiate by
 
         def variable_for(tensor: Tensor) -> Tensor:
             variable = identity(tensor)
@@ -45,16 +41,11 @@ class Recording:
             return variable
 
         with modes.enable_grad():
-            for argnum in argnums:
-                tensors, rebuild = flatten(args[argnum])
-                check_differentiable(function, argnum, tensors)
-                args[argnum] = substituted(args[argnum], variable_for, self.variables.append)
-                self._selected.append((len(tensors), rebuild))
-            self.result = function(*args)
+            self.result = function(*arguments.substituted(variable_for, self.variables.append))
         self.outputs, self.rebuild_outputs = flatten(self.result)
         captured = find_topo_sort(self.outputs, known=self.variables)
         self._is_shared = any(
-            variable.requires_grad for variable in self.variables if variable not in own
+            variable.requires_grad and variable not in own for variable in self.variables
         ) or any(
             node.requires_grad and not any(operand.requires_grad for operand in node.inputs)
             for node in captured
@@ -62,38 +53,21 @@ class Recording:
 
     @property
     def keeps_graph(self) -> bool:
-        """Whether somebody else can differentiate the derivative, who needs its graph."""
+        """Whether the derivative can be differentiated from outside, and so needs a graph."""
         return self._is_shared and modes.grad_enabled.get()
 
     def pull_back(self, outputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> list[Tensor]:
         """The adjoint of each variable, zeros where the outputs do not depend on it."""
-        pairs = [
-            (output, cotangent)
-            for output, cotangent in zip(outputs, cotangents, strict=True)
-            if output.requires_grad
-        ]
         is_shared = self._is_shared or any(cotangent.requires_grad for cotangent in cotangents)
         with modes.enable_grad(is_shared and modes.grad_enabled.get()):
-            adjoints = compute_adjoints(
-                [output for output, _ in pairs], [cotangent for _, cotangent in pairs],
-                self.variables,
-            )  # fmt: skip
+            adjoints = compute_adjoints(outputs, cotangents, self.variables)
         return [
-            full_like(variable, 0) if adjoint is None else adjoint
+            constant_like(variable, 0) if adjoint is None else adjoint
             for variable, adjoint in zip(self.variables, adjoints, strict=True)
         ]
 
-    def arrange(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """One value a variable, in the structure of each differentiated argument."""
-        arranged = []
-        position = 0
-        for count, rebuild in self._selected:
-            arranged.append(rebuild(values[position : position + count]))
-            position += count
-        return tuple(arranged)
-
     def released(self, tree: Any) -> Any:
-        """A result, outside the graph unless somebody else can differentiate it."""
+        """A result without its graph, unless it can be differentiated from outside."""
         if self.keeps_graph:
             return tree
         with modes.no_grad():
@@ -125,16 +99,13 @@ def value_and_grad(
         (5.0, array([2., 4.]))
     """
 
-    @functools.wraps(function)
-    def differentiated(*args: Any, **options: Any) -> Any:
-        call = with_options(function, options)
-        recording = Recording(call, args, positions(function, argnums, args))
-        value = scalar_value(function, recording.result, has_aux)
-        gradients = recording.arrange(recording.pull_back([value], [full_like(value, 1)]))
-        gradient = gradients[0] if isinstance(argnums, int) else gradients
-        return recording.released(recording.result), gradient
+    def evaluate(function: Function, args: Sequence[Any]) -> tuple[Any, Any]:
+        tape = GradientTape(function, args, argnums)
+        value = scalar_value(function, tape.result, has_aux)
+        gradient = tape.rebuild(tape.pull_back([value], [constant_like(value, 1)]))
+        return tape.released(tape.result), gradient
 
-    return differentiated
+    return with_gradients(function, evaluate)
 
 
 def grad(
@@ -172,11 +143,11 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
         >>> pull_back(ndl.Tensor([1.0, 10.0]))[0].numpy()
         array([ 2., 40.])
     """
-    recording = Recording(function, primals, range(len(primals)))
-    check_outputs(function, recording.outputs)
+    tape = GradientTape(function, primals, range(len(primals)))
+    check_outputs(function, tape.outputs)
 
     def pull_back(cotangents: Any) -> tuple[Any, ...]:
-        given = matching("cotangents", cotangents, "the value", recording.result)
-        return recording.arrange(recording.pull_back(recording.outputs, given))
+        given = matching("cotangents", cotangents, "the value", tape.result)
+        return tape.rebuild(tape.pull_back(tape.outputs, given))
 
-    return recording.released(recording.result), pull_back
+    return tape.released(tape.result), pull_back

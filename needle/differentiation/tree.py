@@ -1,27 +1,32 @@
-"""Nested containers of tensors: taking the tensors out, and putting others in their places."""
+"""Nested containers of tensors: flatten them, and put other values in the places of the tensors.
+
+Containers are tuples, named tuples, lists, dicts, dataclasses, `TensorTuple`s, and objects with a
+method `named_parameters()`, which stand for their parameters. That method is the whole protocol
+for modules: `nn` lies below this package and `tree` needs nothing else of a `Module`, so neither
+imports the other, and there is no registry. Anything else is left as it is.
+"""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..autograd import Tensor, TensorTuple
-from ..nn import Module
 from ..ops import make_tuple
 
 __all__ = ["flatten", "paths", "substituted"]
 
+Found = list[tuple[str, Tensor, bool]]  # path, tensor, whether it is a module's parameter
 Rebuild = Callable[[Iterator[Any]], Any]
 
 
 def flatten(tree: Any) -> tuple[list[Tensor], Callable[[Sequence[Any]], Any]]:
-    """The tensors of a nested container, and a function that puts others in their places.
+    """The tensors of a nested container, and a function that puts other values in their places.
 
-    Containers are tuples, named tuples, lists, dicts, dataclasses and `TensorTuple`s. A `Module`
-    stands for its parameters: what is put in their places comes back as a dict under the
-    parameters' names. Everything else stays where it is.
+    A module comes back as a dict under the names of its parameters.
 
     Example:
         >>> import needle as ndl
@@ -29,111 +34,92 @@ def flatten(tree: Any) -> tuple[list[Tensor], Callable[[Sequence[Any]], Any]]:
         >>> len(tensors), rebuild([10, 20])
         (2, {'a': 10, 'b': [20, 'text']})
     """
-    found: list[tuple[str, Tensor]] = []
-    rebuild = _visit(tree, "", found, _visit_parameters)
-    return [tensor for _, tensor in found], lambda values: rebuild(iter(values))
+    found: Found = []
+    rebuild = _visit(tree, "", found)
+    return [tensor for _, tensor, _ in found], lambda values: rebuild(iter(values))
 
 
 def substituted(
     tree: Any,
     function: Callable[[Tensor], Any],
-    of_parameter: Callable[[Tensor], Any] = lambda parameter: parameter,
+    of_parameter: Callable[[Tensor], Any] = lambda parameter: None,
 ) -> Any:
     """A nested container with function(tensor) in the place of each tensor.
 
     Modules stay; of_parameter(parameter) is called for theirs, in the order of `flatten`.
     """
-    parameters: set[int] = set()  # their places among the tensors found
-
-    def visit_module(module: Module, path: str, found: list[tuple[str, Tensor]]) -> Rebuild:
-        before = len(found)
-        consume = _visit_parameters(module, path, found)
-        parameters.update(range(before, len(found)))
-
-        def keep(values: Iterator[Any]) -> Module:
-            consume(values)
-            return module
-
-        return keep
-
-    found: list[tuple[str, Tensor]] = []
-    rebuild = _visit(tree, "", found, visit_module)
+    found: Found = []
+    rebuild = _visit(tree, "", found, keeps_modules=True)
     values = [
-        (of_parameter if place in parameters else function)(tensor)
-        for place, (_, tensor) in enumerate(found)
+        (of_parameter if is_parameter else function)(tensor) for _, tensor, is_parameter in found
     ]
     return rebuild(iter(values))
 
 
 def paths(tree: Any) -> list[str]:
     """Where the tensors of a nested container are, as in `['a'][0]`."""
-    found: list[tuple[str, Tensor]] = []
-    _visit(tree, "", found, _visit_parameters)
-    return [path for path, _ in found]
+    found: Found = []
+    _visit(tree, "", found)
+    return [path for path, _, _ in found]
 
 
-def _visit(
-    tree: Any, path: str, found: list[tuple[str, Tensor]], visit_module: Callable[..., Rebuild]
-) -> Rebuild:
-    """Note the tensors of `tree`; the function returned draws as many values and rebuilds it."""
+def _visit(tree: Any, path: str, found: Found, keeps_modules: bool = False) -> Rebuild:
+    """Append the tensors of `tree` to `found`.
+
+    Returns:
+        A function that takes as many values from an iterator and builds `tree` with them.
+    """
 
     def visit(part: Any, step: str) -> Rebuild:
-        return _visit(part, path + step, found, visit_module)
+        return _visit(part, path + step, found, keeps_modules)
 
     if isinstance(tree, Tensor):
-        found.append((path, tree))
+        found.append((path, tree, False))
         return next
-    if isinstance(tree, Module):
-        return visit_module(tree, path, found)
-    if isinstance(tree, dict):
-        parts = {key: visit(value, f"[{key!r}]") for key, value in tree.items()}
-        return lambda values: _with_entries(tree, _drawn(parts, values))
+    if hasattr(type(tree), "named_parameters"):
+        parameters = dict(tree.named_parameters())
+        found += [(f"{path}[{name!r}]", tensor, True) for name, tensor in parameters.items()]
+        names = list(parameters)
+
+        def by_name(values: Iterator[Any]) -> Any:
+            taken = {name: next(values) for name in names}
+            return tree if keeps_modules else taken
+
+        return by_name
     if isinstance(tree, tuple | list | TensorTuple):
         make = _maker(tree)
-        items = [visit(value, f"[{index}]") for index, value in enumerate(tree)]
+        items = [visit(item, f"[{index}]") for index, item in enumerate(tree)]
         return lambda values: make([item(values) for item in items])
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = {
-            field.name: visit(getattr(tree, field.name), f".{field.name}")
-            for field in dataclasses.fields(tree)
-        }
-        return lambda values: _with_fields(tree, _drawn(fields, values))
-    return lambda values: tree
+    put: Callable[[Any, Any, Any], None]
+    if isinstance(tree, dict):
+        parts = {key: visit(value, f"[{key!r}]") for key, value in tree.items()}
+        put = operator.setitem
+    elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        names = [field.name for field in dataclasses.fields(tree)]
+        parts = {name: visit(getattr(tree, name), f".{name}") for name in names}
+        put = object.__setattr__  # it may be frozen
+    else:
+        return lambda values: tree
 
+    def copied(values: Iterator[Any]) -> Any:
+        # not type(tree)(...): a dataclass would check its fields, which may be derivatives here,
+        # and a subclass of dict may hold more than its entries
+        result = copy.copy(tree)
+        for key, part in parts.items():
+            put(result, key, part(values))
+        return result
 
-def _visit_parameters(module: Module, path: str, found: list[tuple[str, Tensor]]) -> Rebuild:
-    return _visit(dict(module.named_parameters()), path, found, _visit_parameters)
-
-
-def _drawn(parts: dict[Any, Rebuild], values: Iterator[Any]) -> dict[Any, Any]:
-    return {key: part(values) for key, part in parts.items()}
-
-
-def _with_entries(mapping: dict[Any, Any], entries: dict[Any, Any]) -> dict[Any, Any]:
-    """A copy, because a subclass of dict may hold more than its entries."""
-    result = copy.copy(mapping)
-    result.update(entries)
-    return result
-
-
-def _with_fields(record: Any, fields: dict[str, Any]) -> Any:
-    """A copy, because a new dataclass would check or compute fields that are derivatives here."""
-    result = copy.copy(record)
-    for name, value in fields.items():
-        object.__setattr__(result, name, value)  # it may be frozen
-    return result
+    return copied
 
 
 def _maker(sequence: Any) -> Callable[[list[Any]], Any]:
     if hasattr(sequence, "_fields"):  # a named tuple takes its fields one by one
         return lambda items: type(sequence)(*items)
     if isinstance(sequence, TensorTuple):
-        return _tuple_of
+        return _tensor_tuple
     return list if isinstance(sequence, list) else tuple
 
 
-def _tuple_of(items: list[Any]) -> Any:
-    """A TensorTuple, where all items are tensors: those of a Jacobian may be containers."""
-    if all(isinstance(item, Tensor) for item in items):
-        return make_tuple(*items)
-    return tuple(items)
+def _tensor_tuple(items: list[Any]) -> Any:
+    """A TensorTuple if all items are tensors; the entries of a Jacobian may be containers."""
+    return make_tuple(*items) if all(isinstance(x, Tensor) for x in items) else tuple(items)
