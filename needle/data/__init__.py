@@ -1,9 +1,8 @@
-"""Datasets, transforms of their images, and the loader that makes batches of them."""
+"""Datasets, image transforms, and the loader that makes batches."""
 
 from .dataset import Dataset, DatasetNotFoundError, NDArrayDataset
-from .digits import Digits
 from .loader import Batch, DataLoader
-from .mnist import MNIST, MNISTDataset, parse_mnist
+from .mnist import MNIST, Digits, MNISTDataset, parse_mnist
 from .transforms import RandomCrop, RandomFlipHorizontal, Transform
 
 __all__ = [

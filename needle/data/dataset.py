@@ -1,4 +1,4 @@
-"""What a dataset is: numbered items, each an array or a tuple of arrays."""
+"""Datasets: numbered items, each an array or a tuple of arrays."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,15 +11,15 @@ Transforms = Sequence[Callable[[np.ndarray], np.ndarray]]
 
 
 class DatasetNotFoundError(OSError):
-    """The files of a dataset are neither on this machine nor to be had from the network."""
+    """The files of a dataset were not found and could not be downloaded."""
 
 
 class Dataset:
-    """Base of datasets: define `__len__` and `__getitem__(index)`, which gives NumPy arrays.
+    """Base of datasets: define `__len__` and `__getitem__(index)`, which returns NumPy arrays.
 
-    A `DataLoader` asks for one item at a time and stacks them. Set `takes_index_arrays = True`
-    in the class when `self[index_array]` gives what stacking the items would give: the loader
-    then fetches a batch by one such call.
+    A `DataLoader` fetches one item at a time and stacks them. In a class with
+    `takes_index_arrays = True` it fetches a batch by `self[index_array]`, which must return
+    what stacking the items would.
 
     Args:
         transforms: functions from image to image, applied in order by `apply_transforms`.
@@ -39,7 +39,7 @@ class Dataset:
     """
 
     takes_index_arrays = False
-    transforms: Transforms | None = None  # also where a subclass does not call our __init__
+    transforms: Transforms | None = None  # for subclasses that do not call our __init__
 
     def __init__(self, transforms: Transforms | None = None) -> None:
         if callable(transforms):
@@ -53,25 +53,24 @@ class Dataset:
         raise NotImplementedError(f"{type(self).__name__} does not define __getitem__")
 
     def apply_transforms(self, x: np.ndarray) -> np.ndarray:
-        """`x` (H, W, C) after every transform in turn."""
+        """The result of all transforms, in order, on the image `x` (H, W, C)."""
         for transform in self.transforms or ():
             x = transform(x)
         return x
 
 
 class NDArrayDataset(Dataset):
-    """Arrays of equal length; item i is the tuple of their i-th entries.
+    """Arrays of equal length; item i is the tuple of their i-th entries, copied.
 
-    An index is an int, a slice or an index array. What it gives is a copy, so that changing an
-    item does not change the dataset.
+    An index is an int, a slice or an index array.
 
     Args:
-        arrays: at least one array (or list) with at least one axis; kept without a copy.
-        transforms: applied to the entries of the first array, each on its own.
+        arrays: at least one array or list, each with at least one axis; not copied.
+        transforms: applied to each entry of the first array.
 
     Raises:
         ValueError: there is no array, or their lengths differ.
-        IndexError: on indexing, out of range.
+        IndexError: an index is out of range.
     """
 
     takes_index_arrays = True
@@ -99,12 +98,8 @@ class NDArrayDataset(Dataset):
         if not isinstance(index, np.ndarray | list):  # those copy by themselves
             parts = [part.copy() for part in parts]
         if self.transforms:
-            is_one_item = parts[0].ndim < self.arrays[0].ndim
-            parts[0] = self.apply_transforms(parts[0]) if is_one_item else self._each(parts[0])
+            if parts[0].ndim < self.arrays[0].ndim:  # one item
+                parts[0] = self.apply_transforms(parts[0])
+            elif len(parts[0]):
+                parts[0] = np.stack([self.apply_transforms(image) for image in parts[0]])
         return tuple(parts)
-
-    def _each(self, images: np.ndarray) -> np.ndarray:
-        """A batch of images, each transformed on its own."""
-        if len(images) == 0:
-            return images
-        return np.stack([self.apply_transforms(image) for image in images])

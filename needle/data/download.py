@@ -3,6 +3,7 @@
 import os
 import sys
 import zlib
+from contextlib import suppress
 
 from .dataset import DatasetNotFoundError
 from .idx import FilePath, open_unpacked
@@ -14,12 +15,12 @@ MIRRORS = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://raw.githubusercontent.com/fgnt/mnist/master/",
 ]
-"""Folders on the network with the four files, `.gz`; tried in this order."""
+"""URLs of folders with the four files, `.gz`; tried in this order."""
 
 TIMEOUT = 10.0
-"""Seconds to wait for a mirror's answer, and for each next piece of the file."""
+"""Seconds to wait for a mirror's answer, and for each further piece of the file."""
 
-# of the unpacked content: mirrors compress differently
+# SHA-256 of the decompressed content: mirrors compress differently
 _TRAIN = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -29,18 +30,14 @@ _TEST = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
-_DAMAGED = (OSError, EOFError, zlib.error, ValueError)  # what reading or fetching a file raises
+# what reading a damaged file or a failed download raises
+_DAMAGED = (OSError, EOFError, zlib.error, ValueError)
 
 
 def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[str]:
-    """Paths of the images and the labels of one part of MNIST.
+    """Paths of the images and the labels of one part of MNIST, found as `MNIST` says.
 
-    Looked for in `root`, else in `$NEEDLE_DATA`, else in the user's cache, else downloaded into
-    the cache. The files of a part come from one place. What a user put into a folder of their own
-    is taken as it is; what lies in the cache is checked against the published content.
-
-    Raises:
-        DatasetNotFoundError: the files are nowhere, or a folder has only one of the two.
+    Both come from one place. Only files in the cache are verified by their checksums.
     """
     checksums = _TRAIN if train else _TEST
     looked = []
@@ -48,14 +45,23 @@ def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[str]
         if folder is None or folder == "":
             looked.append(f"{place}: not given")
             continue
+        here = f"{place} {os.fspath(folder)}"
         found = {name: path for name in checksums if (path := _find(os.fspath(folder), name))}
         if len(found) == len(checksums):
             return list(found.values())
         if found:
-            raise _incomplete(f"{place} {os.fspath(folder)}", found, checksums)
-        state = "none of the files" if os.path.isdir(folder) else "no such folder"
-        looked.append(f"{place} {os.fspath(folder)}: {state}")
-    cache = _cache()
+            present = ", ".join(map(os.path.basename, found.values()))
+            (missing,) = checksums.keys() - found.keys()
+            raise DatasetNotFoundError(
+                f"{here} has {present} but not {missing} (or {missing}.gz): add it, or give "
+                "another folder"
+            )
+        looked.append(
+            f"{here}: {'none of the files' if os.path.isdir(folder) else 'no such folder'}"
+        )
+    import pooch  # here and below: slow to import, and only downloads need it
+
+    cache = os.path.join(pooch.os_cache("needle"), "mnist")
     looked.append(f"cache {cache}: no whole copy")
     return [_cached(cache, name, checksums[name], download, looked) for name in checksums]
 
@@ -65,27 +71,11 @@ def _find(folder: str, name: str) -> str | None:
     return next(filter(os.path.isfile, candidates), None)
 
 
-def _incomplete(
-    place: str, found: dict[str, str], checksums: dict[str, str]
-) -> DatasetNotFoundError:
-    here = ", ".join(map(os.path.basename, found.values()))
-    missing = ", ".join(name for name in checksums if name not in found)
-    return DatasetNotFoundError(
-        f"{place} has {here} but not {missing} (or {missing}.gz): add it, or give another folder"
-    )
-
-
-def _cache() -> str:
-    import pooch  # here and below: what only a download needs takes long to import
-
-    return os.path.join(pooch.os_cache("needle"), "mnist")
-
-
 def _cached(cache: str, name: str, checksum: str, download: bool, looked: list[str]) -> str:
-    """The path of a file in the cache that holds what it should, downloaded if need be."""
-    path = _find(cache, name)
-    if path is not None and _is_whole(path, checksum):
-        return path
+    """The path of a verified file in the cache, downloaded if necessary."""
+    if path := _find(cache, name):
+        with suppress(*_DAMAGED):
+            return _verified(path, checksum)
     attempts = []
     for mirror in MIRRORS if download else ():
         url = f"{mirror}{name}.gz"
@@ -102,32 +92,26 @@ def _cached(cache: str, name: str, checksum: str, download: bool, looked: list[s
     )
 
 
-def _is_whole(path: str, checksum: str) -> bool:
-    try:
-        _check(path, checksum)
-    except _DAMAGED:
-        return False
-    return True
-
-
-def _check(path: str, checksum: str) -> None:
+def _verified(path: str, checksum: str) -> str:
+    """The path, if the decompressed content of the file has this SHA-256."""
     import hashlib
 
     with open_unpacked(path) as stream:
         actual = hashlib.file_digest(stream, "sha256").hexdigest()
     if actual != checksum:
         raise ValueError(f"content has SHA-256 {actual}, expected {checksum}")
+    return path
 
 
 def _fetch(url: str, target: str, checksum: str) -> str:
-    """Download, unpack and check a file, and only then move it to `target`."""
+    """Download, decompress and verify a file, and only then move it to `target`."""
     import shutil
     from tempfile import TemporaryDirectory
 
     import pooch
 
-    bar = sys.stderr is not None and sys.stderr.isatty()  # a log file is no place for a bar
-    download = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=TIMEOUT)
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()  # no bar in log files
+    download = pooch.HTTPDownloader(progressbar=is_terminal, chunk_size=2**16, timeout=TIMEOUT)
     cache = os.path.dirname(target)
     os.makedirs(cache, exist_ok=True)
     with TemporaryDirectory(prefix="download-", dir=cache) as folder:
@@ -135,13 +119,12 @@ def _fetch(url: str, target: str, checksum: str) -> str:
         download(url, packed, None)
         with open_unpacked(packed) as source, open(unpacked, "wb") as copy:
             shutil.copyfileobj(source, copy)
-        _check(unpacked, checksum)
-        os.replace(unpacked, target)
+        os.replace(_verified(unpacked, checksum), target)
     return target
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong at the bottom: the network's libraries wrap it several times."""
+    """The innermost error: the network's libraries wrap it several times."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error) or type(error).__name__

@@ -13,29 +13,28 @@ import zlib
 
 import numpy as np
 
-__all__ = ["is_gzip", "open_unpacked", "read_idx", "read_labelled_images"]
+__all__ = ["open_unpacked", "read_idx", "read_labelled_images"]
 
 FilePath = str | os.PathLike[str]
 
-_UNSIGNED_BYTE = 8
-_LARGEST = 2**30  # bytes; the largest relative of MNIST has 0.6 GiB
+_LARGEST = 2**30  # bytes; the largest file of EMNIST has 0.5 GiB
 _CHUNK = 2**20
 
 
 def read_idx(path: FilePath, ndim: int) -> np.ndarray:
     """The uint8 array of `ndim` axes in an IDX file, which may be gzip-compressed.
 
-    Never reads more than the file's header says and a byte, nor more than 1 GiB.
+    Reads at most one byte more than the header states, and no file above 1 GiB.
 
     Raises:
-        ValueError: the file is no such IDX file, or damaged; names the file and what is wrong.
+        ValueError: the file is damaged, or no IDX file of bytes with `ndim` axes.
         OSError: it cannot be opened.
     """
     name = os.fspath(path)
-    if name.endswith(".gz") and not is_gzip(name):
+    if name.endswith(".gz") and not _is_gzip(name):
         raise ValueError(
-            f"{name} is not gzip data, although its name ends in .gz: it is damaged, or unpacked "
-            "already and wrongly named"
+            f"{name} is not gzip data, although its name ends in .gz: it is damaged, or already "
+            "decompressed and should be renamed"
         )
     with open_unpacked(name) as stream:
         try:
@@ -43,13 +42,15 @@ def read_idx(path: FilePath, ndim: int) -> np.ndarray:
             size = math.prod(shape)
             if size > _LARGEST:
                 raise ValueError(f"it claims {size} bytes of shape {shape}, more than 1 GiB")
-            content = _read_at_most(stream, size + 1)
+            content = bytearray()  # grows in chunks: the header may claim more than there is
+            while chunk := stream.read(min(_CHUNK, size + 1 - len(content))):
+                content += chunk
         except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{name} is not a whole IDX file: {error}") from None
+            raise ValueError(f"{name} is not a complete IDX file: {error}") from None
     if len(content) != size:
-        held = f"{len(content)}" if len(content) < size else "more"
+        held = len(content) if len(content) < size else "more"
         raise ValueError(
-            f"{name} does not fit its header: shape {shape} is {size} bytes, it holds {held}"
+            f"{name} does not match its header: shape {shape} is {size} bytes, it holds {held}"
         )
     return np.frombuffer(content, np.uint8).reshape(shape)
 
@@ -57,10 +58,10 @@ def read_idx(path: FilePath, ndim: int) -> np.ndarray:
 def read_labelled_images(
     image_filename: FilePath, label_filename: FilePath
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W) and labels (N,), both uint8, from two IDX files that belong together.
+    """Images (N, H, W) and labels (N,), both uint8, from two IDX files.
 
     Raises:
-        ValueError: a file is damaged, or they do not hold equally many items.
+        ValueError: a file is damaged, or the numbers of items differ.
     """
     images, labels = read_idx(image_filename, 3), read_idx(label_filename, 1)
     if len(images) != len(labels):
@@ -71,39 +72,26 @@ def read_labelled_images(
     return images, labels
 
 
-def is_gzip(path: FilePath) -> bool:
-    """Whether a file begins as gzip data does."""
+def open_unpacked(path: FilePath) -> io.BufferedIOBase:
+    """A file opened for reading, through gzip where it is gzip data."""
+    return gzip.open(path) if _is_gzip(path) else open(path, "rb")
+
+
+def _is_gzip(path: FilePath) -> bool:
     with open(path, "rb") as stream:
         return stream.read(2) == b"\x1f\x8b"
 
 
-def open_unpacked(path: FilePath) -> io.BufferedIOBase:
-    """A file opened for reading, through gzip where it is gzip data."""
-    return gzip.open(path) if is_gzip(path) else open(path, "rb")
-
-
 def _read_header(stream: io.BufferedIOBase, ndim: int) -> tuple[int, ...]:
-    magic = _read_exactly(stream, 4)
-    expected = bytes((0, 0, _UNSIGNED_BYTE, ndim))
-    if magic != expected:
+    """The shape that the header states."""
+    header = stream.read(4 + 4 * ndim)
+    magic, expected = header[:4], bytes((0, 0, 8, ndim))
+    if not expected.startswith(magic):
         kinds = {1: "labels (1 axis)", 3: "images (3 axes)"}
         raise ValueError(
             f"wrong magic number 0x{magic.hex()}, expected 0x{expected.hex()} for "
             f"{kinds.get(ndim, f'{ndim} axes')} of unsigned bytes"
         )
-    return tuple(np.frombuffer(_read_exactly(stream, 4 * ndim), ">u4").tolist())
-
-
-def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) != size:
+    if len(header) < 4 + 4 * ndim:
         raise ValueError("it ends within its header")
-    return data
-
-
-def _read_at_most(stream: io.BufferedIOBase, size: int) -> bytearray:
-    """The next `size` bytes or what there is; memory grows with what is really there."""
-    content = bytearray()
-    while len(content) < size and (chunk := stream.read(min(_CHUNK, size - len(content)))):
-        content += chunk
-    return content
+    return tuple(np.frombuffer(header, ">u4", offset=4).tolist())

@@ -1,6 +1,6 @@
 """Batches of a dataset."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,16 @@ class Batch(tuple[Tensor, ...]):
 
 
 class DataLoader:
-    """Goes over a dataset in batches: iterating gives tuples of Tensors that need no gradient.
+    """Iterates over a dataset in batches: tuples of Tensors that require no gradient.
 
-    A batch has one Tensor for each array of an item, with the items along its first axis and the
-    dtype of the dataset (Python's own floats become float32). Its memory is its own: writing into
-    a batch does not change the dataset. Every pass is independent of the others, also when two
-    run at once.
+    A batch has one Tensor for each array of an item, with the items along the first axis and the
+    dataset's dtype (Python floats become float32). It does not share memory with the dataset.
+    Several iterators over one loader are independent.
 
     Args:
-        dataset: has `len` and `dataset[i]`; see `Dataset` for what makes fetching fast.
-        batch_size: items a batch; the last one may be smaller.
-        shuffle: go through the items in the order of a new `np.random.permutation` every pass.
+        dataset: has `len` and `dataset[i]`; see `Dataset` for fast fetching.
+        batch_size: items per batch; the last batch may be smaller.
+        shuffle: draw a new random order for each pass, by `np.random.permutation`.
         drop_last: leave out a last batch that is smaller.
 
     Raises:
@@ -60,10 +59,8 @@ class DataLoader:
             raise ValueError(f"batch_size is 1 or more, got {batch_size}")
         if len(dataset) == 0:
             raise ValueError(f"empty dataset: {type(dataset).__name__} has no items to load")
-        self.dataset = dataset
-        self.batch_size = int(batch_size)
-        self.shuffle = shuffle
-        self.drop_last = drop_last
+        self.dataset, self.batch_size = dataset, int(batch_size)
+        self.shuffle, self.drop_last = shuffle, drop_last
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
@@ -71,22 +68,19 @@ class DataLoader:
         return full + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
-        # drawn here rather than at the first batch, so that the order of draws is easy to follow
+        # drawn now, not at the first batch: the order of draws follows the order of calls
         count = len(self.dataset)
         order = np.random.permutation(count) if self.shuffle else np.arange(count)
-        return self._batches(order)
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return (self._batch(order[start : start + self.batch_size]) for start in starts)
 
-    def _batches(self, order: np.ndarray) -> Iterator[Batch]:
-        size = self.batch_size
-        stop = len(order) // size * size if self.drop_last else len(order)
-        for start in range(0, stop, size):
-            indices = order[start : start + size]
-            yield Batch(_tensor(column, len(indices)) for column in self._fetch(indices))
+    def _batch(self, indices: np.ndarray) -> Batch:
+        return Batch(_tensor(column, len(indices)) for column in self._fetch(indices))
 
-    def _fetch(self, indices: np.ndarray) -> tuple[Any, ...] | list[Any]:
-        """The arrays of a batch: by one call where the dataset says so, else item by item."""
-        # asking is safer than trying: `(x - x.mean(), label)` runs on an index array as well, and
-        # then means something else
+    def _fetch(self, indices: np.ndarray) -> Sequence[Any]:
+        """The arrays of a batch: by one call if the dataset allows it, else item by item."""
+        # declared, not tried: `(x - x.mean(), label)` runs on an index array too, with another
+        # meaning
         if getattr(self.dataset, "takes_index_arrays", False):
             return _columns(self.dataset[indices])
         items = [_columns(self.dataset[index]) for index in indices.tolist()]
@@ -96,7 +90,7 @@ class DataLoader:
         return [_stack(parts) for parts in zip(*items, strict=True)]
 
 
-def _columns(item: Any) -> tuple[Any, ...] | list[Any]:
+def _columns(item: Any) -> Sequence[Any]:
     """The parts of an item; a bare array or label is its only part."""
     return item if isinstance(item, tuple | list) else (item,)
 
@@ -110,10 +104,10 @@ def _stack(parts: tuple[Any, ...]) -> np.ndarray:
 
 
 def _array(part: Any) -> np.ndarray:
-    """An array of one part of an item; Python's floats, which state no precision, as float32."""
+    """An array of one part of an item; float32 for Python floats, which have no dtype."""
     array = np.asarray(part)
-    is_plain = array.dtype == np.float64 and not hasattr(part, "dtype")
-    return array.astype(np.float32) if is_plain else array
+    has_no_dtype = array.dtype == np.float64 and not hasattr(part, "dtype")
+    return array.astype(np.float32) if has_no_dtype else array
 
 
 def _tensor(column: Any, count: int) -> Tensor:
@@ -122,7 +116,7 @@ def _tensor(column: Any, count: int) -> Tensor:
         raise TypeError(f"a batch holds real numbers, got items of dtype {array.dtype}")
     if array.ndim == 0 or len(array) != count:
         raise ValueError(
-            f"a dataset that takes index arrays gives one entry an index: {count} indices gave "
+            f"a dataset that takes index arrays returns one entry per index: {count} indices gave "
             f"an array of shape {array.shape}"
         )
     return Tensor.make_const(array)

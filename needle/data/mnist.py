@@ -1,4 +1,7 @@
-"""MNIST: 70,000 handwritten digits of 28 x 28 pixels."""
+"""Handwritten digits: MNIST, and the smaller set that comes with needle."""
+
+import math
+import os
 
 import numpy as np
 
@@ -6,7 +9,9 @@ from .dataset import NDArrayDataset, Transforms
 from .download import mnist_files
 from .idx import FilePath, read_labelled_images
 
-__all__ = ["MNIST", "MNISTDataset", "parse_mnist"]
+__all__ = ["MNIST", "Digits", "MNISTDataset", "parse_mnist"]
+
+_DIGITS = os.path.join(os.path.dirname(__file__), "digits")
 
 
 def parse_mnist(
@@ -15,17 +20,12 @@ def parse_mnist(
     """Images (N, H·W), float32 in [0, 1], and labels (N,), uint8, from two IDX files.
 
     Raises:
-        ValueError: a file is damaged, or images and labels do not match; names the file.
+        ValueError: a file is damaged, or the numbers of images and labels differ.
         OSError: a file cannot be opened.
     """
-    images, labels = read_labelled_images(image_filename, label_filename)
-    count, height, width = images.shape
-    return _scaled(images, 255).reshape(count, height * width), labels
-
-
-def _scaled(images: np.ndarray, white: int) -> np.ndarray:
-    """Integer images as float32, `white` becoming 1."""
-    return np.divide(images, white, dtype=np.float32)
+    dataset = MNISTDataset(image_filename, label_filename)
+    pixels = math.prod(dataset.images.shape[1:])
+    return dataset.images.reshape(len(dataset), pixels), dataset.labels
 
 
 class MNISTDataset(NDArrayDataset):
@@ -35,11 +35,11 @@ class MNISTDataset(NDArrayDataset):
     an index array. `images` and `labels` are the whole arrays.
 
     Raises:
-        ValueError: a file is damaged, or images and labels do not match; names the file.
+        ValueError: a file is damaged, or the numbers of images and labels differ.
         OSError: a file cannot be opened.
     """
 
-    white = 255  # the largest value of a pixel, which becomes 1
+    max_value = 255  # of a pixel; scaled to 1
 
     def __init__(
         self,
@@ -47,28 +47,27 @@ class MNISTDataset(NDArrayDataset):
         label_filename: FilePath,
         transforms: Transforms | None = None,
     ) -> None:
+        images, self.labels = read_labelled_images(image_filename, label_filename)
         # converted once, so that fetching a batch is one gather
-        images, labels = read_labelled_images(image_filename, label_filename)
-        self.images = _scaled(images, self.white)[..., np.newaxis]
-        self.labels = labels
+        self.images = np.divide(images, self.max_value, dtype=np.float32)[..., np.newaxis]
         super().__init__(self.images, self.labels, transforms=transforms)
 
 
 class MNIST(MNISTDataset):
-    """The MNIST digits, found on this machine or downloaded: 60,000 to train, 10,000 to test.
+    """MNIST, found on this machine or downloaded: 60,000 images to train, 10,000 to test.
 
-    The files of a part are looked for in `root`, else in the folder `$NEEDLE_DATA`, else in the
-    user's cache; else they are downloaded into the cache, and checked.
+    The files are searched for in `root`, then in the folder `$NEEDLE_DATA`, then in the user's
+    cache; if they are in none, they are downloaded into the cache and verified.
 
     Args:
         root: a folder with the files, `.gz` or unpacked; it need not exist.
-        train: the images to train on; False: those to test with.
-        transforms: functions from image (28, 28, 1) to image, applied whenever one is fetched.
+        train: the training set; False: the test set.
+        transforms: functions from image (28, 28, 1) to image, applied when an item is fetched.
         download: whether the network may be used.
 
     Raises:
-        DatasetNotFoundError: the files are nowhere; says where it looked and what to do.
-        ValueError: a file that was found is damaged; names it.
+        DatasetNotFoundError: the files are nowhere, or a folder has only one of the two.
+        ValueError: a file that was found is damaged.
     """
 
     def __init__(
@@ -78,5 +77,28 @@ class MNIST(MNISTDataset):
         transforms: Transforms | None = None,
         download: bool = True,
     ) -> None:
-        image_file, label_file = mnist_files(root, train, download)
-        super().__init__(image_file, label_file, transforms)
+        super().__init__(*mnist_files(root, train, download), transforms)
+
+
+class Digits(MNISTDataset):
+    """1,797 handwritten digits of 8 x 8 pixels, included in needle: 1,437 to train, 360 to test.
+
+    An image is (8, 8, 1), float32 in [0, 1] in steps of 1/16; otherwise as `MNISTDataset`.
+
+    The split is a fixed shuffle: all thirteen writers are in both parts. The original order goes
+    by writer, so its tail would test on three of them only.
+
+    Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
+    Learning Repository, 1998, https://doi.org/10.24432/C50P49, CC BY 4.0; see
+    `digits/ATTRIBUTION.txt`.
+
+    Args:
+        train: the training set; False: the test set.
+        transforms: functions from image (8, 8, 1) to image, applied when an item is fetched.
+    """
+
+    max_value = 16
+
+    def __init__(self, train: bool = True, transforms: Transforms | None = None) -> None:
+        part = os.path.join(_DIGITS, "train" if train else "t10k")
+        super().__init__(f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz", transforms)

@@ -83,8 +83,8 @@ def test_digits_load_in_batches_and_take_transforms():
 
 
 def test_digits_come_with_their_attribution():
-    from needle.data import digits
+    from needle.data import mnist
 
-    text = Path(digits._FOLDER, "ATTRIBUTION.txt").read_text(encoding="utf-8")
+    text = Path(mnist._DIGITS, "ATTRIBUTION.txt").read_text(encoding="utf-8")
     assert "Alpaydin" in text
     assert "CC BY 4.0" in text
