@@ -77,7 +77,8 @@ class MNIST(MNISTDataset):
         transforms: Transforms | None = None,
         download: bool = True,
     ) -> None:
-        super().__init__(*mnist_files(root, train, download), transforms)
+        image_file, label_file = mnist_files(root, train, download)
+        super().__init__(image_file, label_file, transforms)
 
 
 class Digits(MNISTDataset):
