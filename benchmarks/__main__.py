@@ -10,8 +10,9 @@ from typing import Any
 
 from . import footprint, report
 from .contenders import CONTENDERS, KERNEL_SETTINGS, thread_settings, usable_cores
-from .harness import BenchmarkError, profile_workload, run_workload
-from .workload import Workload, find_workloads
+from .harness import profile_workload, run_workload
+from .revisions import Revision, check_out
+from .workload import BenchmarkError, Workload, find_workloads
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,10 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.update(thread_settings(options.threads))
     kernel_settings = _kernel_settings(remove=not options.keep_kernel_settings)
     try:
-        if options.profile:
-            print(profile_workload(options.profile, workloads[options.profile], options.threads))
-            return 0
-        results = _measure(arguments, options, workloads, kernel_settings)
+        with check_out(options.against) as revisions:
+            if options.profile:
+                _profile(options, workloads[options.profile], revisions)
+                return 0
+            results = _measure(arguments, options, workloads, revisions, kernel_settings)
     except BenchmarkError as error:
         print(f"No report: {error}", file=sys.stderr)
         return 1
@@ -44,14 +46,26 @@ def _kernel_settings(remove: bool) -> dict[str, str]:
     return found
 
 
+def _profile(
+    options: argparse.Namespace, workload: Workload, revisions: Sequence[Revision]
+) -> None:
+    """Print the profile of today's needle, then those of the other revisions."""
+    print(profile_workload(options.profile, workload, options.threads))
+    for revision in revisions:
+        print(f"\n{revision.name}:")
+        print(profile_workload(options.profile, workload, options.threads, revision))
+
+
 def _measure(
     arguments: Sequence[str],
     options: argparse.Namespace,
     workloads: Mapping[str, Workload],
+    revisions: Sequence[Revision],
     kernel_settings: Mapping[str, str],
 ) -> dict[str, Any]:
     """What `results.json` holds."""
-    contenders = [name for name in CONTENDERS if name in (options.contender or CONTENDERS)]
+    chosen = {*(options.contender or CONTENDERS), *(["needle"] if revisions else [])}
+    contenders = [name for name in CONTENDERS if name in chosen]
     results: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks", *arguments]),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -60,12 +74,13 @@ def _measure(
         "threads": options.threads,
         "kernel_settings": {"kept": options.keep_kernel_settings, "found": kernel_settings},
         "rounds": options.rounds,
+        "revisions": {revision.name: revision.commit for revision in revisions},
         "workloads": {},
     }
     for name in options.workload or workloads:
         print(f"{name} ...", file=sys.stderr, flush=True)
         results["workloads"][name] = run_workload(
-            name, workloads[name], contenders, options.rounds, options.threads
+            name, workloads[name], contenders, options.rounds, options.threads, revisions
         )
     results["footprint"] = footprint.measure(contenders)
     return results
@@ -76,6 +91,13 @@ def _parser(workloads: list[str]) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--workload", action="append", choices=workloads, help="may be repeated; default: all")
     add("--contender", action="append", choices=CONTENDERS, help="may be repeated; default: all")
+    add(
+        "--against",
+        action="append",
+        default=[],
+        metavar="REV",
+        help="needle at this git revision as one more contender; may be repeated",
+    )
     add("--rounds", type=_positive, default=20, help="turns of each contender (%(default)s)")
     cores = len(usable_cores())
     add("--threads", type=_positive, default=cores, help="for all alike (%(default)s)")

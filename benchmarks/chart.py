@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .contenders import CONTENDERS
+from .contenders import title
 
 __all__ = ["draw"]
 
@@ -33,7 +33,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
 
 def _draw_panel(panel: Any, name: str, workload: Mapping[str, Any]) -> None:
     rows = workload["contenders"]
-    titles = [CONTENDERS[contender].title for contender in rows]
+    titles = [title(contender) for contender in rows]
     medians = [row["median_seconds"] * 1e3 for row in rows.values()]
     lows, highs = zip(*(row["quartiles_seconds"] for row in rows.values()), strict=True)
     spread = [

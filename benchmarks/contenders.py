@@ -12,6 +12,7 @@ __all__ = [
     "Contender",
     "limit_threads",
     "thread_settings",
+    "title",
     "usable_cores",
 ]
 
@@ -53,6 +54,11 @@ CONTENDERS = {
     "mygrad": Contender("MyGrad", "mygrad", "mygrad", "mygrad"),
     "autograd": Contender("HIPS autograd", "autograd", "autograd", "autograd[scipy]"),
 }
+
+
+def title(contender: str) -> str:
+    """What reports call a contender. One that is not in the table is a revision of needle."""
+    return CONTENDERS[contender].title if contender in CONTENDERS else contender
 
 
 KERNEL_SETTINGS = (

@@ -15,8 +15,9 @@ from typing import Any, Self
 import numpy as np
 
 from .contenders import CONTENDERS
+from .revisions import Revision, compare
 from .worker import serve
-from .workload import Workload
+from .workload import BenchmarkError, Workload
 
 __all__ = ["BenchmarkError", "Worker", "check_agreement", "profile_workload", "run_workload"]
 
@@ -28,19 +29,27 @@ PROFILE_SECONDS = 2.0
 PAUSE_SECONDS = 0.05  # idle thread pools spin for some milliseconds after their last task
 
 
-class BenchmarkError(Exception):
-    """There is nothing to report: a contender failed, or computed something else."""
-
-
 class Worker:
-    """The process of one contender; a context manager that ends it."""
+    """The process of one contender; a context manager that ends it.
 
-    def __init__(self, workload: str, contender: str, problems: Path, threads: int) -> None:
-        self.contender = contender
+    With a `revision`, the contender is that state of needle.
+    """
+
+    def __init__(
+        self,
+        workload: str,
+        contender: str,
+        problems: Path,
+        threads: int,
+        revision: Revision | None = None,
+    ) -> None:
+        self.contender = revision.name if revision else contender
+        self.is_checked = CONTENDERS[contender].checked
         # spawned, not forked: it must import its library itself, in its own environment
         context = multiprocessing.get_context("spawn")
         self._connection, remote = context.Pipe()
-        arguments = (remote, workload, contender, problems, threads)
+        folder = revision.folder if revision else None
+        arguments = (remote, workload, contender, problems, threads, folder)
         self._process: SpawnProcess = context.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
         remote.close()
@@ -79,24 +88,36 @@ class Worker:
 
 
 def run_workload(
-    name: str, workload: Workload, contenders: Sequence[str], rounds: int, threads: int
+    name: str,
+    workload: Workload,
+    contenders: Sequence[str],
+    rounds: int,
+    threads: int,
+    revisions: Sequence[Revision] = (),
 ) -> dict[str, Any]:
     """Check the contenders against each other, time them, and return what `results.json` holds.
+
+    Other revisions of needle run the code that the workload has for `needle`.
 
     Raises:
         BenchmarkError: a contender failed or disagreed with the others.
     """
     skipped = {key: reason for key in contenders if (reason := _why_skipped(key, workload))}
     present = [key for key in contenders if key not in skipped]
-    with _problems(workload) as problems, _workers(name, present, problems, threads) as workers:
+    with (
+        _problems(workload) as problems,
+        _workers(name, present, problems, threads, revisions) as workers,
+    ):
         starts = {worker.contender: worker.ask("warm_up", WARM_UP_SECONDS) for worker in workers}
-        checked = [worker for worker in workers if CONTENDERS[worker.contender].checked]
+        checked = [worker for worker in workers if worker.is_checked]
         checks = {worker.contender: worker.ask("check", CHECKED_STEPS) for worker in checked}
         for contender, check in () if workload.draws else checks.items():
             check["losses"].insert(0, starts[contender]["loss"])
         agreement = check_agreement(checks)
-        samples = _measure(workers, starts, rounds)
-    rows = {key: _summary(samples[key], starts[key]) for key in present}
+        samples, processor_samples = _measure(workers, starts, rounds)
+    rows = {key: _summary(samples[key], start) for key, start in starts.items()}
+    # one thread's processor time leaves out what other processes take; idle threads spin
+    compared = processor_samples if threads == 1 else samples
     if "needle" in rows:
         unit = rows["needle"]["median_seconds"]
         for row in rows.values():
@@ -105,13 +126,22 @@ def run_workload(
         "title": workload.title + (f" ({workload.note()})" if workload.note else ""),
         "agreement": agreement,
         "contenders": rows,
+        "revisions": {
+            revision.name: compare(compared["needle"], compared[revision.name])
+            for revision in revisions
+        },
         "skipped": skipped,
     }
 
 
-def profile_workload(name: str, workload: Workload, threads: int) -> str:
+def profile_workload(
+    name: str, workload: Workload, threads: int, revision: Revision | None = None
+) -> str:
     """Where needle's time goes in a workload, as text (see `profiling.py`)."""
-    with _problems(workload) as problems, Worker(name, "needle", problems, threads) as worker:
+    with (
+        _problems(workload) as problems,
+        Worker(name, "needle", problems, threads, revision) as worker,
+    ):
         return worker.ask("profile", PROFILE_SECONDS)
 
 
@@ -135,12 +165,18 @@ def _problems(workload: Workload) -> Iterator[Path]:
 
 @contextmanager
 def _workers(
-    workload: str, contenders: Sequence[str], problems: Path, threads: int
+    workload: str,
+    contenders: Sequence[str],
+    problems: Path,
+    threads: int,
+    revisions: Sequence[Revision],
 ) -> Iterator[list[Worker]]:
+    chosen = [(contender, None) for contender in contenders]
+    chosen += [("needle", revision) for revision in revisions]
     with ExitStack() as stack:
         yield [
-            stack.enter_context(Worker(workload, contender, problems, threads))
-            for contender in contenders
+            stack.enter_context(Worker(workload, contender, problems, threads, revision))
+            for contender, revision in chosen
         ]
 
 
@@ -210,18 +246,24 @@ def _excess(what: str, wanted: Any, got: Any, limit: float) -> float:
 
 def _measure(
     workers: Sequence[Worker], starts: Mapping[str, Mapping[str, float]], rounds: int
-) -> dict[str, list[float]]:
-    """Seconds a step of every contender, a sample a round; each round in another order."""
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Seconds and processor seconds a step of every contender, a sample a round.
+
+    Each round is in another order.
+    """
     latest = {contender: start["step_seconds"] for contender, start in starts.items()}
     samples: dict[str, list[float]] = {contender: [] for contender in starts}
+    processor_samples: dict[str, list[float]] = {contender: [] for contender in starts}
     order = random.Random(0)
     for _ in range(rounds):
         for worker in order.sample(workers, len(workers)):
             time.sleep(PAUSE_SECONDS)
             steps = max(1, round(TURN_SECONDS / latest[worker.contender]))
-            latest[worker.contender] = seconds = worker.ask("measure", steps)
+            seconds, processor_seconds = worker.ask("measure", steps)
+            latest[worker.contender] = seconds
             samples[worker.contender].append(seconds)
-    return samples
+            processor_samples[worker.contender].append(processor_seconds)
+    return samples, processor_samples
 
 
 def _summary(samples: Sequence[float], start: Mapping[str, float]) -> dict[str, Any]:

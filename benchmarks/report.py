@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 
 from . import chart
-from .contenders import CONTENDERS, usable_cores
+from .contenders import CONTENDERS, title, usable_cores
 
-__all__ = ["footprint_table", "machine", "markdown", "versions", "workload_table", "write"]
+__all__ = [
+    "footprint_table",
+    "machine",
+    "markdown",
+    "revision_table",
+    "versions",
+    "workload_table",
+    "write",
+]
 
 STEADY = 0.2  # quartiles further apart, relative to the median, come from other processes
 
@@ -57,6 +65,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     ]
     parts += _about_kernels(results["kernel_settings"])
     parts += [workload_table(name, result) for name, result in results["workloads"].items()]
+    parts += [revision_table(name, results) for name in results["revisions"]]
     if results["footprint"]:
         parts.append(footprint_table(results["footprint"]))
     return "\n\n".join(parts) + "\n"
@@ -85,7 +94,7 @@ def workload_table(name: str, result: Mapping[str, Any]) -> str:
         low, high = row["quartiles_seconds"]
         ratio = row.get("ratio_to_needle")
         cells = [
-            CONTENDERS[contender].title,
+            title(contender),
             f"{_time(median)} ({_time(low, median)}–{_time(high, median)})",
             "" if ratio is None else f"{ratio:.2f}",
             f"{row['peak_memory_bytes'] / 2**20:.0f} MiB",
@@ -93,9 +102,7 @@ def workload_table(name: str, result: Mapping[str, Any]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += _needle_sentence(result["contenders"])
-    unsteady = [
-        CONTENDERS[key].title for key, row in result["contenders"].items() if _spread(row) > STEADY
-    ]
+    unsteady = [title(key) for key, row in result["contenders"].items() if _spread(row) > STEADY]
     if unsteady:
         lines += [
             "",
@@ -103,7 +110,7 @@ def workload_table(name: str, result: Mapping[str, Any]) -> str:
             "median apart. The machine was busy; run this again when it is not.",
         ]
     skipped = result["skipped"].items()
-    lines += ["", *(f"Skipped {CONTENDERS[key].title}: {reason}." for key, reason in skipped)]
+    lines += ["", *(f"Skipped {title(key)}: {reason}." for key, reason in skipped)]
     return "\n".join(lines).rstrip()
 
 
@@ -113,11 +120,10 @@ def _spread(row: Mapping[str, Any]) -> float:
 
 
 def _needle_sentence(rows: Mapping[str, Any]) -> list[str]:
-    others = [(CONTENDERS[key].title, row) for key, row in rows.items() if key != "needle"]
     ratios = [
-        f"{1 / row['ratio_to_needle']:.2f} × {title}"
-        for title, row in others
-        if row.get("ratio_to_needle")
+        f"{1 / row['ratio_to_needle']:.2f} × {title(key)}"
+        for key, row in rows.items()
+        if key != "needle" and row.get("ratio_to_needle")
     ]
     return ["", f"needle takes {', '.join(ratios)}."] if ratios else []
 
@@ -129,6 +135,30 @@ def _time(seconds: float, like: float | None = None) -> str:
     number = seconds * factor
     digits = 2 if number < 10 else 1 if number < 100 else 0
     return f"{number:.{digits}f}" + (f" {unit}" if like is None else "")
+
+
+def revision_table(revision: str, results: Mapping[str, Any]) -> str:
+    """Today's needle against another revision, a row a workload."""
+    lines = [
+        f"**needle against {revision}** ({results['revisions'][revision][:12]}), time of a step:",
+        "",
+        "| | then | now | now ÷ then | by round (quartiles) | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, workload in results["workloads"].items():
+        then, now = (workload["contenders"][key]["median_seconds"] for key in (revision, "needle"))
+        comparison = workload["revisions"][revision]
+        low, high = comparison["quartiles_by_round"]
+        cells = [
+            name,
+            _time(then),
+            _time(now),
+            f"{comparison['ratio_of_medians']:.3f}",
+            f"{comparison['ratio_by_round']:.3f} ({low:.3f}–{high:.3f})",
+            comparison["verdict"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def footprint_table(footprint: Mapping[str, Any]) -> str:

@@ -18,10 +18,16 @@ LEAST_WARM_UP_STEPS = 3
 
 
 def serve(
-    connection: Connection, workload: str, contender: str, problems: Path, threads: int
+    connection: Connection,
+    workload: str,
+    contender: str,
+    problems: Path,
+    threads: int,
+    folder: Path | None = None,
 ) -> None:
     """Set the contender up, then answer orders (a command and its argument) until None comes.
 
+    With a `folder`, the contender's library is imported from there.
     Every answer is (True, result) or (False, the traceback of what went wrong).
     """
     worker = None
@@ -29,7 +35,7 @@ def serve(
         command, argument = order
         try:
             if worker is None:
-                worker = _Worker(workload, contender, problems, threads)
+                worker = _Worker(workload, contender, problems, threads, folder)
             answer = True, getattr(worker, command)(argument)
         except Exception:
             answer = False, traceback.format_exc()
@@ -37,10 +43,16 @@ def serve(
 
 
 class _Worker:
-    def __init__(self, workload: str, contender: str, problems: Path, threads: int) -> None:
-        module = CONTENDERS[contender].module
-        limit_threads(module, threads)
-        importlib.import_module(module)
+    def __init__(
+        self, workload: str, contender: str, problems: Path, threads: int, folder: Path | None
+    ) -> None:
+        name = CONTENDERS[contender].module
+        limit_threads(name, threads)
+        if folder:
+            sys.path.insert(0, str(folder))
+        module = importlib.import_module(name)
+        if folder and not Path(module.__file__).is_relative_to(folder):
+            raise ImportError(f"{name} was imported from {module.__file__}, not from {folder}")
         self.memory_after_import = _peak_memory()
         definition = importlib.import_module(f"benchmarks.workloads.{workload}").WORKLOAD
         self.set_up: Callable[[Any], Any] = definition.contenders[contender]
@@ -83,15 +95,16 @@ class _Worker:
         losses = [_number(job.step()) for _ in range(steps)]
         return {"losses": losses, "before": before, "weights": job.weights()}
 
-    def measure(self, steps: int) -> float:
-        """Seconds a step, the mean over `steps` of them."""
+    def measure(self, steps: int) -> tuple[float, float]:
+        """Seconds a step and seconds of processor time a step, the means over `steps` of them."""
         step = self.job.step
         for _ in range(steps // 10):  # caches and thread pools were another process's until now
             step()
-        start = time.perf_counter()
+        start, processor_start = time.perf_counter(), time.process_time()
         for _ in range(steps):
             step()
-        return (time.perf_counter() - start) / steps
+        elapsed = time.perf_counter() - start
+        return elapsed / steps, (time.process_time() - processor_start) / steps
 
     def profile(self, seconds: float) -> str:
         """Where the time of the steps goes, from that many seconds of them."""

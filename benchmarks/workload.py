@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Job", "Workload", "find_workloads"]
+__all__ = ["BenchmarkError", "Job", "Workload", "find_workloads"]
+
+
+class BenchmarkError(Exception):
+    """There is nothing to report: a contender failed, or computed something else."""
 
 
 @dataclass(frozen=True)
