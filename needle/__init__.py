@@ -16,7 +16,7 @@ from .autograd import (
     lazy_mode,
     no_grad,
 )
-from .device import Device, cpu, default_device, manual_seed
+from .device import Device, Generator, cpu, cuda, default_device, manual_seed
 from .ops import *
 
 if TYPE_CHECKING:  # the names that come through __getattr__
@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the names that come through __getattr__
 
 __all__ = [
     "Device",
+    "Generator",
     "Op",
     "Tensor",
     "TensorOp",
@@ -39,6 +40,7 @@ __all__ = [
     "checkpoint",
     "count_live_tensors",
     "cpu",
+    "cuda",
     "data",
     "default_device",
     "detect_anomaly",

@@ -1,64 +1,200 @@
-"""Where arrays live: a Device creates arrays and draws random numbers.
+"""A Device creates arrays and draws random numbers; all else goes by NumPy's protocols."""
 
-Everything else about an array is NumPy's protocol, which other array libraries speak too, so
-creation and randomness are all that a new kind of device has to provide.
-"""
-
-from collections.abc import Sequence
+import importlib
+import importlib.util
+import sys
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Device", "cpu", "default_device", "manual_seed"]
+__all__ = [
+    "Device", "Generator", "as_device", "cpu", "cuda", "default_device", "device_of", "manual_seed",
+    "to_numpy",
+]  # fmt: skip
 
-Shape = tuple[int, ...]
+
+class Generator:
+    """A stream of random numbers beside NumPy's global state; equal seeds give equal streams.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.Generator(seed=0).permutation(4)
+        array([2, 0, 1, 3])
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
+            raise ValueError(f"Generator: seed must be an integer from 0, or None, got {seed!r}")
+        self.seed = seed
+        self._numpy = np.random.default_rng(seed)
+
+    def rand(self, *shape: int) -> np.ndarray:
+        """float64 draws from U(0, 1)."""
+        return self._numpy.random(shape)
+
+    def randn(self, *shape: int) -> np.ndarray:
+        """float64 draws from N(0, 1)."""
+        return self._numpy.standard_normal(shape)
+
+    def permutation(self, n: int) -> np.ndarray:
+        """0 ... n - 1 in random order."""
+        return self._numpy.permutation(n)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as JSON values; its 128-bit integers are strings of decimal digits."""
+        state: Any = self._numpy.bit_generator.state
+        return {**state, "state": {name: str(number) for name, number in state["state"].items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict()` gave; anything else is a ValueError."""
+        try:
+            numbers = {name: int(number) for name, number in state["state"].items()}
+            self._numpy.bit_generator.state = {**state, "state": numbers}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            raise ValueError(f"not the state of a Generator: {state!r}") from None
+
+    def __repr__(self) -> str:
+        return f"needle.Generator({'' if self.seed is None else f'seed={self.seed}'})"
 
 
 class Device:
-    """A place where arrays live; this one is the CPU, with NumPy's arrays and random state."""
+    """Where arrays of one library live. Its name serves in its place: `Tensor(x, device="cpu")`.
 
-    name = "cpu"
+    NumPy draws the random numbers, so that a seed gives the same numbers on every device.
 
-    def __repr__(self) -> str:
-        return f"needle.{self.name}()"
+    Args:
+        name: the kind, such as `"cpu"`, known from here on. Devices of a kind are equal.
+        module: has `ndarray`, the type of the arrays, and NumPy's `array`, `asarray`, `full` and
+            `arange`. Arrays speak NumPy's protocols and copy themselves to NumPy by `get()`.
+    """
+
+    module: Any
+    array_type: Any  # that of the arrays that live here
+
+    def __init__(self, name: str, module: Any) -> None:
+        self.name, self.module, self.array_type = name, module, module.ndarray
+        _devices[name] = self
+
+    def enabled(self) -> bool:
+        """Whether arrays can be created here."""
+        return True
 
     def array(self, data: Any, dtype: Any = None) -> Any:
-        """A new array with a copy of `data`."""
-        return np.array(data, dtype=dtype)
+        """A new array with a copy of `data`, which may live on another device."""
+        if device_of(data, self) is not self:
+            data = to_numpy(data)
+        return self.module.array(data, dtype=dtype)
 
-    def full(self, shape: Sequence[int], value: Any, dtype: Any) -> Any:
+    def full(self, shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
         """An array of `shape` filled with `value`."""
-        return np.full(shape, value, dtype=dtype)
+        return self.module.full(shape, value, dtype=dtype)
 
-    def rand(self, *shape: int) -> Any:
-        """float64 draws from U(0, 1), from NumPy's global random state."""
-        # with no axes, rand returns a Python float
-        return np.asarray(np.random.rand(*shape))
+    def rand(self, *shape: int, generator: Generator | None = None) -> Any:
+        """float64 draws from U(0, 1), from `generator` or NumPy's global random state."""
+        return self.module.asarray((generator or np.random).rand(*shape))
 
-    def randn(self, *shape: int) -> Any:
-        """float64 draws from N(0, 1), from NumPy's global random state."""
-        return np.asarray(np.random.randn(*shape))
+    def randn(self, *shape: int, generator: Generator | None = None) -> Any:
+        """float64 draws from N(0, 1), from `generator` or NumPy's global random state."""
+        return self.module.asarray((generator or np.random).randn(*shape))
+
+    def permutation(self, n: int, generator: Generator | None = None) -> Any:
+        """0 ... n - 1 in random order, from `generator` or NumPy's global random state."""
+        return self.module.asarray((generator or np.random).permutation(n))
 
     def one_hot(self, n: int, classes: Any, dtype: Any) -> Any:
         """1 at each class number, 0 elsewhere: shape classes.shape + (n,)."""
-        rows = np.zeros((*classes.shape, n), dtype=dtype)
-        np.put_along_axis(rows, classes[..., None], 1, axis=-1)
-        return rows
+        return (self.array(classes)[..., None] == self.module.arange(n)).astype(dtype)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # copied and pickled by name: a module cannot be
+        return as_device, (self.name,)
+
+    def __str__(self) -> str:
+        return f"{self.name}()"
+
+    def __repr__(self) -> str:
+        return f"needle.{self}"
 
 
-_CPU = Device()
+class _CUDA(Device):
+    # NVIDIA's GPUs through CuPy, which is imported on first use
+    def __init__(self) -> None:
+        self.name = "cuda"
+        _devices[self.name] = self
+
+    def enabled(self) -> bool:
+        try:
+            return bool(self.module)
+        except RuntimeError:
+            return False
+
+    @cached_property
+    def module(self) -> Any:
+        missing = "CuPy is not installed (pip install cupy-cuda12x, the package for CUDA 12)"
+        if importlib.util.find_spec("cupy"):
+            cupy = importlib.import_module("cupy")
+            if cupy.cuda.is_available():
+                return cupy
+            missing = "CuPy finds no GPU (nvidia-smi shows the driver and its GPUs)"
+        raise RuntimeError(f"needle.cuda() cannot be used: {missing}")
+
+    @property
+    def array_type(self) -> Any:
+        return getattr(sys.modules.get("cupy"), "ndarray", ())  # no array exists before the import
+
+
+_devices: dict[str, Device] = {}
+_cpu = Device("cpu", np)
+_cuda = _CUDA()
 
 
 def cpu() -> Device:
-    """The CPU."""
-    return _CPU
+    """The CPU, with NumPy's arrays."""
+    return _cpu
+
+
+def cuda() -> Device:
+    """An NVIDIA GPU, with CuPy's arrays; `enabled()` says whether CuPy and a GPU are here."""
+    return _cuda
 
 
 def default_device() -> Device:
-    """The device of tensors that do not say where they live."""
-    return _CPU
+    """The device of tensors that do not say where they live: the CPU."""
+    return _cpu
+
+
+def as_device(device: Device | str | None) -> Device:
+    """A device or its name as a Device; None is the default. An unknown one is a ValueError."""
+    if device is None:
+        return _cpu
+    if isinstance(device, Device):
+        return device
+    if isinstance(device, str) and device in _devices:
+        return _devices[device]
+    raise ValueError(f"no device {device!r}: known are {', '.join(map(repr, _devices))}")
+
+
+def device_of(array: Any, default: Device | None = None) -> Device:
+    """The device whose arrays are of the array's type, else `default`, else a TypeError."""
+    for device in _devices.values():
+        if isinstance(array, device.array_type):
+            return device
+    if default is None:
+        raise TypeError(f"no device has arrays of the type {type(array)}")
+    return default
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """An array of any device as a NumPy array: itself if it is one, else a copy on the host."""
+    return array if isinstance(array, np.ndarray) else array.get()
 
 
 def manual_seed(seed: int) -> None:
-    """Seed NumPy's global random state, from which every draw of needle comes."""
+    """Seed NumPy's global random state, which needle draws from unless given a Generator."""
     np.random.seed(seed)

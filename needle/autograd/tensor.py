@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..device import Device, default_device
+from ..device import Device, as_device, default_device, device_of
 from . import modes
 from .array_like import ArrayLike
 from .modes import no_grad
@@ -59,7 +59,7 @@ class Tensor(Value, ArrayLike):
 
     Args:
         array: a Tensor, an array, or (nested lists of) numbers; copied.
-        device: where it lives; the CPU by default.
+        device: a Device or its name; by default that of `array`, or else the CPU.
         dtype: by default NumPy's choice (a list of floats is float64, of ints int64).
         requires_grad: whether `backward` stores a gradient in `.grad`.
 
@@ -80,13 +80,14 @@ class Tensor(Value, ArrayLike):
         self,
         array: Any,
         *,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = None,
         requires_grad: bool = True,
     ) -> None:
         source = array.realize_cached_data() if isinstance(array, Tensor) else array
         try:
-            data = (device or default_device()).array(source, dtype)
+            where = device_of(source, default_device()) if device is None else as_device(device)
+            data = where.array(source, dtype)
         except ValueError as error:
             raise ValueError(f"Tensor could not make one array of its argument: {error}") from None
         if data.dtype.kind not in "biuf":
