@@ -1,7 +1,7 @@
-"""Initialisations that keep the variance of activations or gradients level across layers.
+"""Initialisations that keep the variance of activations or gradients constant across layers.
 
-fan_in and fan_out count the connections into and out of one unit. Each function returns a tensor
-of shape (fan_in, fan_out), or of `shape` where that is given; other keywords go to `init.rand`
+fan_in and fan_out are the numbers of connections into and out of one unit. Each function returns a
+tensor of shape (fan_in, fan_out), or of `shape` if that is given; other keywords go to `init.rand`
 and `init.randn`.
 """
 
@@ -11,9 +11,44 @@ from typing import Any
 
 from ..autograd import Tensor
 from .basic import rand, randn
-from .gain import calculate_gain
 
-__all__ = ["kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"]
+__all__ = [
+    "calculate_gain", "kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform",
+]  # fmt: skip
+
+_LINEAR = ["linear", *(f"conv{how}{n}d" for how in ("", "_transpose") for n in (1, 2, 3))]
+_GAINS = {
+    **dict.fromkeys([*_LINEAR, "sigmoid"], 1.0),
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2.0),
+    "selu": 3 / 4,
+}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The recommended factor for weights before a nonlinearity, as in PyTorch.
+
+    1 for linear, convolutions (conv1d ... conv_transpose3d) and sigmoid, 5/3 for tanh, √2 for relu,
+    √(2/(1 + slope²)) for leaky_relu, 3/4 for selu.
+
+    Args:
+        nonlinearity: its name.
+        param: the slope of leaky_relu, 0.01 by default.
+
+    Raises:
+        ValueError: the name is unknown.
+
+    Example:
+        >>> from needle import init
+        >>> round(init.calculate_gain("leaky_relu", 0.2), 4)
+        1.3868
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in _GAINS:
+        known = ", ".join([*_GAINS, "leaky_relu"])
+        raise ValueError(f"nonlinearity {nonlinearity!r}: known are {known}")
+    return _GAINS[nonlinearity]
 
 
 def xavier_uniform(
@@ -45,10 +80,11 @@ def kaiming_uniform(
     fan_out: int,
     shape: Sequence[int] | None = None,
     nonlinearity: str = "relu",
+    a: float | None = None,
     **kwargs: Any,
 ) -> Tensor:
-    """U(-b, b) with b = gain·√(3 / fan_in), gain √2 for relu (He et al. 2015, eq. 10)."""
-    bound = calculate_gain(nonlinearity) * math.sqrt(3.0 / _count(fan_in))
+    """U(-b, b) with b = gain·√(3 / fan_in) (He et al. 2015, eq. 10); a: slope of leaky_relu."""
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3.0 / _count(fan_in))
     return rand(*_shape(fan_in, fan_out, shape), low=-bound, high=bound, **kwargs)
 
 
@@ -57,15 +93,16 @@ def kaiming_normal(
     fan_out: int,
     shape: Sequence[int] | None = None,
     nonlinearity: str = "relu",
+    a: float | None = None,
     **kwargs: Any,
 ) -> Tensor:
-    """N(0, std²) with std = gain / √fan_in, gain √2 for relu (He et al. 2015, eq. 10)."""
-    std = calculate_gain(nonlinearity) / math.sqrt(_count(fan_in))
+    """N(0, std²) with std = gain / √fan_in (He et al. 2015, eq. 10); a: slope of leaky_relu."""
+    std = calculate_gain(nonlinearity, a) / math.sqrt(_count(fan_in))
     return randn(*_shape(fan_in, fan_out, shape), std=std, **kwargs)
 
 
 def _count(connections: int) -> int:
-    """To divide by: at least 1, since a weight without connections has nothing to draw."""
+    """A divisor: at least 1, because an empty weight has no connections and no elements."""
     return max(connections, 1)
 
 

@@ -1,16 +1,21 @@
-"""Initialisation of tensors that exist already, in place, under PyTorch's names.
+"""In-place initialisation of existing tensors, under PyTorch's names.
 
-Each function overwrites the tensor's own array and returns the tensor; those that draw raise a
-TypeError if it does not hold floats. Fans are counted in needle's layout, where a weight ends in
-(..., in, out): fan_in is the product of all lengths but the last, fan_out that of all but the last
-but one.
+Each function overwrites the tensor's own array with what `needle.init` gives, and returns the
+tensor. Those that draw take them from `generator`, or from NumPy's global random state without one;
+they raise a TypeError for a tensor of integers or booleans. Fans follow needle's layout, in which
+the shape of a weight ends in (..., in, out): fan_in is the product of all lengths but the last,
+fan_out of all but the last but one.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from .. import init
 from ..autograd import Tensor
+from ..device import Generator
 from ..init import calculate_gain
 
 __all__ = [
@@ -22,8 +27,7 @@ __all__ = [
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with val."""
-    tensor.realize_cached_data()[...] = val
-    return tensor
+    return _fill(tensor, init.constant(*tensor.shape, c=val, **_like(tensor)))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -40,24 +44,25 @@ def eye_(tensor: Tensor) -> Tensor:
     """1 on the diagonal of a matrix, 0 elsewhere."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_ takes a matrix, got shape {tensor.shape}")
-    array = zeros_(tensor).realize_cached_data()
-    shorter = min(tensor.shape)
-    array[range(shorter), range(shorter)] = 1
-    return tensor
+    return _fill(tensor, Tensor(np.eye(*tensor.shape), **_like(tensor)))
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
     """Draws from U(a, b).
 
     Raises:
-        ValueError: a is above b.
+        ValueError: a is greater than b.
     """
     if not a <= b:
         raise ValueError(f"uniform_ draws from [a, b], but a={a} is above b={b}")
-    return _fill(tensor, init.rand(*tensor.shape, low=a, high=b, **_where(tensor)))
+    return _draw(tensor, generator, init.rand, *tensor.shape, low=a, high=b)
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
     """Draws from N(mean, std²).
 
     Raises:
@@ -65,53 +70,69 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """
     if not std >= 0:
         raise ValueError(f"normal_: std must be at least 0, got {std}")
-    return _fill(tensor, init.randn(*tensor.shape, mean=mean, std=std, **_where(tensor)))
+    return _draw(tensor, generator, init.randn, *tensor.shape, mean=mean, std=std)
 
 
 def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(mean, std²) under the condition that they lie in [a, b]."""
-    options: dict[str, Any] = {"mean": mean, "std": std, "a": a, "b": b, **_where(tensor)}
-    return _fill(tensor, init.trunc_normal(*tensor.shape, **options))
+    """Draws from N(mean, std²), restricted to [a, b]."""
+    shape = tensor.shape
+    return _draw(tensor, generator, init.trunc_normal, *shape, mean=mean, std=std, a=a, b=b)
 
 
-def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Orthonormal rows or columns, whichever are fewer, times gain."""
-    return _fill(tensor, init.orthogonal(*tensor.shape, gain=gain, **_where(tensor)))
+    return _draw(tensor, generator, init.orthogonal, *tensor.shape, gain=gain)
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """U(-a, a) with a = gain·√(6/(fan_in + fan_out)) (Glorot & Bengio 2010)."""
-    bound = gain * math.sqrt(6 / sum(_fans(tensor)))
-    return uniform_(tensor, -bound, bound)
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draws from `needle.init.xavier_uniform`."""
+    return _draw(tensor, generator, init.xavier_uniform, *_fans(tensor), gain, tensor.shape)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """N(0, std²) with std = gain·√(2/(fan_in + fan_out)) (Glorot & Bengio 2010)."""
-    return normal_(tensor, std=gain * math.sqrt(2 / sum(_fans(tensor))))
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Draws from `needle.init.xavier_normal`."""
+    return _draw(tensor, generator, init.xavier_normal, *_fans(tensor), gain, tensor.shape)
 
 
 def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
 ) -> Tensor:
-    """U(-b, b) with b = gain·√(3/fan), a being the slope of leaky_relu (He et al. 2015)."""
-    bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
-    return uniform_(tensor, -bound, bound)
+    """Draws from `needle.init.kaiming_uniform` for the fan `mode`; a: slope of leaky_relu."""
+    options = _kaiming(tensor, a, mode, nonlinearity)
+    return _draw(tensor, generator, init.kaiming_uniform, **options)
 
 
 def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
 ) -> Tensor:
-    """N(0, std²) with std = gain/√fan, a being the slope of leaky_relu (He et al. 2015)."""
-    return normal_(tensor, std=_kaiming_std(tensor, a, mode, nonlinearity))
+    """Draws from `needle.init.kaiming_normal` for the fan `mode`; a: slope of leaky_relu."""
+    options = _kaiming(tensor, a, mode, nonlinearity)
+    return _draw(tensor, generator, init.kaiming_normal, **options)
 
 
-def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> dict[str, Any]:
     fans = dict(zip(("fan_in", "fan_out"), _fans(tensor), strict=True))
     if mode not in fans:
         raise ValueError(f"mode {mode!r}: expected fan_in or fan_out")
-    return calculate_gain(nonlinearity, a) / math.sqrt(fans[mode])
+    fan, shape = fans[mode], tensor.shape
+    return {"fan_in": fan, "fan_out": fan, "shape": shape, "nonlinearity": nonlinearity, "a": a}
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
@@ -119,8 +140,17 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     if tensor.ndim < 2:
         raise ValueError(f"fans need a weight of at least two axes, got shape {tensor.shape}")
     *window, inputs, outputs = tensor.shape
-    count = math.prod(window)
-    return max(count * inputs, 1), max(count * outputs, 1)  # an empty weight has nothing to draw
+    return math.prod(window) * inputs, math.prod(window) * outputs
+
+
+def _draw(
+    tensor: Tensor, generator: Generator | None, function: Callable[..., Tensor], *args: Any,
+    **options: Any,
+) -> Tensor:  # fmt: skip
+    """Fill with the result of an initialiser that draws."""
+    if tensor.dtype.kind != "f":
+        raise TypeError(f"random values are floats, which a tensor of {tensor.dtype} cannot hold")
+    return _fill(tensor, function(*args, generator=generator, **options, **_like(tensor)))
 
 
 def _fill(tensor: Tensor, values: Tensor) -> Tensor:
@@ -128,7 +158,5 @@ def _fill(tensor: Tensor, values: Tensor) -> Tensor:
     return tensor
 
 
-def _where(tensor: Tensor) -> dict[str, Any]:
-    if tensor.dtype.kind != "f":
-        raise TypeError(f"draws are fractions, and a tensor of {tensor.dtype} holds none")
+def _like(tensor: Tensor) -> dict[str, Any]:
     return {"device": tensor.device, "dtype": tensor.dtype}

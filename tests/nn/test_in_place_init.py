@@ -128,5 +128,5 @@ def test_what_does_not_fit() -> None:
 
 @pytest.mark.parametrize("fill", [nn.init.uniform_, nn.init.orthogonal_, nn.init.kaiming_normal_])
 def test_integers_hold_no_draws(fill) -> None:
-    with pytest.raises(TypeError, match="draws are fractions, and a tensor of int64 holds none"):
+    with pytest.raises(TypeError, match="random values are floats, which a tensor of int64 cannot"):
         fill(ndl.Tensor([[1, 2], [3, 4]]))
