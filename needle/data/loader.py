@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
+from ..device import Generator, cpu
 
 __all__ = ["Batch", "DataLoader"]
 
@@ -36,6 +37,7 @@ class DataLoader:
         batch_size: items per batch; the last batch may be smaller.
         shuffle: draw a new random order for each pass, by `np.random.permutation`.
         drop_last: leave out a last batch that is smaller.
+        generator: where the order is drawn instead of from NumPy's global random state.
 
     Raises:
         ValueError: the dataset is empty, or `batch_size` is less than 1.
@@ -51,7 +53,12 @@ class DataLoader:
     """
 
     def __init__(
-        self, dataset: Any, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        generator: Generator | None = None,
     ) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
             raise TypeError(f"batch_size is a whole number, got {batch_size!r}")
@@ -60,7 +67,7 @@ class DataLoader:
         if len(dataset) == 0:
             raise ValueError(f"empty dataset: {type(dataset).__name__} has no items to load")
         self.dataset, self.batch_size = dataset, int(batch_size)
-        self.shuffle, self.drop_last = shuffle, drop_last
+        self.shuffle, self.drop_last, self.generator = shuffle, drop_last, generator
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
@@ -70,7 +77,7 @@ class DataLoader:
     def __iter__(self) -> Iterator[Batch]:
         # drawn now, not at the first batch: the order of draws follows the order of calls
         count = len(self.dataset)
-        order = np.random.permutation(count) if self.shuffle else np.arange(count)
+        order = cpu().permutation(count, self.generator) if self.shuffle else np.arange(count)
         starts = range(0, len(self) * self.batch_size, self.batch_size)
         return (self._batch(order[start : start + self.batch_size]) for start in starts)
 

@@ -44,7 +44,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """1 on the diagonal of a matrix, 0 elsewhere."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_ takes a matrix, got shape {tensor.shape}")
-    return _fill(tensor, Tensor(np.eye(*tensor.shape), **_like(tensor)))
+    return _fill(tensor, Tensor(np.eye(tensor.shape[0], tensor.shape[1]), **_like(tensor)))
 
 
 def uniform_(

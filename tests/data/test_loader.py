@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from needle import Tensor
+from needle import Generator, Tensor
 from needle.data import DataLoader, Dataset, NDArrayDataset, RandomCrop, RandomFlipHorizontal
 
 
@@ -104,6 +104,23 @@ def test_shuffle_draws_one_permutation_a_pass():
     assert passes[0] != passes[1]
     np.random.seed(5)
     assert numbers(loader) == passes[0]
+
+
+def test_a_generator_draws_the_order_and_leaves_the_global_state_alone():
+    options = {"batch_size": 6, "shuffle": True}
+    first = DataLoader(NDArrayDataset(np.arange(20)), **options, generator=Generator(3))
+    second = DataLoader(NDArrayDataset(np.arange(20)), **options, generator=Generator(3))
+    np.random.seed(5)
+    passes = [numbers(first), numbers(first)]
+    drawn = np.random.rand()
+    np.random.seed(5)
+    assert drawn == np.random.rand()
+    assert passes[0] != passes[1]
+    assert [numbers(second), numbers(second)] == passes
+    state = first.generator.state_dict()
+    third = numbers(first)
+    first.generator.load_state_dict(state)
+    assert numbers(first) == third
 
 
 def test_without_shuffle_nothing_is_drawn():
