@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..device import to_numpy
 from .op import Array
 
 if TYPE_CHECKING:
@@ -56,10 +57,11 @@ class ArrayLike(_BoundMethods):
 
     def numpy(self) -> np.ndarray:
         """A copy of the values as a NumPy array."""
-        return np.array(self._array())
+        data = self._array()
+        return np.array(data) if isinstance(data, np.ndarray) else to_numpy(data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._array(), dtype=dtype, copy=copy)
+        return np.array(to_numpy(self._array()), dtype=dtype, copy=copy)
 
     def item(self) -> bool | int | float:
         """The only element, as a Python number."""
@@ -90,8 +92,8 @@ class ArrayLike(_BoundMethods):
         return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
-        values = np.array2string(np.asarray(self._array()), prefix="needle.Tensor(")
+        values = np.array2string(to_numpy(self._array()), prefix="needle.Tensor(")
         return f"needle.Tensor({values}, dtype={self.dtype}, requires_grad={self.requires_grad})"
 
     def __str__(self) -> str:
-        return str(self._array())
+        return str(to_numpy(self._array()))

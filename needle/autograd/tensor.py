@@ -85,8 +85,8 @@ class Tensor(Value, ArrayLike):
         requires_grad: bool = True,
     ) -> None:
         source = array.realize_cached_data() if isinstance(array, Tensor) else array
+        where = device_of(source, default_device()) if device is None else as_device(device)
         try:
-            where = device_of(source, default_device()) if device is None else as_device(device)
             data = where.array(source, dtype)
         except ValueError as error:
             raise ValueError(f"Tensor could not make one array of its argument: {error}") from None
@@ -149,8 +149,16 @@ class Tensor(Value, ArrayLike):
 
     @property
     def device(self) -> Device:
-        """Where the array lives."""
-        return default_device()
+        """Where the array lives; that of a lazy tensor follows from its operands."""
+        value: Value = self
+        while value.cached_data is None:
+            if isinstance(device := getattr(value.op, "device", None), Device):
+                return device
+            if not value.inputs:
+                return default_device()
+            value = value.inputs[0]
+        data = value.cached_data
+        return device_of(data[0] if isinstance(data, tuple) else data)
 
     def backward(self, out_grad: Tensor | None = None, create_graph: bool = True) -> None:
         """Store in `.grad` of every leaf the gradient of this tensor (summed, if it has axes).
@@ -175,7 +183,7 @@ class Tensor(Value, ArrayLike):
             out_grad = Tensor.make_const(ones)
         elif not isinstance(out_grad, Tensor):
             dtype = self.dtype if self.dtype.kind == "f" else None  # integers get fractions, too
-            out_grad = Tensor(out_grad, dtype=dtype, requires_grad=False)
+            out_grad = Tensor(out_grad, device=self.device, dtype=dtype, requires_grad=False)
         if out_grad.shape != self.shape:
             raise ValueError(f"out_grad of shape {out_grad.shape} for a tensor of {self.shape}")
         if create_graph:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-import numpy as np
-
 from ..autograd import Hook, Tensor, clear_gradients
 from ..device import Device
+from ..ops.transfer import device_and_dtype
 from .hooks import Hooks, call_with_hooks
 from .state import MismatchedKeys, load_state
 
@@ -185,32 +184,35 @@ class Module:
         function(self)
         return self
 
-    def to(self, *where: Any, dtype: Any = None, device: Device | None = None) -> Self:
+    def to(self, *where: Any, dtype: Any = None, device: Device | str | None = None) -> Self:
         """Move and convert parameters and buffers, which stay the same tensors.
 
         Args:
-            where: a Device, a dtype, or both, as in PyTorch: `model.to("float64")`.
+            where: a device, a dtype, or both, as in PyTorch: `model.to("cpu", "float64")`.
             dtype: a floating-point dtype; tensors of integers keep theirs.
             device: where the arrays shall live.
 
         Raises:
-            TypeError: `dtype` is not a floating-point dtype.
+            TypeError: an argument is no device and no floating-point dtype.
+            RuntimeError: the device cannot be used.
         """
-        for entry in where:
-            if isinstance(entry, Device):
-                device = entry
-            else:
-                dtype = entry
-        if dtype is not None and not _is_float(dtype):
-            raise TypeError(
-                f"a model is made of floating-point numbers, got dtype {dtype}: "
-                "to() takes a dtype such as 'float32', or a Device such as needle.cpu()"
-            )
+        named = [entry for entry in (device, dtype) if entry is not None]
+        device, dtype = device_and_dtype(*where, *named)
+        if dtype is not None and dtype.kind != "f":
+            raise TypeError(f"a model is made of floating-point numbers, got dtype {dtype}")
         for tensor in (*self.parameters(), *self.buffers()):
             for part in (tensor, tensor.grad):
                 if part is not None:
                     _convert(part, dtype, device or tensor.device)
         return self
+
+    def cpu(self) -> Self:
+        """Move parameters and buffers to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self) -> Self:
+        """Move parameters and buffers to the GPU."""
+        return self.to("cuda")
 
     def float(self) -> Self:
         """Convert parameters and buffers to float32."""
@@ -322,17 +324,10 @@ def _once(pairs: Iterator[tuple[str, Any]], kind: type) -> Iterator[tuple[str, A
             yield path, value
 
 
-def _is_float(dtype: Any) -> bool:
-    try:
-        return np.dtype(dtype).kind == "f"
-    except TypeError:  # no dtype at all
-        return False
-
-
 def _convert(tensor: Tensor, dtype: Any, device: Device) -> None:
     array = tensor.realize_cached_data()
     dtype = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
-    if dtype != array.dtype or device is not tensor.device:
+    if dtype != array.dtype or device != tensor.device:
         tensor.cached_data = device.array(array, dtype)
 
 

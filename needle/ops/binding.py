@@ -17,6 +17,7 @@ from . import (
     numpy_functions,
     reductions,
     scans,
+    transfer,
     tuples,
     views,
 )
@@ -144,6 +145,9 @@ _TENSOR_METHODS: dict[str, Any] = {
     "T": property(views.transpose),
     "view": _of_numbers(views.reshape),
     "unsqueeze": _over_axes(views.expand_dims),
+    "to": transfer.to,
+    "cpu": transfer.cpu,
+    "cuda": transfer.cuda,
     "clamp": _clamp,
     "pow": _pow,
     **{

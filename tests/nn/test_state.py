@@ -220,10 +220,16 @@ def test_to_a_device_alone_changes_no_values() -> None:
     assert same(arrays(model.to(ndl.cpu())), before)
 
 
-@pytest.mark.parametrize("dtype", ["int64", bool, "cpu", "flot32"])
+@pytest.mark.parametrize("dtype", ["int64", bool])
 def test_a_model_is_made_of_floats(dtype) -> None:
     with pytest.raises(TypeError, match="floating-point numbers, got dtype"):
         network().to(dtype)
+
+
+@pytest.mark.parametrize("unknown", ["flot32", "gpu", 3.0])
+def test_unknown_devices_and_dtypes_are_named(unknown) -> None:
+    with pytest.raises(TypeError, match=f"got {unknown!r}.*'cpu', 'cuda'"):
+        network().to(unknown)
 
 
 # --- freezing, apply
