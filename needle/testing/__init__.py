@@ -1,4 +1,4 @@
-"""Checks of gradients against differences, for needle's own tests and for yours."""
+"""Checks of gradients against finite differences, for needle's own tests and for yours."""
 
 from .checks import GradcheckError, gradcheck, numerical_gradient
 
