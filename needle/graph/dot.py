@@ -1,19 +1,20 @@
-"""Scenes in the DOT language of Graphviz."""
+"""Graphs in the DOT language of Graphviz: boxes for values, arrows, frames for modules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
-from .scene import Box, Scene, frame_around
+from ..autograd import Value, find_topo_sort
+from ..nn import Module
+from .names import Names, constant_value, named_values
+from .record import Recording
+from .terms import number_term, op_name, op_parameters
 
 __all__ = ["dot_source"]
 
-_COLOURS = {
-    "variable": "#cfe2f3",
-    "constant": "#eeeeee",
-    "op": "#ffffff",
-    "adjoint": "#fce0c8",
-}
+_VARIABLE, _CONSTANT, _OP, _ADJOINT, _HIDDEN = "#cfe2f3", "#eeeeee", "#ffffff", "#fce0c8", "#ffffff"
 
 _HEAD = """\
 digraph needle {
@@ -23,50 +24,156 @@ digraph needle {
   graph [fontname="Helvetica", fontsize=11, color="#999999", style="rounded"]"""
 
 
-def dot_source(scene: Scene) -> str:
-    """`scene` as a DOT file."""
-    return "\n".join([_HEAD, *_nodes(scene), *_edges(scene), "}"]) + "\n"
+def dot_source(
+    values: Sequence[Value],
+    gradients: Sequence[Value],
+    module: Module | Recording | None,
+    names: Names,
+    max_nodes: int | None,
+) -> tuple[str, int]:
+    """The DOT text of the drawing that `draw` describes, and the number of values in it."""
+    given = dict.fromkeys([*values, *gradients])
+    order = find_topo_sort(list(given))
+    leaves = {leaf.grad: leaf for leaf in order if leaf.grad is not None and leaf.grad in given}
+    not_forward = {*gradients, *leaves}
+    forward = set(find_topo_sort([value for value in given if value not in not_forward]))
+    model = module.module if isinstance(module, Recording) else module
+    homes = _homes(module, [node for node in order if node in forward])
+    known = {**named_values(model, order), **named_values(names, order)}
+
+    shown = _nearest(given, len(order) if max_nodes is None else max_nodes)
+    numbers: dict[Value, int] = {}
+    boxes: dict[str | None, list[str]] = {}  # by the path of the module around them
+    arrows = []
+    for node in order:
+        if node not in shown:
+            continue
+        number = numbers[node] = len(numbers)
+        label = _quoted("\n".join([*_title(node, known, leaves), _content(node)]))
+        box = f'n{number} [label={label}, fillcolor="{_colour(node, forward, known)}"]'
+        boxes.setdefault(homes.get(node), []).append(box)
+        operands = [numbers[operand] for operand in node.inputs if operand in shown]
+        arrows += [f"  n{operand} -> n{number}" for operand in operands]
+        if len(operands) < len(node.inputs):
+            arrows.append(f"  hidden -> n{number} [style=dashed]")
+    lines = [_HEAD, *(f"  {box}" for box in boxes.get(None, ())), *_clusters(model, boxes)]
+    if hidden := len(order) - len(shown):
+        label = _quoted(f"… {hidden:,} more values, not drawn")
+        lines.append(f'  hidden [label={label}, style="dashed,filled", fillcolor="{_HIDDEN}"]')
+    return "\n".join([*lines, *arrows, "}"]) + "\n", len(shown)
 
 
-def _nodes(scene: Scene) -> Iterator[str]:
-    inside: dict[str | None, list[int]] = {}
-    for number, box in enumerate(scene.boxes):
-        inside.setdefault(box.frame, []).append(number)
-    for number in inside.get(None, []):
-        yield _node(number, scene.boxes[number], "  ")
-    open_frames: list[str] = []  # outer frames come first, so that they close in reverse
-    for count, (path, label) in enumerate(scene.frames.items()):
-        around = frame_around(path, scene.frames)
-        while open_frames and open_frames[-1] != around:
-            open_frames.pop()
-            yield "  " * (len(open_frames) + 1) + "}"
-        indent = "  " * (len(open_frames) + 1)
-        yield f"{indent}subgraph cluster_{count} {{"
-        yield f"{indent}  label={_quoted(label)}"
-        open_frames.append(path)
-        for number in inside.get(path, []):
-            yield _node(number, scene.boxes[number], indent + "  ")
-    while open_frames:
-        open_frames.pop()
-        yield "  " * (len(open_frames) + 1) + "}"
-    if scene.hidden:
-        text = f"… {scene.hidden:,} more values, not drawn"
-        yield f'  hidden [label={_quoted(text)}, style="dashed,filled", fillcolor="#ffffff"]'
+def _nearest(values: Iterable[Value], limit: int) -> set[Value]:
+    """The `limit` values of the graph that are the fewest steps away from `values`."""
+    found: set[Value] = set()
+    queue = deque(values)
+    while queue and len(found) < limit:
+        node = queue.popleft()
+        if node not in found:
+            found.add(node)
+            queue.extend(node.inputs)
+    return found
 
 
-def _node(number: int, box: Box, indent: str) -> str:
-    label = _quoted("\n".join(box.lines))
-    return f'{indent}n{number} [label={label}, fillcolor="{_COLOURS[box.kind]}"]'
+# --- boxes
 
 
-def _edges(scene: Scene) -> Iterator[str]:
-    for number, box in enumerate(scene.boxes):
-        for operand in box.operands:
-            yield f"  n{operand} -> n{number}"
-        if box.has_hidden_operands:
-            yield f"  hidden -> n{number} [style=dashed]"
+def _colour(node: Value, forward: Collection[Value], known: Collection[Value]) -> str:
+    if node.is_leaf() and (node.requires_grad or node in known):
+        return _VARIABLE
+    if node not in forward:
+        return _ADJOINT
+    return _CONSTANT if node.is_leaf() else _OP
+
+
+def _title(node: Value, known: Mapping[Value, str], leaves: Mapping[Value, Value]) -> Iterable[str]:
+    """The lines that say what a value is; `leaves` has the leaf of each gradient."""
+    if node in leaves:
+        yield f"gradient of {known.get(leaves[node], 'a leaf')}"
+    if node in known:
+        yield known[node]
+    if node.op is not None:
+        parameters = ", ".join(f"{name}={text}" for name, text in op_parameters(node.op).items())
+        yield op_name(node.op) + (f"({parameters})" if parameters else "")
+    elif node not in known:
+        number = constant_value(node)
+        if number is not None:
+            yield number_term(number).text
+        else:
+            yield type(node).__name__ if node.requires_grad else "constant"
+
+
+def _content(node: Value) -> str:
+    """Shapes and dtypes; a lazy value is not computed."""
+    data = node.cached_data
+    if data is None:
+        return "not computed yet"
+    arrays = data if isinstance(data, tuple) else (data,)
+    return ", ".join(f"{array.dtype} {tuple(array.shape)}" for array in arrays)
 
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+# --- frames
+
+
+def _clusters(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:
+    """The boxes made by modules, each inside the frames of its module and of those around it."""
+    frames = {
+        path: type(part).__name__
+        for path, part in (model.named_modules() if model else ())
+        if any(home is not None and _holds(path, home) for home in boxes)
+    }
+    inside: dict[str | None, list[str]] = {}
+    for path in frames:
+        inside.setdefault(_innermost([path], frames.keys() - {path}), []).append(path)
+    numbers = count()
+
+    def cluster(path: str, indent: str) -> Iterator[str]:
+        yield f"{indent}subgraph cluster_{next(numbers)} {{"
+        yield f"{indent}  label={_quoted(f'{path} ({frames[path]})' if path else frames[path])}"
+        for box in boxes.get(path, ()):
+            yield f"{indent}  {box}"
+        for part in inside.get(path, ()):
+            yield from cluster(part, indent + "  ")
+        yield indent + "}"
+
+    for path in inside.get(None, ()):
+        yield from cluster(path, "  ")
+
+
+def _homes(module: Module | Recording | None, forward: Sequence[Value]) -> dict[Value, str]:
+    """The path of the module of each parameter and of each value that a module made."""
+    if module is None:
+        return {}
+    model = module.module if isinstance(module, Recording) else module
+    paths = [path for path, _ in model.named_modules()]
+    homes = {
+        tensor: _innermost([name], paths) or ""
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+    }
+    if isinstance(module, Recording):
+        return {**module.paths, **homes}
+    users: dict[Value, str] = {}  # the values that are made from parameters directly
+    prepared = dict(homes)  # parameters, and what is made from nothing else
+    for node in forward:
+        around = {prepared[operand] for operand in node.inputs if operand in prepared}
+        if around:
+            users[node] = _innermost(around, paths) or ""
+            if all(operand in prepared for operand in node.inputs):
+                prepared[node] = users[node]
+    return {**users, **homes}
+
+
+def _holds(path: str, name: str) -> bool:
+    """Whether the module at `path` is the one at the dotted `name`, or around it."""
+    return not path or path == name or name.startswith(path + ".")
+
+
+def _innermost(names: Collection[str], paths: Iterable[str]) -> str | None:
+    """The innermost of the modules at `paths` that holds everything at `names`."""
+    around = (path for path in paths if all(_holds(path, name) for name in names))
+    return max(around, key=len, default=None)

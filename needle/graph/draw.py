@@ -13,7 +13,6 @@ from ..nn import Module
 from .dot import dot_source
 from .names import Names
 from .record import Recording
-from .scene import scene_of
 
 __all__ = ["Drawing", "draw"]
 
@@ -145,8 +144,8 @@ def draw(
         _checked_suffix(Path(path))
     if max_nodes is not None and max_nodes < 1:
         raise ValueError(f"draw: max_nodes must be positive or None, got {max_nodes}")
-    scene = scene_of(_as_values(values), _as_values(gradients), module, names, max_nodes)
-    drawing = Drawing(dot_source(scene), len(scene.boxes))
+    source, count = dot_source(_as_values(values), _as_values(gradients), module, names, max_nodes)
+    drawing = Drawing(source, count)
     if path is not None:
         drawing.save(path)
     return drawing

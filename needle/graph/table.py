@@ -1,11 +1,11 @@
-"""trace_table: the tables of a computation that lectures draw by hand."""
+"""trace_table: a computation step by step, with forward and reverse derivatives."""
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,16 +16,17 @@ from ..autograd import Tensor, Value, compute_adjoints, enable_grad, find_topo_s
 from ..ops import AddScalar, EWiseAdd, Negate
 from .names import Names, Operands, named_values
 from .terms import ATOM, Term, op_term
+from .text import aligned, decimal_text
 
 __all__ = ["TraceRow", "TraceTable", "trace_table"]
 
 
 @dataclass(frozen=True)
 class TraceRow:
-    """One value of a computation: v_i, its formula, and the numbers of the three traces.
+    """One value of a computation: its name v_i, its formula, value, tangents and adjoint.
 
-    The numbers are arrays, for a tuple of tensors tuples of arrays; the tangents (one for each
-    input) and the adjoint are None where they are zero because the graph does not lead there.
+    Values are arrays, or tuples of arrays for a tuple of tensors. There is one tangent for each
+    input. Tangents and the adjoint are None where no path in the graph leads to or from the value.
     """
 
     name: str
@@ -37,12 +38,12 @@ class TraceRow:
 
 @dataclass(frozen=True)
 class TraceTable:
-    """What `trace_table` gives: a row for each value, shown as text, or as Markdown.
+    """The result of `trace_table`; `str()` and notebooks show it as a table.
 
     Attributes:
         rows: a `TraceRow` for each value, the inputs first.
-        inputs: the names of the inputs, which head the columns of tangents.
-        precision: how many decimals are shown.
+        inputs: the names of the inputs.
+        precision: the number of decimals shown.
     """
 
     rows: tuple[TraceRow, ...]
@@ -58,24 +59,17 @@ class TraceTable:
         return cells
 
     def _text(self, number: Any) -> str:
-        """An array on one line; only what it is if it is large."""
+        """An array on one line; a large one by its dtype and shape."""
         if number is None:
             return "0"
         if isinstance(number, tuple):
             return f"({', '.join(map(self._text, number))})"
         if number.size > 12:
             return f"{number.dtype} {number.shape}"
-        return _nested_text(number.tolist(), self.precision)
+        return decimal_text(number.tolist(), self.precision)
 
     def __str__(self) -> str:
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = []
-        for row in cells:
-            words = [word.ljust(width) for word, width in zip(row[:2], widths[:2], strict=True)]
-            words += [word.rjust(width) for word, width in zip(row[2:], widths[2:], strict=True)]
-            lines.append("  ".join(words).rstrip())
-        return "\n".join(lines)
+        return "\n".join(aligned(self._cells()))
 
     __repr__ = __str__
 
@@ -98,18 +92,18 @@ def trace_table(
 ) -> TraceTable:
     """Trace f at a point: every value, its tangents and its adjoint.
 
-    The values are v1, v2, ..., the inputs first, then each after its operands: what depends on the
-    inputs alone, what depends on that, and so on. In the columns stand the forward trace (the
-    values), the forward-mode trace (for each input, the derivative of v_i along it; for an input
-    with axes, along all its elements at once) and the reverse trace (the adjoint ∂y/∂v_i of the
-    result y, or of its sum). A difference, which is the sum of a and -b in the graph, is one value.
+    The values are v1, v2, ...: the inputs, then the others by their depth in the graph. The columns
+    are the forward trace (the values), the forward-mode trace (for each input, the derivative of
+    v_i along it; for an input with axes, along all its elements at once) and the reverse trace (the
+    adjoint ∂y/∂v_i of the result y, or of its sum). A difference, which is the sum of a and -b in
+    the graph, is one value.
 
     Args:
         f: takes the inputs, returns a Tensor.
         inputs: Tensors (of which copies are traced), arrays or numbers.
-        names: other Tensors that occur in formulas, by name, or a Module, whose parameters go by
+        names: other Tensors that occur in formulas, by name, or a Module, for its parameters by
             their paths. Without names they are c1, c2, ...
-        precision: how many decimals are shown.
+        precision: the number of decimals shown.
 
     Raises:
         TypeError: f returns no Tensor.
@@ -169,15 +163,15 @@ def _leaf(value: Any) -> Tensor:
 
 
 def _input_names(f: Callable[..., Any], count: int) -> list[str]:
-    """The names of f's first parameters; x1, x2, ... where it does not name them."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())[:count]
-    except (TypeError, ValueError):  # written in C
-        parameters = []
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if len(parameters) == count and all(each.kind in positional for each in parameters):
-        return [parameter.name for parameter in parameters]
-    return [f"x{number}" for number in range(1, count + 1)]
+    """The names of f's first parameters; x1, x2, ... if it does not name them all."""
+    names = []
+    with suppress(TypeError, ValueError):  # written in C
+        names = [
+            parameter.name
+            for parameter in inspect.signature(f).parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+    return names[:count] if len(names) >= count else [f"x{number + 1}" for number in range(count)]
 
 
 # --- the values and their formulas
@@ -256,24 +250,5 @@ def _adjoints(result: Tensor, order: Sequence[Value], leaves: Sequence[Value]) -
     return {**adjoints, **dict(zip(leaves, found, strict=True))}
 
 
-# --- numbers as text
-
-
 def _data(value: Any) -> Any:
     return None if value is None else value.realize_cached_data()
-
-
-def _nested_text(numbers: Any, precision: int) -> str:
-    if isinstance(numbers, list):
-        return f"[{', '.join(_nested_text(number, precision) for number in numbers)}]"
-    return _decimal_text(numbers, precision)
-
-
-def _decimal_text(number: float, precision: int) -> str:
-    """A number with `precision` decimals, without zeros at its end."""
-    if not isinstance(number, float) or not math.isfinite(number):
-        return str(number)
-    if number and not 10.0**-precision <= abs(number) < 1e6:
-        return f"{number:.{precision}g}"
-    text = f"{number:.{precision}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

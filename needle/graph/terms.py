@@ -1,7 +1,7 @@
 """The formula of one op, from the formulas of its operands.
 
-A formula is valid Python, with parentheses only where Python's precedence asks for them. Each op
-with a notation of its own has a line in a table; every other is written as a call.
+A formula is valid Python, with parentheses only where Python's precedence needs them. Ops with a
+notation of their own are in a table; all others are written as calls.
 """
 
 from __future__ import annotations
@@ -15,56 +15,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import ops
 from ..autograd import Op
-from ..ops import (
-    AddScalar,
-    Affine,
-    Concatenate,
-    DivScalar,
-    Einsum,
-    Equal,
-    EWiseAdd,
-    EWiseDiv,
-    EWiseMul,
-    EWisePow,
-    GetItem,
-    Greater,
-    GreaterEqual,
-    Less,
-    LessEqual,
-    MakeTensorTuple,
-    MatMul,
-    MulScalar,
-    Negate,
-    Normalize,
-    NotEqual,
-    PowerScalar,
-    SoftmaxCrossEntropy,
-    Summation,
-    Transpose,
-    TupleGetItem,
-)
 
-__all__ = ["ATOM", "Term", "number_term", "op_parameters", "op_term"]
+__all__ = ["ATOM", "Term", "number_term", "op_name", "op_parameters", "op_term"]
 
-# how tightly a formula holds together, loosest first
+# precedence of the outermost operator of a formula, lowest first
 COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
 
 
 class Term(NamedTuple):
-    """A formula, and what it is on the outside: a sum, a product, ..."""
+    """A formula and the precedence of its outermost operator."""
 
     text: str
     level: int
     transposed: Term | None = None  # its transpose, where that is the shorter formula
 
     def within(self, level: int) -> str:
-        """The text where something of `level` or tighter has to stand."""
+        """The text as an operand that needs precedence `level` or higher."""
         return self.text if self.level >= level else f"({self.text})"
 
     @property
     def is_negative(self) -> bool:
-        """Whether adding it is subtracting what follows its sign."""
+        """Whether the text is a minus sign and a product."""
         return self.level >= PRODUCT and self.text.startswith("-")
 
 
@@ -73,12 +46,11 @@ Printer = Callable[[Any, Sequence[Term]], Term]
 
 def op_term(op: Op, operands: Sequence[Term]) -> Term:
     """The formula of `op` applied to `operands`."""
-    printer = _PRINTERS.get(type(op))
-    return printer(op, operands) if printer else _call(op, operands)
+    return _PRINTERS.get(type(op), _call)(op, operands)
 
 
 def number_term(number: Any) -> Term:
-    """A number; one without fraction as an integer."""
+    """A number; a float without fraction as an integer."""
     if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
         number = int(number)
     text = repr(number)
@@ -90,9 +62,10 @@ def number_term(number: Any) -> Term:
 
 def _call(op: Op, operands: Sequence[Term]) -> Term:
     kind: type = type(op)
+    name = "sum" if kind is ops.Summation else getattr(_function(kind), "__name__", op_name(op))
     arguments = [operand.text for operand in operands]
-    arguments += [f"{name}={value}" for name, value in op_parameters(op).items()]
-    return Term(f"{_name(kind)}({', '.join(arguments)})", ATOM)
+    arguments += [f"{key}={value}" for key, value in op_parameters(op).items()]
+    return Term(f"{name}({', '.join(arguments)})", ATOM)
 
 
 def _call_without(position: int) -> Printer:
@@ -104,46 +77,35 @@ def _call_without(position: int) -> Printer:
     return printer
 
 
-def _call_with_tuple(op: Op, operands: Sequence[Term]) -> Term:
-    return _call(op, [_tuple(op, operands)])
+def op_name(op: Op) -> str:
+    return type(op).__name__.lstrip("_")
 
 
 @cache
 def _function(kind: type) -> Callable[..., Any] | None:
-    """The function that a user calls for an op of needle's."""
-    if kind.__module__.startswith("needle."):
-        name = kind.__name__.lstrip("_").lower()
-        module = sys.modules[kind.__module__]
-        for candidate in getattr(module, "__all__", ()):
-            if candidate.islower() and candidate.replace("_", "") == name:
-                return getattr(module, candidate)
+    """The function of the op's name that its module exports: what a user calls."""
+    module = sys.modules.get(kind.__module__)
+    name = kind.__name__.lstrip("_").lower()
+    for candidate in getattr(module, "__all__", ()):
+        if candidate.islower() and candidate.replace("_", "") == name:
+            return getattr(module, candidate)
     return None
 
 
-def _name(kind: type) -> str:
-    """What a call of the op is written as."""
-    if kind is Summation:
-        return "sum"
-    function = _function(kind)
-    return function.__name__ if function else kind.__name__.lstrip("_")
-
-
 def op_parameters(op: Op) -> dict[str, str]:
-    """What `op` was made with, as text; without defaults, and without what is no plain value."""
+    """The parameters of `op` as text, without defaults and values that are not plain."""
     kind: type = type(op)
     shown = {}
     for name, default in _defaults(kind).items():
         value = getattr(op, name, default)
         if value is not default and (type(value) is not type(default) or value != default):
-            text = _plain_text(value)
-            if text is not None:
-                shown[name] = text
-    return shown
+            shown[name] = _plain_text(value)
+    return {name: text for name, text in shown.items() if text is not None}
 
 
 @cache
 def _defaults(kind: type) -> dict[str, Any]:
-    """The parameters of `kind` and their defaults: the function's, if it has them, too."""
+    """The parameters of `kind` and their defaults, which those of its function replace."""
     if kind.__init__ is object.__init__:  # type: ignore[misc]
         return {}
     function = _function(kind)
@@ -160,27 +122,19 @@ def _plain_text(value: Any) -> str | None:
         case int() | float():
             return number_term(value).text
         case slice():
-            ends = (
-                "" if value.start is None else value.start,
-                "" if value.stop is None else value.stop,
-            )
-            return ":".join(map(str, ends if value.step is None else (*ends, value.step)))
+            start, stop = ("" if end is None else end for end in (value.start, value.stop))
+            return f"{start}:{stop}" + ("" if value.step is None else f":{value.step}")
         case EllipsisType():
             return "..."
         case np.dtype() | np.integer() | np.bool():
             return str(value)
         case np.ndarray():
-            return _array_text(value)
+            small = value.size <= 8
+            return str(value.tolist()) if small else f"<{value.dtype} {_tuple_text(value.shape)}>"
         case tuple():
             parts = [_plain_text(part) for part in value]
             return None if None in parts else _tuple_text(parts)
     return None
-
-
-def _array_text(array: np.ndarray) -> str:
-    if array.size <= 8:
-        return str(array.tolist())
-    return f"<{array.dtype} {_tuple_text(array.shape)}>"
 
 
 def _tuple_text(parts: Sequence[Any]) -> str:
@@ -198,10 +152,6 @@ def _infix(symbol: str, level: int, left: int, right: int) -> Printer:
         return Term(f"{a.within(left)} {symbol} {b.within(right)}", level)
 
     return printer
-
-
-def _comparison(symbol: str) -> Printer:
-    return _infix(symbol, COMPARISON, SUM, SUM)
 
 
 def _with_scalar(printer: Printer) -> Printer:
@@ -280,29 +230,29 @@ _matrix_product = _infix("@", PRODUCT, PRODUCT, SIGN)
 _power = _infix("**", POWER, ATOM, SIGN)
 
 _PRINTERS: dict[type, Printer] = {
-    EWiseAdd: _sum,
-    AddScalar: _with_scalar(_sum),
-    Negate: _negative,
-    EWiseMul: _product,
-    MulScalar: _product_with_scalar,
-    EWiseDiv: _quotient,
-    DivScalar: _with_scalar(_quotient),
-    EWisePow: _power,
-    PowerScalar: _with_scalar(_power),
-    MatMul: _product_of_matrices,
-    Affine: _affine,
-    Einsum: _einsum,
-    Transpose: _transposed,
-    GetItem: _element,
-    TupleGetItem: _element,
-    MakeTensorTuple: _tuple,
-    Concatenate: _call_with_tuple,
-    Equal: _comparison("=="),
-    NotEqual: _comparison("!="),
-    Less: _comparison("<"),
-    LessEqual: _comparison("<="),
-    Greater: _comparison(">"),
-    GreaterEqual: _comparison(">="),
-    SoftmaxCrossEntropy: _call_without(1),
-    Normalize: _call_without(1),
+    ops.EWiseAdd: _sum,
+    ops.AddScalar: _with_scalar(_sum),
+    ops.Negate: _negative,
+    ops.EWiseMul: _product,
+    ops.MulScalar: _product_with_scalar,
+    ops.EWiseDiv: _quotient,
+    ops.DivScalar: _with_scalar(_quotient),
+    ops.EWisePow: _power,
+    ops.PowerScalar: _with_scalar(_power),
+    ops.MatMul: _product_of_matrices,
+    ops.Affine: _affine,
+    ops.Einsum: _einsum,
+    ops.Transpose: _transposed,
+    ops.GetItem: _element,
+    ops.TupleGetItem: _element,
+    ops.MakeTensorTuple: _tuple,
+    ops.Concatenate: lambda op, operands: _call(op, [_tuple(op, operands)]),
+    ops.Equal: _infix("==", COMPARISON, SUM, SUM),
+    ops.NotEqual: _infix("!=", COMPARISON, SUM, SUM),
+    ops.Less: _infix("<", COMPARISON, SUM, SUM),
+    ops.LessEqual: _infix("<=", COMPARISON, SUM, SUM),
+    ops.Greater: _infix(">", COMPARISON, SUM, SUM),
+    ops.GreaterEqual: _infix(">=", COMPARISON, SUM, SUM),
+    ops.SoftmaxCrossEntropy: _call_without(1),
+    ops.Normalize: _call_without(1),
 }
