@@ -151,7 +151,7 @@ def _homes(module: Module | Recording | None, forward: Sequence[Value]) -> dict[
         return {}
     model = module.module if isinstance(module, Recording) else module
     paths = [path for path, _ in model.named_modules()]
-    homes = {
+    homes: dict[Value, str] = {
         tensor: _innermost([name], paths) or ""
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
     }

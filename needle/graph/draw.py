@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ _IMAGE_SUFFIXES = (".svg", ".png", ".pdf")
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn graph: its DOT text is `source`. It shows itself in a notebook.
+    """A drawn graph; `source` is its DOT text. Notebooks show it as a picture.
 
-    As a picture it needs the graphviz package (`pip install 'needle-dl[viz]'`) and the program
-    `dot` of Graphviz; without them a notebook shows the DOT text.
+    Pictures need the graphviz package (`pip install 'needle-dl[viz]'`) and Graphviz's program
+    `dot`; without them a notebook shows the DOT text.
     """
 
     source: str = field(repr=False)
@@ -44,22 +45,22 @@ class Drawing:
             ImportError: the graphviz package is missing.
             RuntimeError: the program `dot` is missing.
         """
+        needs = f"drawing a graph as {format} needs"
+        otherwise = "(DOT text needs nothing: str(drawing), or a path that ends in .dot)"
         try:
             import graphviz
         except ImportError:
             raise ImportError(
-                f"drawing a graph as {format} needs the graphviz package, needle's extra viz: "
-                "pip install 'needle-dl[viz]' (DOT text needs nothing: str(drawing), or a path "
-                "that ends in .dot)"
+                f"{needs} the graphviz package, needle's extra viz: pip install 'needle-dl[viz]' "
+                + otherwise
             ) from None
         try:
             return graphviz.pipe("dot", format, self.source.encode())
         except graphviz.ExecutableNotFound:
             raise RuntimeError(
-                f"drawing a graph as {format} needs the program dot of Graphviz, which is not on "
-                "PATH: install it with the system's packages (apt install graphviz, brew install "
-                "graphviz) or from https://graphviz.org/download (DOT text needs nothing: "
-                "str(drawing), or a path that ends in .dot)"
+                f"{needs} the program dot of Graphviz, which is not on PATH: install it with the "
+                "system's packages (apt install graphviz, brew install graphviz) or from "
+                f"https://graphviz.org/download {otherwise}"
             ) from None
 
     def save(self, path: str | Path) -> None:
@@ -67,30 +68,24 @@ class Drawing:
 
         Raises:
             ValueError: it ends in something else.
-            ImportError: the graphviz package is missing.
-            RuntimeError: the program `dot` is missing.
+            ImportError, RuntimeError: as in `render`.
         """
         path = Path(path)
         suffix = _checked_suffix(path)
-        if suffix in _TEXT_SUFFIXES:
-            path.write_text(self.source, encoding="utf-8")
-        else:
-            path.write_bytes(self.render(suffix[1:]))
+        is_text = suffix in _TEXT_SUFFIXES
+        path.write_bytes(self.source.encode() if is_text else self.render(suffix[1:]))
 
     def _repr_svg_(self) -> str | None:
-        try:
+        with suppress(ImportError, RuntimeError):
             return self.render("svg").decode()
-        except (ImportError, RuntimeError):
-            return None
+        return None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows: the picture if Graphviz is there, else the DOT text."""
         picture = self._repr_svg_()
         if picture is None:
-            return {
-                "text/plain": self.source,
-                "text/html": f"<pre>{html.escape(self.source)}</pre>",
-            }
+            text = f"<pre>{html.escape(self.source)}</pre>"
+            return {"text/plain": self.source, "text/html": text}
         return {"text/plain": repr(self), "image/svg+xml": picture}
 
 
@@ -105,30 +100,28 @@ def draw(
 ) -> Drawing:
     """Draw the graph of one or several values.
 
-    Each value is a box: the op that made it and the op's parameters, or the name of a leaf, then
-    shape and dtype. What requires no gradient keeps no op, and is a constant. Nothing is computed:
-    a lazy value says that it waits.
+    Each value is a box: its op with the op's parameters, or the name of a leaf, then shape and
+    dtype. Values that require no gradient keep no op, and are constants. Lazy values are drawn
+    without being computed.
 
-    Values that only gradients depend on (the adjoints) have another colour. A given value is a
-    gradient if it is the `.grad` of a leaf of the graph, or if it is among `gradients`. So give the
-    value together with its gradients: `draw([y, x.grad])`.
+    The adjoints, values that only gradients depend on, have another colour. A value is a gradient
+    if it is the `.grad` of a leaf of the graph, or among `gradients`: `draw([y, x.grad])`.
 
     Args:
         values: Tensors or TensorTuples.
         path: where to write the drawing: .dot or .gv for text, .svg, .png or .pdf for pictures.
-        module: the model. Its parameters and buffers get their names, and values stand in a frame
-            for the module that made them. A Module by itself only tells where its parameters are
-            used; what `needle.graph.record` has noted while the model ran tells all.
+        module: the model. Its parameters and buffers get their names, and values a frame for the
+            module that made them. With a Module, only the values made directly from its parameters
+            have one; with the recording of `needle.graph.record`, all.
         names: further names: Tensors by name, or names for the leaves that require a gradient.
         gradients: values that are gradients, for example of `needle.grad`; drawn as well.
-        max_nodes: how many values are drawn, those nearest to `values`; a dashed box says how many
-            others there are. None draws all.
+        max_nodes: the number of values that are drawn, those nearest to `values`; a dashed box
+            stands for the others. None draws all.
 
     Raises:
         TypeError: `values` holds something that is no Tensor.
         ValueError: `path` has another ending, or `max_nodes` is not positive.
-        ImportError: a picture is asked for, and the graphviz package (extra `viz`) is missing.
-        RuntimeError: a picture is asked for, and the program `dot` is missing.
+        ImportError, RuntimeError: as in `Drawing.render`, for pictures.
 
     Example:
         >>> import needle as ndl
@@ -153,9 +146,9 @@ def draw(
 
 def _checked_suffix(path: Path) -> str:
     suffix = path.suffix.lower()
-    if suffix not in (*_TEXT_SUFFIXES, *_IMAGE_SUFFIXES):
-        known = ", ".join((*_TEXT_SUFFIXES, *_IMAGE_SUFFIXES))
-        raise ValueError(f"draw: {str(path)!r} should end in one of {known}")
+    known = (*_TEXT_SUFFIXES, *_IMAGE_SUFFIXES)
+    if suffix not in known:
+        raise ValueError(f"draw: {str(path)!r} should end in one of {', '.join(known)}")
     return suffix
 
 

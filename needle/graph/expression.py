@@ -17,22 +17,21 @@ __all__ = ["expression"]
 def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     """The formula of a value or of a gradient.
 
-    Valid Python, with parentheses only where they are needed. What is used more than once is
-    computed on a line of its own and goes by its name from there: t1, t2, ... So is what would make
-    a formula longer than `width`; x.T of a leaf is not. Factors and exponents of 1, of which
-    gradients are full, are left out, and x.T.T is x. A part of the graph that requires no gradient
-    is kept in lazy mode only; otherwise it is a constant, like every other leaf without gradient: a
-    number, or c1, c2, ...
+    Valid Python, with parentheses only where they are needed. A value that is used more than once,
+    or whose formula is longer than `width`, is assigned to a name t1, t2, ... on a line of its own;
+    x.T of a leaf is not. Factors and exponents of 1, which are common in gradients, are left out,
+    and x.T.T is x. In eager mode a part of the graph that requires no gradient is not kept: its
+    result is a constant, like any other leaf without gradient: a number, or c1, c2, ...
 
     Args:
         tensor: a Tensor or a TensorTuple.
-        names: Tensors by name (`{"x": x}`), which may be results, too; or names for the leaves
-            that require a gradient, as the formula meets them; or a Module, whose parameters go by
+        names: Tensors by name (`{"x": x}`), which may be results; or names for the leaves that
+            require a gradient, in the order in which they occur; or a Module, for its parameters by
             their paths. Leaves without name are x1, x2, ...
         width: the length in characters above which a part of the formula gets a line of its own.
 
     Returns:
-        The formula of `tensor` on the last line, before it the lines that it refers to.
+        The formula of `tensor` on the last line, after the lines that it refers to.
 
     Raises:
         TypeError: `tensor` is no Value.

@@ -1,9 +1,9 @@
-"""What the values of a graph are called."""
+"""Names of the values of a graph."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, filterfalse
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ def named_values(names: Names, order: Iterable[Value]) -> dict[Value, str]:
     """The names that the caller gave, by value.
 
     Args:
-        names: values by name; or names for the leaves of `order` that require a gradient, as they
-            come; or a Module, whose parameters and buffers go by their paths.
+        names: values by name; or names for the leaves of `order` that require a gradient, in that
+            order; or a Module, for the paths of its parameters and buffers.
         order: the values of a graph.
 
     Raises:
@@ -53,12 +53,12 @@ def named_values(names: Names, order: Iterable[Value]) -> dict[Value, str]:
 
 def unused(letter: str, taken: Iterable[str]) -> Iterator[str]:
     """letter1, letter2, ... without those that are taken."""
-    taken = set(taken)
-    return (f"{letter}{number}" for number in count(1) if f"{letter}{number}" not in taken)
+    names = (f"{letter}{number}" for number in count(1))
+    return filterfalse(set(taken).__contains__, names)
 
 
 def constant_value(value: Value) -> Any:
-    """The number of which all elements of a constant consist; None if they differ."""
+    """The number that all elements of a constant are equal to; None if they differ."""
     data = value.cached_data
     if value.requires_grad or value.inputs or not isinstance(data, np.ndarray) or not data.size:
         return None
@@ -67,10 +67,10 @@ def constant_value(value: Value) -> Any:
 
 
 class Operands:
-    """The terms of values as operands: by their names, constants as numbers where that is right.
+    """The terms of values as operands: their names, or numbers for constants where possible.
 
-    Without a name, what requires a gradient is called by the first of two letters, x1, x2, ...,
-    and anything else by the second, c1, c2, ...
+    Values without a name are numbered: x1, x2, ... with the first of two letters if they require a
+    gradient, c1, c2, ... with the second if not.
     """
 
     def __init__(self, known: Mapping[Value, str], letters: str = "xc") -> None:
@@ -83,23 +83,21 @@ class Operands:
         return [self._operand(operand, node) for operand in node.inputs]
 
     def leaf(self, leaf: Value) -> Term:
-        """A leaf that is looked at by itself."""
+        """A leaf by its name, never as a number."""
         if leaf not in self.terms:
             letter = self._letters[0 if leaf.requires_grad else 1]
             self.terms[leaf] = Term(next(self._unused[letter]), ATOM)
         return self.terms[leaf]
 
     def _operand(self, operand: Value, node: Value) -> Term:
-        if operand in self.terms:
-            return self.terms[operand]
-        number = constant_value(operand)
+        number = None if operand in self.terms else constant_value(operand)
         if number is None or not is_number(operand, node):
             return self.leaf(operand)
         return number_term(number)
 
 
 def is_number(constant: Any, node: Any) -> bool:
-    """Whether a constant of equal elements can stand as one number in the formula of `node`."""
+    """Whether a constant of equal elements is one number in the formula of `node`."""
     if constant.cached_data.ndim == 0:
         return True
     if not isinstance(node.op, Elementwise) or node.cached_data is None:

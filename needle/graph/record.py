@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,12 @@ __all__ = ["Recording", "record"]
 
 @dataclass(frozen=True)
 class Recording:
-    """What `record` notes: the values that a module made, and which part of it made each.
+    """The values that a module made, as `record` noted them.
 
     Attributes:
         module: the module that was recorded.
-        paths: for each value the path of the innermost module at work, "" for `module` itself.
+        paths: for each value the path of the innermost module that was running, "" for `module`
+            itself; also for tensors that were assigned to, such as running statistics.
     """
 
     module: Module
@@ -28,9 +29,9 @@ class Recording:
 
 @contextmanager
 def record(module: Module) -> Iterator[Recording]:
-    """Context that notes which part of `module` makes which value, for `draw`.
+    """Context manager that records which part of `module` makes which value, for `draw`.
 
-    The recording keeps these values alive. Outside of the context a module notes nothing.
+    The recording keeps these values alive.
 
     Example:
         >>> import needle as ndl
@@ -49,32 +50,26 @@ def record(module: Module) -> Iterator[Recording]:
         if running:
             recording.paths[value] = running[-1]
 
-    with ExitStack() as stack:
-        for path, part in module.named_modules():
-            stack.enter_context(_forward_replaced(part, path, running))
-        stack.enter_context(modes.setting(modes.observers, (*modes.observers.get(), note)))
-        yield recording
+    def noting(forward: Callable[..., Any], path: str) -> Callable[..., Any]:
+        def running_forward(*args: Any, **kwargs: Any) -> Any:
+            running.append(path)
+            try:
+                return forward(*args, **kwargs)
+            finally:
+                running.pop()
 
+        return running_forward
 
-@contextmanager
-def _forward_replaced(module: Module, path: str, running: list[str]) -> Iterator[None]:
-    """`module.forward` puts `path` on top of `running` while it runs."""
-    forward: Callable[..., Any] = module.forward
-    had_its_own = "forward" in vars(module)
-
-    def noting(*args: Any, **kwargs: Any) -> Any:
-        running.append(path)
-        try:
-            return forward(*args, **kwargs)
-        finally:
-            running.pop()
-
-    # in the instance, before the class's: nothing is left behind when it is taken away
-    vars(module)["forward"] = noting
+    parts = [(path, part, vars(part).get("forward")) for path, part in module.named_modules()]
     try:
-        yield
+        for path, part, _ in parts:
+            # an attribute of the instance comes before the method of its class
+            vars(part)["forward"] = noting(part.forward, path)
+        with modes.setting(modes.observers, (*modes.observers.get(), note)):
+            yield recording
     finally:
-        if had_its_own:
-            vars(module)["forward"] = forward
-        else:
-            del vars(module)["forward"]
+        for _, part, own_forward in parts:
+            if own_forward is None:
+                vars(part).pop("forward", None)
+            else:
+                vars(part)["forward"] = own_forward

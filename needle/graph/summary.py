@@ -1,9 +1,9 @@
-"""A table of a model's layers, what they put out, their parameters and their memory."""
+"""summary: a model's layers with the shapes of their outputs, their parameters and memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from .. import init
 from ..autograd import Tensor, no_grad
 from ..differentiation.tree import flatten
 from ..nn import Module
+from .text import aligned
 
 __all__ = ["LayerSummary", "Summary", "summary"]
 
@@ -23,44 +24,32 @@ class LayerSummary:
 
     path: str  # "" for the model itself
     kind: str
-    output_shape: Any  # a shape, a tuple of shapes, or None where the layer was not called
+    output_shape: Any  # a shape, a tuple of shapes, or None if the layer was not called
     parameters: int  # its own, without those of layers inside it or listed before
-    output_bytes: (
-        int  # memory that its output takes, 0 where it is a view or made by a layer inside
-    )
+    output_bytes: int  # memory of its output, 0 if it is a view or made by a layer inside
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `summary` found; `str()` gives it as a table."""
+    """The result of `summary`; `str()` gives it as a table."""
 
     layers: list[LayerSummary]
     parameters: int
     trainable: int
     parameter_bytes: int  # with buffers
-    output_bytes: int  # of all layers together: what a forward pass keeps for backward, at least
+    output_bytes: int  # of all layers: the least that a forward pass keeps for backward
 
     def __str__(self) -> str:
-        header = ("Layer", "Output shape", "Parameters", "Output memory")
-        table = [header, *map(_cells, self.layers)]
-        widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-        lines = [
-            f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
-            for name, shape, count, size in table
-        ]
-        rule = "-" * len(lines[0])
+        titles = ("Layer", "Output shape", "Parameters", "Output memory")
+        header, *lines = aligned([titles, *map(_cells, self.layers)])
+        rule = "-" * len(header)
         frozen = self.parameters - self.trainable
-        return "\n".join(
-            [
-                lines[0],
-                rule,
-                *[line.rstrip() for line in lines[1:]],
-                rule,
-                f"Parameters: {self.parameters:,}" + (f" ({frozen:,} frozen)" if frozen else ""),
-                f"Memory: parameters and buffers {_size(self.parameter_bytes)}, "
-                f"outputs {_size(self.output_bytes)}",
-            ]
-        )
+        totals = [
+            f"Parameters: {self.parameters:,}" + (f" ({frozen:,} frozen)" if frozen else ""),
+            f"Memory: parameters and buffers {_size(self.parameter_bytes)}, "
+            f"outputs {_size(self.output_bytes)}",
+        ]
+        return "\n".join([header, rule, *lines, rule, *totals])
 
     __repr__ = __str__
 
@@ -68,11 +57,11 @@ class Summary:
 def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Summary:
     """Run a model once on zeros and list its layers.
 
-    The run is in eval mode and without gradients, and leaves the model as it was.
+    The run is in eval mode and without gradients, and does not change the model.
 
     Args:
         model: any Module.
-        input_shape: the shape of the input, batch axis included; or a list of shapes, one an
+        input_shape: the shape of the input, batch axis included; or a list with the shape of each
             input.
         dtype: of the inputs; by default that of the model's first parameter.
 
@@ -80,8 +69,8 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
         A Summary: print it, or read its fields.
 
     Raises:
-        TypeError: `model` is no Module, or `input_shape` neither a shape nor several.
-        ValueError: the model does not take an input of this shape; the text names the layer.
+        TypeError: `model` is no Module, or `input_shape` is neither a shape nor a list of shapes.
+        ValueError: a layer does not take an input of this shape; the text names the layer.
 
     Example:
         >>> import needle as ndl
@@ -99,12 +88,8 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
         raise TypeError(f"summary takes a Module, got {type(model).__name__}")
     parameters = model.parameters()
     dtype = dtype or (parameters[0].dtype if parameters else "float32")
-    shapes = _input_shapes(input_shape)
-    outputs: dict[Module, Any] = {}
-    inputs = [init.zeros(*shape, dtype=dtype) for shape in shapes]
-    with _watched(model, outputs):
-        model(*inputs)
-    layers = _layers(model, inputs, outputs)
+    inputs = [init.zeros(*shape, dtype=dtype) for shape in _input_shapes(input_shape)]
+    layers = _layers(model, inputs, _outputs(model, inputs))
     return Summary(
         layers,
         sum(parameter.size for parameter in parameters),
@@ -127,63 +112,54 @@ def _input_shapes(given: Any) -> list[tuple[int, ...]]:
     )
 
 
-@contextmanager
-def _watched(model: Module, outputs: dict[Module, Any]) -> Iterator[None]:
-    """In eval mode and without gradients, each module's output is put into `outputs`."""
+def _outputs(model: Module, inputs: list[Tensor]) -> dict[Module, Any]:
+    """The output of each module that runs, in eval mode and without gradients."""
+    outputs: dict[Module, Any] = {}
+
+    def note(module: Module, args: Any, output: Any) -> None:
+        outputs[module] = output
+
     modules = [module for _, module in model.named_modules()]
     modes = [module.training for module in modules]
     with ExitStack() as stack:
         stack.enter_context(no_grad())
         for module in modules:
-            hook = module.register_forward_hook(
-                lambda module, args, output: outputs.update({module: output})
-            )
-            stack.enter_context(hook)
+            stack.enter_context(module.register_forward_hook(note))
         try:
             model.eval()
-            yield
+            model(*inputs)
         finally:
             for module, mode in zip(modules, modes, strict=True):
                 module.training = mode
+    return outputs
 
 
 def _layers(model: Module, inputs: list[Tensor], outputs: dict[Module, Any]) -> list[LayerSummary]:
-    sizes = _output_bytes(model, inputs, outputs)
-    listed: set[int] = set()  # parameters that stand in a row
+    modules = list(model.named_modules())
+    tensors = {module: flatten(outputs.get(module))[0] for _, module in modules}
+    seen = {id(_owner(tensor)) for tensor in inputs}
+    sizes = dict.fromkeys(tensors, 0)
+    # innermost first: memory is counted once, at the innermost module that made it
+    for _, module in sorted(modules, key=lambda pair: -_depth(pair[0])):
+        for tensor in tensors[module]:
+            owner = id(_owner(tensor))
+            sizes[module] += 0 if owner in seen else _bytes(tensor)
+            seen.add(owner)
+    listed: set[int] = set()  # parameters that are in a row
     rows = []
-    for path, module in model.named_modules():
+    for path, module in modules:
         inner = {id(value) for child in module.children() for value in child.parameters()}
         own = [value for value in module.parameters() if id(value) not in inner | listed]
-        listed.update(id(value) for value in own)
+        listed.update(map(id, own))
+        shapes = tuple(tensor.shape for tensor in tensors[module])
+        shape = shapes[0] if isinstance(outputs.get(module), Tensor) else shapes or None
         count = sum(parameter.size for parameter in own)
-        shape = _shape(outputs.get(module))
         rows.append(LayerSummary(path, type(module).__name__, shape, count, sizes[module]))
     return rows
 
 
-def _output_bytes(
-    model: Module, inputs: list[Tensor], outputs: dict[Module, Any]
-) -> dict[Module, int]:
-    """The memory of each module's output, counted once: at the innermost module that made it."""
-    known = {id(_owner(tensor)) for tensor in inputs}
-    sizes = {}
-    modules = sorted(model.named_modules(), key=lambda pair: -_depth(pair[0]))
-    for _, module in modules:
-        sizes[module] = 0
-        for tensor in flatten(outputs.get(module))[0]:
-            owner = id(_owner(tensor))
-            sizes[module] += 0 if owner in known else _bytes(tensor)
-            known.add(owner)
-    return sizes
-
-
 def _depth(path: str) -> int:
     return path.count(".") + 1 if path else 0
-
-
-def _shape(output: Any) -> Any:
-    shapes = tuple(tensor.shape for tensor in flatten(output)[0])
-    return (shapes[0] if isinstance(output, Tensor) else shapes) if shapes else None
 
 
 def _owner(tensor: Tensor) -> Any:
@@ -199,7 +175,7 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def _cells(layer: LayerSummary) -> tuple[str, str, str, str]:
-    """A row of the table as text, indented by depth."""
+    """A row of the table; the name is indented by its depth."""
     name = f"{layer.path.rpartition('.')[2]}: {layer.kind}" if layer.path else layer.kind
     return (
         "  " * _depth(layer.path) + name,
@@ -210,7 +186,7 @@ def _cells(layer: LayerSummary) -> tuple[str, str, str, str]:
 
 
 def _size(count: float) -> str:
-    """A number of bytes, readable."""
+    """A number of bytes with a decimal unit."""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
             return f"{count:.4g} {unit}"
