@@ -2,70 +2,54 @@
 
 from typing import TYPE_CHECKING
 
-from . import autograd, data, init, nn, ops, optim
-from ._lazy import attribute as __getattr__  # noqa: F401 - Python calls it
+# `as` makes a name public, for type checkers as for `__all__`
+from . import autograd as autograd, data as data, init as init, nn as nn, ops as ops, optim as optim
 from .autograd import (
-    Op,
-    Tensor,
-    TensorOp,
-    TensorTuple,
-    TensorTupleOp,
-    Value,
-    count_live_tensors,
-    enable_grad,
-    lazy_mode,
-    no_grad,
+    Op as Op,
+    Tensor as Tensor,
+    TensorOp as TensorOp,
+    TensorTuple as TensorTuple,
+    TensorTupleOp as TensorTupleOp,
+    Value as Value,
+    count_live_tensors as count_live_tensors,
+    enable_grad as enable_grad,
+    lazy_mode as lazy_mode,
+    no_grad as no_grad,
 )
-from .device import Device, Generator, cpu, cuda, default_device, manual_seed
+from .device import (
+    Device as Device,
+    Generator as Generator,
+    cpu as cpu,
+    cuda as cuda,
+    default_device as default_device,
+    manual_seed as manual_seed,
+)
 from .ops import *
 
-if TYPE_CHECKING:  # the names that come through __getattr__
-    from . import graph, interop, io, linalg, testing
-    from .differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-    from .differentiation.anomaly import detect_anomaly
-    from .differentiation.checkpoint import checkpoint
-    from .graph.summary import summary
-    from .io import load, save
+if TYPE_CHECKING:  # imported on first use
+    from . import (
+        graph as graph,
+        interop as interop,
+        io as io,
+        linalg as linalg,
+        testing as testing,
+    )
+    from .differentiation import (
+        checkpoint as checkpoint,
+        detect_anomaly as detect_anomaly,
+        grad as grad,
+        hessian as hessian,
+        hvp as hvp,
+        jacobian as jacobian,
+        jvp as jvp,
+        value_and_grad as value_and_grad,
+        vjp as vjp,
+    )
+    from .graph.summary import summary as summary
+    from .io import load as load, save as save
+else:
+    from ._lazy import attach as _attach
 
-__all__ = [
-    "Device",
-    "Generator",
-    "Op",
-    "Tensor",
-    "TensorOp",
-    "TensorTuple",
-    "TensorTupleOp",
-    "Value",
-    "autograd",
-    "checkpoint",
-    "count_live_tensors",
-    "cpu",
-    "cuda",
-    "data",
-    "default_device",
-    "detect_anomaly",
-    "enable_grad",
-    "grad",
-    "graph",
-    "hessian",
-    "hvp",
-    "init",
-    "interop",
-    "io",
-    "jacobian",
-    "jvp",
-    "lazy_mode",
-    "linalg",
-    "load",
-    "manual_seed",
-    "nn",
-    "no_grad",
-    "ops",
-    "optim",
-    "save",
-    "summary",
-    "testing",
-    "value_and_grad",
-    "vjp",
-    *ops.__all__,
-]
+    __getattr__, __dir__, __all__ = _attach(__name__, ops.__all__)
+
+__version__ = "0.1.0"

@@ -1,39 +1,46 @@
-"""Names of `needle` that are imported on first use: a training program waits for none of them."""
+"""Names of a package that are imported on first use: a training program waits for none of them."""
 
+import ast
 import sys
+from collections.abc import Callable, Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-__all__ = ["attribute"]
-
-_MODULES = {
-    "differentiation": [
-        "checkpoint",
-        "detect_anomaly",
-        "grad",
-        "hessian",
-        "hvp",
-        "jacobian",
-        "jvp",
-        "value_and_grad",
-        "vjp",
-    ],
-    "graph": ["graph", "summary"],
-    "io": ["io", "load", "save"],
-    "io.files": ["files"],
-    "interop": ["interop"],
-    "linalg": ["linalg"],
-    "testing": ["testing"],
-}
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = ["attach"]
 
 
-def attribute(name: str) -> Any:
-    """`needle.name`, for Python's module `__getattr__`: imported, and kept there."""
-    package = __name__.rpartition(".")[0]
-    if name not in _HOMES:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    module = import_module(f"{package}.{_HOMES[name]}")
-    value = module if name == _HOMES[name].rpartition(".")[2] else getattr(module, name)
-    setattr(sys.modules[package], name, value)
-    return value
+def attach(
+    package: str, more: Iterable[str] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """A package's `__getattr__`, `__dir__` and `__all__`, from the imports that its file lists.
+
+    Public is what it imports `as` the same name, and `more`. What it imports so for type checkers
+    only (`if TYPE_CHECKING`) is imported when it is first used.
+    """
+    module = sys.modules[package]
+    statements = ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")))
+    homes = {
+        alias.name: statement.module
+        for statement in statements
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+        if alias.name == alias.asname
+    }
+    public = sorted({*homes, *more})
+
+    def __getattr__(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home = homes[name]
+        if home is None:  # from . import name
+            value = import_module(f"{package}.{name}")
+        else:
+            value = getattr(import_module(f"{package}.{home}"), name)
+        setattr(module, name, value)
+        return value
+
+    def __dir__() -> list[str]:
+        return [*public, *(name for name in vars(module) if name.startswith("__"))]
+
+    return __getattr__, __dir__, public

@@ -1,27 +1,8 @@
 """The operators: each states how arrays are computed and how the graph of its adjoint is built."""
 
-from . import (
-    activations,
-    arithmetic,
-    binary,
-    binding,  # noqa: F401 - imported for what it does: the operators of Tensor
-    comparison,
-    contraction,
-    functions,
-    indexing,
-    kinds,
-    linalg,
-    linear,
-    losses,
-    normalization,
-    products,
-    reductions,
-    scans,
-    special,
-    tangents,  # noqa: F401 - likewise: the tangents of ops that state none
-    tuples,
-    views,
-)
+from typing import TYPE_CHECKING
+
+from . import binding, tangents  # noqa: F401 - for what they do: Tensor's operators, tangents
 from .activations import *
 from .arithmetic import *
 from .binary import *
@@ -41,27 +22,5 @@ from .special import *
 from .tuples import *
 from .views import *
 
-__all__ = [
-    name
-    for family in (
-        activations,
-        arithmetic,
-        binary,
-        comparison,
-        contraction,
-        functions,
-        indexing,
-        kinds,
-        linalg,
-        linear,
-        losses,
-        normalization,
-        products,
-        reductions,
-        scans,
-        special,
-        tuples,
-        views,
-    )
-    for name in family.__all__
-]
+if not TYPE_CHECKING:  # type checkers follow the imports
+    __all__ = [name for name, value in globals().items() if callable(value) and name[0] != "_"]
