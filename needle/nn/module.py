@@ -57,15 +57,9 @@ class Module:
             if self._hooks is None:
                 return self.forward(*args, **kwargs)
             return call_with_hooks(self, self._hooks, args, kwargs)
-        except (ValueError, TypeError, IndexError, ArithmeticError, NotImplementedError) as error:
-            _name_layer(self, error)
+        except Exception as error:
+            _note_layer(self, error)
             raise
-        except AttributeError:
-            mistake = _no_tensors(self, args)
-            if mistake is None:
-                raise
-            _name_layer(self, mistake)
-            raise mistake from None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The output of the module; each module defines it."""
@@ -331,25 +325,17 @@ def _convert(tensor: Tensor, dtype: Any, device: Device) -> None:
         tensor.cached_data = device.array(array, dtype)
 
 
-def _no_tensors(module: Module, args: tuple[Any, ...]) -> TypeError | None:
-    """What was wrong if a layer of needle's own was called with something else than Tensors."""
-    is_layer = type(module).__module__.startswith("needle.") and not list(module.children())
-    strays = [type(value).__name__ for value in args if not isinstance(value, Tensor)]
-    if not (is_layer and strays):
-        return None
-    return TypeError(
-        f"{type(module).__name__} expected a Tensor, got {' and '.join(strays)}: "
-        "wrap it with needle.Tensor(...)"
-    )
+def _note_layer(module: Module, error: Exception) -> None:
+    """Note on `error` the path, below `module`, of the layer that raised it.
 
-
-def _name_layer(module: Module, error: Exception) -> None:
-    """Put the path of the layer that failed before the error's text.
-
-    Called by every module that the error leaves; the path grows on its way out, and costs nothing
-    where nothing fails.
+    Called by each module that the error passes through; the note of the outermost one remains.
     """
-    layer, text = vars(error).setdefault("_raised_in", (module, str(error)))
+    details = vars(error)
+    layer, notes = details.setdefault("_layer", module), details.setdefault("__notes__", [])
     path = next((path for path, other in module.named_modules() if other is layer), "")
     if path:
-        error.args = (f"{path}: {text}",)
+        if (previous := details.get("_layer_note")) in notes:
+            notes.remove(previous)
+        note = f"in layer {path} ({type(layer).__name__}) of {type(module).__name__}"
+        error.add_note(note)
+        details["_layer_note"] = note
