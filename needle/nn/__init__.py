@@ -1,79 +1,20 @@
 """Modules: layers with parameters, containers and losses."""
 
-from . import functional, init
-from .activation import (
-    ELU,
-    GELU,
-    Hardtanh,
-    LeakyReLU,
-    LogSoftmax,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
-from .container import ModuleDict, ModuleList, ParameterList, Residual, Sequential
-from .dropout import Dropout
-from .embedding import Embedding
-from .linear import Bilinear, Identity, Linear
-from .loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    KLDivLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-    SmoothL1Loss,
-    SoftmaxLoss,
-)
-from .module import Module, Parameter
-from .normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LayerNorm1d, RMSNorm
-from .shape import Flatten, Unflatten
+from . import activation, container, functional, init, layer, loss, module, normalization
+from .activation import *
+from .container import *
+from .layer import *
+from .loss import *
+from .module import *
+from .normalization import *
 
 __all__ = [
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Bilinear",
-    "CrossEntropyLoss",
-    "Dropout",
-    "ELU",
-    "Embedding",
-    "Flatten",
-    "GELU",
-    "GroupNorm",
-    "Hardtanh",
-    "Identity",
-    "KLDivLoss",
-    "L1Loss",
-    "LayerNorm",
-    "LayerNorm1d",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "MSELoss",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "NLLLoss",
-    "Parameter",
-    "ParameterList",
-    "RMSNorm",
-    "ReLU",
-    "Residual",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SmoothL1Loss",
-    "Softmax",
-    "SoftmaxLoss",
-    "Softplus",
-    "Tanh",
-    "Unflatten",
     "functional",
     "init",
+    *activation.__all__,
+    *container.__all__,
+    *layer.__all__,
+    *loss.__all__,
+    *module.__all__,
+    *normalization.__all__,
 ]

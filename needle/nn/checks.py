@@ -1,46 +1,82 @@
-"""What layers check of their inputs and settings."""
+"""Checks of the inputs and settings of layers, for `functional` and for constructors."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from ..autograd import Tensor
 from ..ops.kinds import integers
 
-__all__ = ["as_shape", "check_features", "check_floats", "check_trailing"]
+__all__ = [
+    "as_shape", "check_features", "check_floats", "check_groups", "check_layout",
+    "check_probability", "check_tensor", "check_trailing",
+]  # fmt: skip
 
 
-def check_features(layer: str, x: Tensor, features: int) -> None:
-    """Raise unless x is (..., features) of floating-point numbers."""
-    shape = x.shape
-    if not shape or shape[-1] != features:
-        flat = math.prod(shape[1:]) == features
-        hint = ": flatten the images first (nn.Flatten)" if flat else ""
-        raise ValueError(f"{layer} expected (..., {features}), got {shape}{hint}")
-    check_floats(layer, x)
-
-
-def check_trailing(layer: str, x: Tensor, trailing: tuple[int, ...]) -> None:
-    """Raise unless x is (..., *trailing) of floating-point numbers."""
-    shape = x.shape
-    if shape[-len(trailing) :] != trailing:
-        raise ValueError(f"{layer} expected (..., {', '.join(map(str, trailing))}), got {shape}")
-    check_floats(layer, x)
+def check_tensor(layer: str, x: Any) -> None:
+    """Raise unless x is a Tensor."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"{layer} expected a Tensor, got {type(x).__name__}: wrap it with needle.Tensor(...)"
+        )
 
 
 def check_floats(layer: str, x: Tensor) -> None:
-    """Raise unless x holds floating-point numbers."""
+    """Raise unless x is a Tensor of floating-point numbers."""
+    check_tensor(layer, x)
     if x.dtype.kind != "f":
         raise TypeError(
             f"{layer} expected floating-point numbers, got {x.dtype}: use astype('float32')"
         )
 
 
+def check_features(layer: str, x: Tensor, features: int) -> None:
+    """Raise unless x is (..., features) of floating-point numbers."""
+    check_floats(layer, x)
+    shape = x.shape
+    if not shape or shape[-1] != features:
+        flat = math.prod(shape[1:]) == features
+        hint = ": flatten the images first (nn.Flatten)" if flat else ""
+        raise ValueError(f"{layer} expected (..., {features}), got {shape}{hint}")
+
+
+def check_trailing(layer: str, x: Tensor, trailing: tuple[int, ...]) -> None:
+    """Raise unless x is (..., *trailing) of floating-point numbers."""
+    check_floats(layer, x)
+    shape = x.shape
+    if shape[-len(trailing) :] != trailing:
+        raise ValueError(f"{layer} expected (..., {', '.join(map(str, trailing))}), got {shape}")
+
+
+def check_layout(layer: str, x: Tensor, layouts: dict[int, str], channels: int) -> None:
+    """Raise unless the number of axes of x is a key of `layouts` and its axis 1 has `channels`."""
+    check_tensor(layer, x)
+    shape = x.shape
+    if len(shape) not in layouts or shape[1] != channels:
+        expected = " or ".join(f"({axes})" for axes in layouts.values())
+        raise ValueError(f"{layer} expected {expected} with C = {channels}, got {shape}")
+
+
+def check_groups(num_groups: int, channels: int) -> None:
+    """Raise unless `num_groups` divides `channels`."""
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(
+            f"GroupNorm: {channels} channels do not split into {num_groups} groups"
+        )
+
+
+def check_probability(layer: str, p: float) -> None:
+    """Raise unless p is from 0 to 1."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{layer}: p must be a probability from 0 to 1, got {p}")
+
+
 def as_shape(layer: str, lengths: Sequence[int] | int) -> tuple[int, ...]:
     """`normalized_shape` as a tuple of positive lengths.
 
     Raises:
-        TypeError: it is neither an integer nor several.
-        ValueError: there is none, or one is not positive.
+        TypeError: it is neither an integer nor a sequence.
+        ValueError: it is empty, or a length is not positive.
     """
     shape = integers(lengths, "normalized_shape")
     if not shape or min(shape) < 1:

@@ -1,4 +1,4 @@
-"""Modules made of modules."""
+"""Containers of modules and parameters."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, Self
@@ -9,10 +9,53 @@ from .module import Module, Parameter
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Residual", "Sequential"]
 
 
-class Sequential(Module, MutableSequence):
+class _Items(Module, MutableSequence):
+    """A list that is a module; `_contents` names the tuple of items, `_as_item` checks an item."""
+
+    _contents = "items"
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        super().__init__()
+        setattr(self, self._contents, tuple(map(self._as_item, items)))
+
+    def _as_item(self, item: Any) -> Any:
+        raise NotImplementedError
+
+    def _items(self) -> tuple[Any, ...]:
+        return getattr(self, self._contents)
+
+    def _change(self, method: Callable[..., None], *args: Any) -> None:
+        items = list(self._items())
+        method(items, *args)
+        setattr(self, self._contents, tuple(items))
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items())
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._items()[index]
+        return type(self)(found) if isinstance(index, slice) else found
+
+    def __setitem__(self, index: Any, item: Any) -> None:
+        new = map(self._as_item, item) if isinstance(index, slice) else self._as_item(item)
+        self._change(list.__setitem__, index, new)
+
+    def __delitem__(self, index: Any) -> None:
+        self._change(list.__delitem__, index)
+
+    def insert(self, index: int, value: Any) -> None:
+        """Insert `value` before `index`."""
+        self._change(list.insert, index, self._as_item(value))
+
+
+class Sequential(_Items):
     """Modules applied one after another; `modules` holds them, and their names are 0, 1, ...
 
-    It has the methods of a list; a slice gives a Sequential of the same modules.
+    It has the methods of a list; a slice gives a Sequential of the same modules. Functions of
+    tensors are accepted, too.
 
     Example:
         >>> from needle import nn
@@ -24,45 +67,32 @@ class Sequential(Module, MutableSequence):
     """
 
     _contents = "modules"
+    modules: tuple[Any, ...]
 
     def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        self.modules = tuple(_check_step(module) for module in modules)
+        super().__init__(modules)
 
     def forward(self, x: Any) -> Any:
         for module in self.modules:
             x = module(x)
         return x
 
-    def __len__(self) -> int:
-        return len(self.modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self.modules)
-
     def __getitem__(self, index: int | slice) -> Any:
         return Sequential(*self.modules[index]) if isinstance(index, slice) else self.modules[index]
 
-    def __setitem__(self, index: Any, module: Any) -> None:
-        steps = map(_check_step, module) if isinstance(index, slice) else _check_step(module)
-        self._change(list.__setitem__, index, steps)
-
-    def __delitem__(self, index: int | slice) -> None:
-        self._change(list.__delitem__, index)
-
-    def insert(self, index: int, value: Module) -> None:
-        """Put a module before `index`."""
-        self._change(list.insert, index, _check_step(value))
-
     def append(self, value: Module) -> Self:  # type: ignore[override]  # as PyTorch's does
-        """Add a module at the end; gives this Sequential back."""
+        """Add a module at the end; returns this Sequential."""
         self.insert(len(self), value)
         return self
 
-    def _change(self, method: Callable[..., None], *args: Any) -> None:
-        modules = list(self.modules)
-        method(modules, *args)
-        self.modules = tuple(modules)
+    def _as_item(self, item: Any) -> Any:
+        if isinstance(item, type):
+            instead = f"{item.__name__}()"
+        elif not callable(item):
+            instead = f"Sequential(*{'dict.values()' if isinstance(item, dict) else 'list'})"
+        else:
+            return item
+        raise TypeError(f"Sequential takes modules one by one, got {item!r}: write {instead}")
 
 
 class Residual(Module):
@@ -76,36 +106,6 @@ class Residual(Module):
         return self.fn(x) + x
 
 
-class _Items(Module, MutableSequence):
-    """A list that is a module; a subclass says what may stand in it (`_as_item`)."""
-
-    _contents = "items"
-
-    def __init__(self, items: Iterable[Any] = ()) -> None:
-        super().__init__()
-        self.items = [self._as_item(item) for item in items]
-
-    def _as_item(self, item: Any) -> Any:
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: Any) -> Any:
-        return type(self)(self.items[index]) if isinstance(index, slice) else self.items[index]
-
-    def __setitem__(self, index: Any, item: Any) -> None:
-        is_slice = isinstance(index, slice)
-        self.items[index] = map(self._as_item, item) if is_slice else self._as_item(item)
-
-    def __delitem__(self, index: Any) -> None:
-        del self.items[index]
-
-    def insert(self, index: int, value: Any) -> None:
-        """Put a value before `index`."""
-        self.items.insert(index, self._as_item(value))
-
-
 class ModuleList(_Items):
     """A list of modules, with the methods of a list; their names are 0, 1, ..."""
 
@@ -114,7 +114,7 @@ class ModuleList(_Items):
 
 
 class ParameterList(_Items):
-    """A list of parameters, with the methods of a list; Tensors in it become Parameters."""
+    """A list of parameters, with the methods of a list; Tensors become Parameters."""
 
     def _as_item(self, item: Any) -> Parameter:
         if isinstance(item, Parameter):
@@ -124,7 +124,7 @@ class ParameterList(_Items):
         return Parameter(item)
 
     def extra_repr(self) -> str:
-        return ", ".join(str(parameter.shape) for parameter in self.items)
+        return ", ".join(str(parameter.shape) for parameter in self)
 
 
 class ModuleDict(Module, MutableMapping):
@@ -156,17 +156,6 @@ class ModuleDict(Module, MutableMapping):
 
     def __delitem__(self, key: str) -> None:
         del self.table[key]
-
-
-def _check_step(value: Any) -> Any:
-    """Unless it is no module, and no function either, which can stand in a chain, too."""
-    if isinstance(value, type) or not callable(value):
-        if isinstance(value, type):
-            instead = f"{value.__name__}()"
-        else:
-            instead = f"Sequential(*{'dict.values()' if isinstance(value, dict) else 'list'})"
-        raise TypeError(f"Sequential takes modules one by one, got {value!r}: write {instead}")
-    return value
 
 
 def _check_module(value: Any, where: str) -> Module:

@@ -1,4 +1,9 @@
-"""Losses as modules. Their formulas and errors are those of `needle.nn.functional`."""
+"""Losses as modules; their formulas, shapes and errors are those of `needle.nn.functional`.
+
+`reduction` is "mean", "sum" or "none".
+"""
+
+from dataclasses import dataclass
 
 from .. import ops
 from ..autograd import Tensor
@@ -15,11 +20,11 @@ __all__ = [
 class SoftmaxLoss(Module):
     """Softmax cross-entropy, the mean over the batch of logsumexp(z) - z_y.
 
-    Called with logits (N, classes) and class numbers (N,), integers or floats that are whole.
+    Called with logits (N, C) and class numbers (N,), integers or floats with integer values.
 
     Raises:
-        TypeError: a label is no whole number.
-        ValueError: their number differs from the batch, or one is outside the classes.
+        TypeError: a label is not an integer.
+        ValueError: the number of labels is not N, or one is outside the classes.
 
     Example:
         >>> import needle as ndl
@@ -33,89 +38,75 @@ class SoftmaxLoss(Module):
 
 
 class _Loss(Module):
-    """A loss whose only setting is what becomes of the losses of the single elements."""
+    """Checks `reduction`, and makes the weights buffers."""
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = check_reduction(reduction)
+    reduction: str
+    _reductions: tuple[str, ...] = ()  # allowed beside "mean", "sum" and "none"
 
-    def extra_repr(self) -> str:
-        return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
+    def __post_init__(self) -> None:
+        check_reduction(self.reduction, *self._reductions)
+        self._buffers = {name: True for name in ("weight", "pos_weight") if hasattr(self, name)}
+        for name in self._buffers:
+            self.register_buffer(name, getattr(self, name))
 
 
+@dataclass(eq=False, repr=False)
 class MSELoss(_Loss):
-    """The squared error, (x - t)², of x and t of one shape.
+    """Squared error, (x - t)², of x and t of one shape."""
 
-    Args:
-        reduction: "mean" over all elements, "sum" or "none".
-    """
+    reduction: str = "mean"
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         return functional.mse_loss(x, target, self.reduction)
 
 
+@dataclass(eq=False, repr=False)
 class L1Loss(_Loss):
-    """The absolute error, |x - t|, of x and t of one shape.
+    """Absolute error, |x - t|, of x and t of one shape."""
 
-    Args:
-        reduction: "mean" over all elements, "sum" or "none".
-    """
+    reduction: str = "mean"
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         return functional.l1_loss(x, target, self.reduction)
 
 
+@dataclass(eq=False, repr=False)
 class SmoothL1Loss(_Loss):
-    """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2: a squared error that outliers spare.
+    """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2.
 
-    Args:
-        reduction: "mean" over all elements, "sum" or "none".
-        beta: β, where the square ends; 0 gives |x - t|.
+    Less sensitive to outliers than the squared error; beta=0 gives |x - t|.
     """
 
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
-        self.beta = beta
+    reduction: str = "mean"
+    beta: float = 1.0
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         return functional.smooth_l1_loss(x, target, self.reduction, self.beta)
 
 
-class _WeightedLoss(_Loss):
-    """A loss with weights: of classes, or of elements."""
-
-    weight: Tensor | None
-
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
-
-
-class CrossEntropyLoss(_WeightedLoss):
+@dataclass(eq=False, repr=False)
+class CrossEntropyLoss(_Loss):
     """Softmax cross-entropy with class numbers or probabilities.
 
-    Args:
-        weight: (C,), what each class counts.
-        ignore_index: a class number that counts nothing.
-        reduction: "mean" (weighted), "sum" or "none".
-        label_smoothing: ε, mixes the target with equal probabilities: (1 - ε)·p + ε/C.
+    Called with logits (N, C), (N, C, ...) or (C,); and either class numbers of that shape without
+    C, integers or floats with integer values, or probabilities, floats of the logits' shape.
 
-    Called with logits (N, C), (N, C, ...) or (C,); and class numbers of that shape without C,
-    integers or floats that are whole, or probabilities, floats of that shape.
+    Args:
+        weight: (C,), weight of each class.
+        ignore_index: label to ignore.
+        reduction: "mean" (weighted), "sum" or "none".
+        label_smoothing: ε in the smoothed target (1 - ε)·p + ε/C.
     """
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(weight, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: str = "mean"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be from 0 to 1, got {self.label_smoothing}")
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(
@@ -123,17 +114,16 @@ class CrossEntropyLoss(_WeightedLoss):
         )
 
 
-class NLLLoss(_WeightedLoss):
-    """The negative log-likelihood -l_y of class number y, given log-probabilities l.
+@dataclass(eq=False, repr=False)
+class NLLLoss(_Loss):
+    """Negative log-likelihood, -l_y for log-probabilities l and class number y.
 
-    Args and shapes as in `CrossEntropyLoss`; targets are class numbers.
+    Arguments and shapes as in `CrossEntropyLoss`; targets are class numbers.
     """
 
-    def __init__(
-        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
-    ) -> None:
-        super().__init__(weight, reduction)
-        self.ignore_index = ignore_index
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: str = "mean"
 
     def forward(self, log_probabilities: Tensor, target: Tensor) -> Tensor:
         return functional.nll_loss(
@@ -141,42 +131,40 @@ class NLLLoss(_WeightedLoss):
         )
 
 
-class BCELoss(_WeightedLoss):
+@dataclass(eq=False, repr=False)
+class BCELoss(_Loss):
     """Binary cross-entropy of probabilities, -(t·ln p + (1 - t)·ln(1 - p)), finite at 0 and 1.
 
     Called with p and t of one shape.
 
     Args:
-        weight: what each element counts; broadcasts to the losses.
+        weight: weight of each element; broadcasts to the losses.
         reduction: "mean", "sum" or "none".
 
     Raises:
         ValueError: a probability or a target is outside [0, 1].
     """
 
+    weight: Tensor | None = None
+    reduction: str = "mean"
+
     def forward(self, p: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy(p, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_WeightedLoss):
-    """Binary cross-entropy of σ(z), for any logit z.
+@dataclass(eq=False, repr=False)
+class BCEWithLogitsLoss(_Loss):
+    """Binary cross-entropy of σ(z), finite for any logit z.
 
     Args:
-        weight: what each element counts; broadcasts to the losses.
+        weight: weight of each element; broadcasts to the losses.
         reduction: "mean", "sum" or "none".
-        pos_weight: what the positive class counts; broadcasts to the losses.
+        pos_weight: weight of the positive class; broadcasts to the losses.
     """
 
-    pos_weight: Tensor | None
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        reduction: str = "mean",
-        pos_weight: Tensor | None = None,
-    ) -> None:
-        super().__init__(weight, reduction)
-        self.register_buffer("pos_weight", pos_weight)
+    weight: Tensor | None = None
+    reduction: str = "mean"
+    pos_weight: Tensor | None = None
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(
@@ -184,18 +172,19 @@ class BCEWithLogitsLoss(_WeightedLoss):
         )
 
 
-class KLDivLoss(Module):
-    """The Kullback-Leibler divergence, t·(ln t - x), given log-probabilities x.
+@dataclass(eq=False, repr=False)
+class KLDivLoss(_Loss):
+    """Kullback-Leibler divergence, t·(ln t - x), given log-probabilities x.
 
     Args:
         reduction: "mean" over all elements, "batchmean" (the divergence), "sum" or "none".
         log_target: whether targets are given as logarithms.
     """
 
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__()
-        self.reduction = check_reduction(reduction, "batchmean")
-        self.log_target = log_target
+    reduction: str = "mean"
+    log_target: bool = False
+
+    _reductions = ("batchmean",)
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         return functional.kl_div(x, target, self.reduction, self.log_target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING
 from typing import Any, Self
 
 from ..autograd import Hook, Tensor, clear_gradients
@@ -278,8 +279,17 @@ class Module:
     # --- how it is shown
 
     def extra_repr(self) -> str:
-        """What `repr` shows between the parentheses."""
-        return ""
+        """What `repr` shows between the parentheses.
+
+        By default nothing, or of a dataclass the fields that differ from their defaults.
+        """
+        fields = [*getattr(self, "__dataclass_fields__", {}).values()]
+        values = [(field, getattr(self, field.name)) for field in fields]
+        return ", ".join(
+            repr(value) if field.default is MISSING else f"{field.name}={value!r}"
+            for field, value in values
+            if isinstance(value, int | float | str | tuple | None) and value != field.default
+        )
 
     def __repr__(self) -> str:
         count = sum(parameter.size for parameter in self.parameters())

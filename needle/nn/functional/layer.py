@@ -7,13 +7,19 @@ from ...autograd import Tensor
 from ...ops import affine, flatten, matmul
 from ...ops.kinds import whole_numbers
 from ...ops.random import dropout_mask
-from ..checks import check_floats
+from ..checks import check_features, check_floats, check_tensor
 
 __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,)."""
+    """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,).
+
+    Raises:
+        TypeError: x is not a Tensor of floating-point numbers.
+        ValueError: the shapes do not fit.
+    """
+    check_features("Linear", x, weight.shape[-2:][0])
     if bias is None:
         return matmul(x, weight)
     if x.ndim == 1 and bias.ndim == 2:  # whose axis of length 1 would show in the result
@@ -32,8 +38,18 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
 
     Returns:
         (..., out).
+
+    Raises:
+        TypeError: x1 or x2 is not a Tensor of floating-point numbers.
+        ValueError: the shapes do not fit.
     """
     outputs, in1, in2 = weight.shape
+    check_features("Bilinear", x1, in1)
+    check_features("Bilinear", x2, in2)
+    if x1.shape[:-1] != x2.shape[:-1]:
+        raise ValueError(
+            f"Bilinear expected inputs with equal leading axes, got {x1.shape} and {x2.shape}"
+        )
     columns = weight.permute((1, 0, 2)).reshape((in1, outputs * in2))
     left = (x1 @ columns).reshape((*x1.shape[:-1], outputs, in2))
     y = (left @ x2.expand_dims(-1)).squeeze(-1)
@@ -72,12 +88,14 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
-    """Splits the axis `dim` into axes of the given lengths, of which one may be -1: what is left.
+    """Splits the axis `dim` into axes of the given lengths; one may be -1, which is inferred.
 
     Raises:
+        TypeError: x is not a Tensor.
         IndexError: there is no such axis.
-        ValueError: the lengths do not multiply to that of the axis.
+        ValueError: the product of the lengths is not the length of the axis.
     """
+    check_tensor("Unflatten", x)
     if not -x.ndim <= dim < x.ndim:
         raise IndexError(f"unflatten: axis {dim} of a tensor of shape {x.shape}")
     axis = dim % x.ndim

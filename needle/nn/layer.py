@@ -1,0 +1,212 @@
+"""Linear and bilinear maps, dropout, embedding, flattening."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import init
+from ..autograd import Tensor
+from ..device import Device
+from . import functional
+from .checks import check_probability, check_tensor
+from .module import Module, Parameter
+
+__all__ = ["Bilinear", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
+
+
+class Identity(Module):
+    """x. The constructor ignores its arguments, so that it can replace any layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
+class Linear(Module):
+    """x·W + b over the last axis: (..., in_features) → (..., out_features).
+
+    Attributes:
+        weight: (in_features, out_features), Kaiming-uniform with fan_in = in_features.
+        bias: (1, out_features), Kaiming-uniform with fan_in = out_features; None without bias.
+
+    Raises:
+        TypeError: the input is not a Tensor of floating-point numbers.
+        ValueError: the last axis of the input has another length.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.Linear(784, 10)(ndl.init.rand(100, 784)).shape
+        (100, 10)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Device | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        where: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight = Parameter(init.kaiming_uniform(in_features, out_features, **where))
+        self.bias = None
+        if bias:
+            column = init.kaiming_uniform(out_features, 1, **where)
+            self.bias = Parameter(column.reshape((1, out_features)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"{self.in_features}, {self.out_features}{bias}"
+
+
+class Bilinear(Module):
+    """x1ᵀ·W_k·x2 + b_k: (..., in1_features) and (..., in2_features) → (..., out_features).
+
+    Attributes:
+        weight: (out_features, in1_features, in2_features), U(±1/√in1_features).
+        bias: (out_features,), U(±1/√in1_features); None without bias.
+
+    Raises:
+        TypeError: an input is not a Tensor of floating-point numbers.
+        ValueError: the last axis of an input has another length, or the leading axes differ.
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Device | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__()
+        if in1_features < 1:
+            raise ValueError(f"Bilinear: in1_features must be positive, got {in1_features}")
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        bound = 1 / math.sqrt(in1_features)
+        uniform: dict[str, Any] = {"low": -bound, "high": bound, "device": device, "dtype": dtype}
+        self.weight = Parameter(init.rand(out_features, in1_features, in2_features, **uniform))
+        self.bias = Parameter(init.rand(out_features, **uniform)) if bias else None
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return functional.bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"{self.in1_features}, {self.in2_features}, {self.out_features}{bias}"
+
+
+class Embedding(Module):
+    """A lookup table of vectors: indices (...) → (..., embedding_dim).
+
+    Attributes:
+        weight: (num_embeddings, embedding_dim), N(0, 1).
+
+    Raises:
+        TypeError: the indices are not a Tensor of integers, or of floats with integer values.
+        ValueError: an index is not in 0 ... num_embeddings - 1.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        device: Device | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__()
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        draw = init.randn(num_embeddings, embedding_dim, device=device, dtype=dtype)
+        self.weight = Parameter(draw)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.embedding(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+@dataclass(eq=False, repr=False)
+class Dropout(Module):
+    """In training, sets each element to 0 with probability p and divides the others by 1 - p.
+
+    In eval mode, x itself. An element is kept where U(0, 1) ≤ 1 - p (Srivastava et al. 2014).
+
+    Raises:
+        TypeError: in training, the input is not a Tensor of floating-point numbers.
+        ValueError: p is not in [0, 1].
+    """
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_probability("Dropout", self.p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+@dataclass(eq=False, repr=False)
+class Flatten(Module):
+    """Joins axes into one, by default all but the first: (N, ...) → (N, product of the others).
+
+    Args:
+        start_dim: first axis to join.
+        end_dim: last axis to join.
+
+    Raises:
+        TypeError: the input is not a Tensor.
+        IndexError: the input has no such axis.
+        ValueError: the input has no axes at all, or `end_dim` comes before `start_dim`.
+    """
+
+    start_dim: int = 1
+    end_dim: int = -1
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_tensor("Flatten", x)
+        if x.ndim == 0:
+            raise ValueError("Flatten expected a batch (N, ...), got a tensor without axes")
+        if x.ndim == 1 and (self.start_dim, self.end_dim) == (1, -1):
+            return x.reshape((x.shape[0], 1))
+        return functional.flatten(x, self.start_dim, self.end_dim)
+
+
+@dataclass(eq=False, repr=False)
+class Unflatten(Module):
+    """Splits an axis into several, the inverse of `Flatten`: (N, 6) → (N, 2, 3).
+
+    Args:
+        dim: axis to split.
+        unflattened_size: lengths of the new axes; one of them may be -1, which is inferred.
+
+    Raises:
+        TypeError: the input is not a Tensor.
+        IndexError: the input has no such axis.
+        ValueError: the product of the lengths is not the length of the axis.
+    """
+
+    dim: int
+    unflattened_size: Sequence[int]
+
+    def __post_init__(self) -> None:
+        self.unflattened_size = tuple(self.unflattened_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.unflatten(x, self.dim, self.unflattened_size)
