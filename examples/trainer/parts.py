@@ -122,7 +122,8 @@ def check_model(layers: list[Part], source: Source) -> None:
                 x = module(x)
         except (ValueError, TypeError, MemoryError) as error:
             key = f"model.{position}.{layer.name}"
-            raise UserError(f"{key}: does not work on {source.name}: {error}") from None
+            text = ", ".join([str(error), *getattr(error, "__notes__", [])])
+            raise UserError(f"{key}: does not work on {source.name}: {text}") from None
         parameters += module.parameters()
     if x.shape != (2, source.classes):
         raise UserError(

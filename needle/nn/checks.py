@@ -1,14 +1,14 @@
 """Checks of the inputs and settings of layers, for `functional` and for constructors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from ..autograd import Tensor
 from ..ops.kinds import integers
 
 __all__ = [
-    "as_shape", "check_features", "check_floats", "check_groups", "check_layout",
+    "as_shape", "check_channels", "check_features", "check_floats", "check_groups",
     "check_probability", "check_tensor", "check_trailing",
 ]  # fmt: skip
 
@@ -48,21 +48,25 @@ def check_trailing(layer: str, x: Tensor, trailing: tuple[int, ...]) -> None:
         raise ValueError(f"{layer} expected (..., {', '.join(map(str, trailing))}), got {shape}")
 
 
-def check_layout(layer: str, x: Tensor, layouts: dict[int, str], channels: int) -> None:
-    """Raise unless the number of axes of x is a key of `layouts` and its axis 1 has `channels`."""
+def check_channels(
+    layer: str,
+    layout: str,
+    x: Tensor,
+    ndims: Container[int] = range(2, 65),
+    channels: int | None = None,
+) -> None:
+    """Raise unless x has one of `ndims` axes, the second of length `channels`, if that is given."""
     check_tensor(layer, x)
     shape = x.shape
-    if len(shape) not in layouts or shape[1] != channels:
-        expected = " or ".join(f"({axes})" for axes in layouts.values())
-        raise ValueError(f"{layer} expected {expected} with C = {channels}, got {shape}")
+    if len(shape) not in ndims or (channels is not None and shape[1] != channels):
+        number = "" if channels is None else f" with C = {channels}"
+        raise ValueError(f"{layer} expected {layout}{number}, got {shape}")
 
 
 def check_groups(num_groups: int, channels: int) -> None:
     """Raise unless `num_groups` divides `channels`."""
     if num_groups < 1 or channels % num_groups:
-        raise ValueError(
-            f"GroupNorm: {channels} channels do not split into {num_groups} groups"
-        )
+        raise ValueError(f"GroupNorm: {channels} channels do not split into {num_groups} groups")
 
 
 def check_probability(layer: str, p: float) -> None:

@@ -7,7 +7,7 @@ from .. import init
 from ..autograd import Tensor
 from ..device import Device
 from . import functional
-from .checks import as_shape, check_floats
+from .checks import as_shape, check_channels, check_groups
 from .module import Module, Parameter
 
 __all__ = [
@@ -15,8 +15,20 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _affine(
+    shape: Sequence[int], scale: bool, shift: bool, device: Any, dtype: Any
+) -> tuple[Parameter | None, Parameter | None]:
+    """Weight (ones) and bias (zeros), each where it is wanted."""
+    where: dict[str, Any] = {"device": device, "dtype": dtype}
+    return (
+        Parameter(init.ones(*shape, **where)) if scale else None,
+        Parameter(init.zeros(*shape, **where)) if shift else None,
+    )
+
+
 class _BatchNorm(Module):
-    shapes: ClassVar[dict[int, str]]  # the numbers of axes that are taken, and how they are called
+    layout: ClassVar[str]
+    ndims: ClassVar[tuple[int, ...]]
     running_mean: Tensor | None
     running_var: Tensor | None
 
@@ -38,18 +50,14 @@ class _BatchNorm(Module):
         self.dim = dim
         self.eps = eps
         self.momentum = momentum
+        self.weight, self.bias = _affine((dim,), affine, affine and bias, device, dtype)
         where: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.weight = Parameter(init.ones(dim, **where)) if affine else None
-        self.bias = Parameter(init.zeros(dim, **where)) if affine and bias else None
         tracked = track_running_stats
         self.register_buffer("running_mean", init.zeros(dim, **where) if tracked else None)
         self.register_buffer("running_var", init.ones(dim, **where) if tracked else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = x.shape
-        if len(shape) not in self.shapes or shape[1] != self.dim:
-            self._refuse(shape)
-        check_floats(type(self).__name__, x)
+        check_channels(type(self).__name__, self.layout, x, self.ndims, self.dim)
         return functional.batch_norm(
             x,
             self.running_mean,
@@ -61,74 +69,68 @@ class _BatchNorm(Module):
             self.eps,
         )
 
-    def _refuse(self, shape: tuple[int, ...]) -> None:
-        expected = " or ".join(f"({axes})" for axes in self.shapes.values())
-        raise ValueError(
-            f"{type(self).__name__} expected {expected} with C = {self.dim}, got {shape}"
-        )
-
     def extra_repr(self) -> str:
         affine = "" if self.weight is not None else ", affine=False"
         return f"{self.dim}, eps={self.eps}, momentum={self.momentum}{affine}"
 
 
 class BatchNorm1d(_BatchNorm):
-    """Each channel of a batch with mean 0 and variance 1, then scaled and shifted.
+    """Normalizes each channel over the batch (Ioffe & Szegedy 2015).
 
         y = (x - mean)/√(variance + eps)·weight + bias
 
-    In training the moments are those of the batch, the variance the biased one; in eval mode they
-    are the running ones: running ← (1 - momentum)·running + momentum·observed. (PyTorch puts the
-    unbiased variance into the running one.) Source: Ioffe & Szegedy 2015.
+    In training mode, mean and (biased) variance are those of the batch, and the running statistics
+    are updated: running ← (1 - momentum)·running + momentum·observed. (PyTorch updates the running
+    variance with the unbiased one.) In eval mode the running statistics are used.
 
     Args:
         dim: number of channels, C. The input is (N, C) or (N, C, L).
-        eps: keeps the root away from 0.
-        momentum: share of the newest batch in the running statistics.
-        affine: whether to scale and shift.
-        track_running_stats: without, the moments are always those of the batch.
-        bias: whether to shift, with `affine`.
+        eps: added to the variance for numerical stability.
+        momentum: weight of the batch in the running statistics, in [0, 1].
+        affine: whether to have `weight` and `bias`.
+        track_running_stats: if False, the statistics of the batch are used in both modes.
+        bias: whether to have `bias`, if `affine`.
 
     Attributes:
-        weight, bias: (dim,), ones and zeros; or None.
-        running_mean, running_var: (dim,), buffers.
+        weight, bias: (dim,), initially ones and zeros; or None.
+        running_mean, running_var: (dim,), buffers, initially zeros and ones; or None.
 
     Raises:
-        ValueError: another shape, or training with one value a channel.
+        TypeError: the input is not a Tensor of floating-point numbers.
+        ValueError: the input has another shape, or, in training, one value per channel.
     """
 
-    shapes: ClassVar = {2: "N, C", 3: "N, C, L"}
+    layout = "(N, C) or (N, C, L)"
+    ndims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """`BatchNorm1d` for images: each channel over batch, height and width, (N, C, H, W).
+    """`BatchNorm1d` for images, (N, C, H, W): each channel over batch, height and width.
 
     Arguments, attributes and errors are those of `BatchNorm1d`.
     """
 
-    shapes: ClassVar = {4: "N, C, H, W"}
+    layout = "(N, C, H, W)"
+    ndims = (4,)
 
 
 class LayerNorm(Module):
-    """Each sample with mean 0 and variance 1 over its last axes, then scaled and shifted.
+    """Normalizes each sample over its last axes (Ba, Kiros & Hinton 2016).
 
         y = (x - mean)/√(variance + eps)·weight + bias
 
-    Source: Ba, Kiros & Hinton 2016.
-
     Args:
-        normalized_shape: lengths of the axes that are normalised together. The input is
-            (..., *normalized_shape).
-        eps: keeps the root away from 0.
-        elementwise_affine: whether to scale and shift.
-        bias: whether to shift.
+        normalized_shape: lengths of the last axes. The input is (..., *normalized_shape).
+        eps: added to the variance for numerical stability.
+        elementwise_affine: whether to have `weight` and `bias`.
+        bias: whether to have `bias`, if `elementwise_affine`.
 
     Attributes:
-        weight, bias: of shape normalized_shape, ones and zeros; or None.
+        weight, bias: of shape normalized_shape, initially ones and zeros; or None.
 
     Raises:
-        TypeError: the input holds no floating-point numbers.
-        ValueError: the input ends in another shape.
+        TypeError: the input is not a Tensor of floating-point numbers.
+        ValueError: the last axes of the input have other lengths.
     """
 
     def __init__(
@@ -143,10 +145,8 @@ class LayerNorm(Module):
         super().__init__()
         self.normalized_shape = as_shape(type(self).__name__, normalized_shape)
         self.eps = eps
-        where: dict[str, Any] = {"device": device, "dtype": dtype}
         scale, shift = elementwise_affine, elementwise_affine and bias
-        self.weight = Parameter(init.ones(*self.normalized_shape, **where)) if scale else None
-        self.bias = Parameter(init.zeros(*self.normalized_shape, **where)) if shift else None
+        self.weight, self.bias = _affine(self.normalized_shape, scale, shift, device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -166,20 +166,21 @@ class LayerNorm1d(LayerNorm):
 
 
 class GroupNorm(Module):
-    """Each sample's channels in groups, each with mean 0 and variance 1 (Wu & He 2018).
+    """Normalizes each sample over groups of channels (Wu & He 2018).
 
     Args:
-        num_groups: a divisor of num_channels.
-        num_channels: C. The input is (N, C, ...).
-        eps: keeps the root away from 0.
-        affine: whether to scale and shift each channel.
-        bias: whether to shift, with `affine`.
+        num_groups: number of groups, a divisor of num_channels.
+        num_channels: number of channels, C. The input is (N, C, ...).
+        eps: added to the variance for numerical stability.
+        affine: whether to have `weight` and `bias`.
+        bias: whether to have `bias`, if `affine`.
 
     Attributes:
-        weight, bias: (num_channels,), ones and zeros; or None.
+        weight, bias: (num_channels,), initially ones and zeros; or None.
 
     Raises:
-        ValueError: the channels do not split into the groups, or the input has another shape.
+        TypeError: the input is not a Tensor of floating-point numbers.
+        ValueError: num_groups does not divide num_channels, or the input has another shape.
     """
 
     def __init__(
@@ -194,23 +195,14 @@ class GroupNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if num_groups < 1 or num_channels % num_groups:
-            raise ValueError(
-                f"GroupNorm: {num_channels} channels do not split into {num_groups} groups"
-            )
+        check_groups(num_groups, num_channels)
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = eps
-        where: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.weight = Parameter(init.ones(num_channels, **where)) if affine else None
-        self.bias = Parameter(init.zeros(num_channels, **where)) if affine and bias else None
+        self.weight, self.bias = _affine((num_channels,), affine, affine and bias, device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = x.shape
-        if len(shape) < 2 or shape[1] != self.num_channels:
-            raise ValueError(
-                f"GroupNorm expected (N, C, ...), C = {self.num_channels}, got {shape}"
-            )
+        check_channels("GroupNorm", "(N, C, ...)", x, channels=self.num_channels)
         return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -218,22 +210,21 @@ class GroupNorm(Module):
 
 
 class RMSNorm(Module):
-    """Each sample divided by its root mean square over its last axes (Zhang & Sennrich 2019).
+    """Divides each sample by its root mean square over its last axes (Zhang & Sennrich 2019).
 
         y = x/√(mean(x²) + eps)·weight
 
     Args:
-        normalized_shape: lengths of the axes that are normalised together. The input is
-            (..., *normalized_shape).
-        eps: by default the spacing of the input's dtype at 1.
-        elementwise_affine: whether to scale.
+        normalized_shape: lengths of the last axes. The input is (..., *normalized_shape).
+        eps: added for numerical stability, by default the machine epsilon of the input's dtype.
+        elementwise_affine: whether to have `weight`.
 
     Attributes:
-        weight: of shape normalized_shape, ones; or None.
+        weight: of shape normalized_shape, initially ones; or None.
 
     Raises:
-        TypeError: the input holds no floating-point numbers.
-        ValueError: the input ends in another shape.
+        TypeError: the input is not a Tensor of floating-point numbers.
+        ValueError: the last axes of the input have other lengths.
     """
 
     def __init__(
@@ -247,8 +238,7 @@ class RMSNorm(Module):
         super().__init__()
         self.normalized_shape = as_shape("RMSNorm", normalized_shape)
         self.eps = eps
-        ones = init.ones(*self.normalized_shape, device=device, dtype=dtype)
-        self.weight = Parameter(ones) if elementwise_affine else None
+        self.weight, _ = _affine(self.normalized_shape, elementwise_affine, False, device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)

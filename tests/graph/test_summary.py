@@ -145,7 +145,7 @@ def test_dtype_of_the_input() -> None:
 
 def test_an_input_that_does_not_fit_names_the_layer() -> None:
     net = model()
-    with pytest.raises(ValueError, match=r"1: Linear expected \(\.\.\., 6\), got \(5, 7\)"):
+    with pytest.raises(ValueError, match=r"expected \(\.\.\., 6\), got \(5, 7\)\nin layer 1"):
         ndl.summary(net, (5, 7))
     assert net.training
     assert all(module._hooks is None or not module._hooks.after for module in net)

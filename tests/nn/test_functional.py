@@ -74,7 +74,7 @@ def test_every_function_and_every_module_is_compared() -> None:
         getattr(F, name).__name__ for name in F.__all__
     }
     compared = {type(module).__name__ for module, *_ in FORMS}
-    families = ("activation", "dropout", "embedding", "linear", "loss", "normalization", "shape")
+    families = ("activation", "layer", "loss", "normalization")
     modules = {
         name
         for name in nn.__all__
@@ -102,6 +102,10 @@ def test_group_norm_of_channels_that_do_not_split() -> None:
         (lambda x: F.layer_norm(x, (2, 4, 3)), r"expected \(\.\.\., 2, 4, 3\), got \(4, 3\)"),
         (lambda x: F.rms_norm(x, 4), r"RMSNorm expected \(\.\.\., 4\), got \(4, 3\)"),
         (lambda x: F.group_norm(x.sum(0), 1), r"GroupNorm expected \(N, C, \.\.\.\), got \(3,\)"),
+        (
+            lambda x: F.batch_norm(x.sum(0), None, None),
+            r"BatchNorm expected \(N, C, \.\.\.\), got \(3,\)",
+        ),
     ],
 )
 def test_normalisation_of_another_shape(call, text) -> None:
@@ -116,6 +120,9 @@ def test_normalisation_of_another_shape(call, text) -> None:
         lambda x: F.rms_norm(x, 3),
         lambda x: F.group_norm(x, 1),
         lambda x: F.dropout(x, 0.5),
+        lambda x: F.linear(x, ndl.init.rand(3, 2)),
+        lambda x: F.bilinear(x, x, ndl.init.rand(2, 3, 3)),
+        lambda x: F.batch_norm(x, None, None, training=True),
     ],
 )
 def test_functions_of_integers(call) -> None:
@@ -131,7 +138,7 @@ def test_dropout_outside_training() -> None:
 @pytest.mark.parametrize(
     ("weight", "bias", "text"),
     [
-        ((4, 2), (2,), r"inner axes must have equal lengths, got 3 and 4"),
+        ((4, 2), (2,), r"Linear expected \(\.\.\., 4\), got \(4, 3\)"),
         ((3, 2), (5,), r"a bias of shape \(5,\) does not fit 2 outputs"),
         ((1, 3, 2), (2,), "the weight is a matrix"),
     ],

@@ -320,7 +320,7 @@ BAD_INPUT = {
     "last axis": (nn.LayerNorm(4), (4, 3), r"LayerNorm expected \(\.\.\., 4\), got \(4, 3\)"),
     "last axes": (nn.LayerNorm((2, 3)), (3, 2), r"expected \(\.\.\., 2, 3\), got \(3, 2\)"),
     "1d": (nn.LayerNorm1d(4), (4, 3), r"LayerNorm expected \(\.\.\., 4\), got \(4, 3\)"),
-    "channels": (nn.GroupNorm(2, 4), (3, 6), r"GroupNorm expected \(N, C, \.\.\.\), C = 4"),
+    "channels": (nn.GroupNorm(2, 4), (3, 6), r"GroupNorm expected \(N, C, \.\.\.\) with C = 4"),
     "rms": (nn.RMSNorm(4), (4, 3), r"RMSNorm expected \(\.\.\., 4\), got \(4, 3\)"),
 }
 

@@ -12,6 +12,7 @@ from ... import ops
 from ...autograd import Tensor
 from ...ops.kinds import broadcast_shape
 from ...ops.losses import class_numbers
+from ..checks import check_tensor
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "check_reduction",
@@ -45,6 +46,7 @@ def cross_entropy(
             [0, 1], there is nothing to take the mean of, or a class to ignore among probabilities.
     """
     check_reduction(reduction)
+    check_tensor("cross_entropy", logits)
     target = _as_tensor(target)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1: {label_smoothing}")
@@ -285,6 +287,7 @@ def _rows_and_labels(
 
 
 def _class_axis(name: str, scores: Tensor) -> int:
+    check_tensor(name, scores)
     if not scores.ndim:
         raise ValueError(f"{name} expected scores (N, C), (N, C, ...) or (C,), got a number")
     return min(1, scores.ndim - 1)
@@ -311,6 +314,7 @@ def _of_elements(weight: Tensor | None, losses: Tensor) -> Tensor | None:
 
 def _pair(name: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both, if they are of one shape, as floats of x's dtype, float64 if x holds integers."""
+    check_tensor(name, x)
     target = _as_tensor(target)
     if x.shape != target.shape:
         raise ValueError(

@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import init, ops
 from ...autograd import Tensor
-from ..checks import as_shape, check_floats, check_trailing
+from ..checks import as_shape, check_channels, check_floats, check_groups, check_trailing
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
 
@@ -33,9 +33,12 @@ def batch_norm(
         running_mean, running_var, weight, bias: (C,); no scale or shift where None.
 
     Raises:
-        ValueError: training with one value a channel, whose variance says nothing; or running
-            statistics are missing where they are needed.
+        TypeError: x is not a Tensor of floating-point numbers.
+        ValueError: x has no channels, or one value per channel in training; or running statistics
+            are missing outside training.
     """
+    check_channels("BatchNorm", "(N, C, ...)", x)
+    check_floats("BatchNorm", x)
     channels = x.shape[1]
     axes = (0, *range(2, x.ndim))
     scale = _along_channels(x, init.ones(channels, dtype=x.dtype) if weight is None else weight)
@@ -106,12 +109,10 @@ def group_norm(
         TypeError: x holds no floating-point numbers.
         ValueError: x has no channels, or they do not split into `num_groups`.
     """
-    if x.ndim < 2:
-        raise ValueError(f"GroupNorm expected (N, C, ...), got {x.shape}")
-    samples, channels = x.shape[:2]
-    if num_groups < 1 or channels % num_groups:
-        raise ValueError(f"{channels} channels do not split into {num_groups} groups")
+    check_channels("GroupNorm", "(N, C, ...)", x)
     check_floats("GroupNorm", x)
+    samples, channels = x.shape[:2]
+    check_groups(num_groups, channels)
     shape = (num_groups, channels // num_groups, 1)
     scale = init.ones(*shape, dtype=x.dtype) if weight is None else weight.reshape(shape)
     shift = init.zeros(*shape, dtype=x.dtype) if bias is None else bias.reshape(shape)
