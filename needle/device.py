@@ -1,10 +1,13 @@
 """A Device creates arrays and draws random numbers; all else goes by NumPy's protocols."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import sys
+import weakref
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -22,6 +25,13 @@ class Generator:
         >>> ndl.Generator(seed=0).permutation(4)
         array([2, 0, 1, 3])
     """
+
+    instances: ClassVar[weakref.WeakSet[Generator]] = weakref.WeakSet()  # a checkpoint replays them
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:  # copies do not come to __init__
+        generator = super().__new__(cls)
+        cls.instances.add(generator)
+        return generator
 
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):

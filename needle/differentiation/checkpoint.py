@@ -1,4 +1,4 @@
-"""Checkpointing: less memory for more time."""
+"""checkpoint: intermediate values are computed again in backward, which saves memory."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints, modes
+from ..device import Generator
 from .tree import flatten, substituted
 
 __all__ = ["checkpoint"]
 
 
 class _Checkpoint(TensorTupleOp):
-    """A function whose inner graph is not kept, but made again to go back through it.
+    """A function whose inner graph is not kept, but computed again when its gradient is asked for.
 
     Its inputs are the tensors from outside that require a gradient.
     """
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
-        self.random_state = np.random.get_state()
+        self.random_state = _RandomState(Generator.instances)
         self.is_lazy = modes.is_lazy.get()  # which decides in what order random ops draw
 
-    def run(
-        self, with_graph: bool = False, is_recomputing: bool = True
-    ) -> tuple[Any, list[Tensor]]:
+    def run(self, with_graph: bool, is_recomputing: bool = True) -> tuple[Any, list[Tensor]]:
         """The function's result, and the tensors in it, computed."""
         with (
             modes.enable_grad(with_graph),
@@ -44,25 +43,54 @@ class _Checkpoint(TensorTupleOp):
         return result, outputs
 
     def compute(self, *arrays: Any) -> tuple[Any, ...]:
-        with _random_state(self.random_state):
-            return tuple(output.cached_data for output in self.run()[1])
+        with self.random_state.replayed():
+            return tuple(output.cached_data for output in self.run(with_graph=False)[1])
 
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> tuple[Any, ...]:
-        with _random_state(self.random_state):
+        with self.random_state.replayed():
             outputs = self.run(with_graph=True)[1]
         return tuple(compute_adjoints(outputs, out_grad.tuple(), node.inputs))
 
 
-def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
-    """`function(*args)`, without keeping what it computes inside: backward computes it again.
+class _RandomState:
+    """The present state of NumPy's global random numbers and of `generators`."""
 
-    Equal to the plain call to the bit, random draws included: NumPy's random state is replayed.
-    The running statistics of BatchNorm move once. Under `detect_anomaly` and inside `jvp`, which
-    watch the ops inside, it is the plain call.
-    A stack of n layers, checkpointed in √n pieces, keeps about 2√n activations instead of n.
+    def __init__(self, generators: Iterable[Generator]) -> None:
+        self._global = np.random.get_state()
+        self._states = {generator: generator.state_dict() for generator in generators}
+
+    def keep_used(self) -> None:
+        """Drop the generators that have drawn nothing since."""
+        states = self._states.items()
+        self._states = {each: state for each, state in states if each.state_dict() != state}
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """This state inside the block; the former one after it."""
+        former = _RandomState(self._states)
+        self._restore()
+        try:
+            yield
+        finally:
+            former._restore()
+
+    def _restore(self) -> None:
+        np.random.set_state(self._global)
+        for generator, state in self._states.items():
+            generator.load_state_dict(state)
+
+
+def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)` without keeping its intermediate values: `backward` computes them again.
+
+    Equal to the plain call to the bit: random numbers are drawn again from the same state, of
+    NumPy's global random numbers and of every `Generator`, and tensors are assigned to (as running
+    statistics are) the first time only. Under `detect_anomaly` and inside `jvp`, which observe the
+    ops inside, it is the plain call. A stack of n layers, checkpointed in √n pieces, keeps about
+    2√n activations instead of n.
 
     Args:
-        function: gives tensors; it must do the same when called again, apart from random draws.
+        function: returns tensors; a second call must do the same, apart from random numbers.
         args: containers of tensors, or anything else.
 
     Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
@@ -84,7 +112,8 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
         captured.update({id(value): value for value in values if value.requires_grad})
 
     with modes.setting(modes.observers, (lambda value, op, inputs: note(inputs),)):
-        result, outputs = op.run(is_recomputing=modes.is_recomputing.get())
+        result, outputs = op.run(with_graph=False, is_recomputing=modes.is_recomputing.get())
+    op.random_state.keep_used()
     note(outputs)
     if not (captured and modes.grad_enabled.get()):
         return result
@@ -93,14 +122,3 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     node.inputs = tuple(captured.values())
     index = itertools.count()
     return substituted(result, lambda output: node[next(index)])
-
-
-@contextmanager
-def _random_state(state: Any) -> Iterator[None]:
-    """NumPy's random state is `state` inside the block, and afterwards what it was before."""
-    former = np.random.get_state()
-    np.random.set_state(state)
-    try:
-        yield
-    finally:
-        np.random.set_state(former)

@@ -1,5 +1,7 @@
 """checkpoint: the plain gradient to the bit, less memory, an inner graph that is not kept."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,26 @@ def test_checkpoints_inside_checkpoints(model, x, mode):
 def test_random_branches_draw_in_the_same_order(x, mode):
     drop = nn.Dropout(0.5)
     equal(lambda call: call(lambda x: (drop(x) * drop(x * 2) + drop(x)).sum(), x), x)
+
+
+def test_generators_draw_the_same_again(x, mode):
+    used, other = ndl.Generator(3), copy.deepcopy(ndl.Generator(4))
+
+    def function(x):
+        noise = ndl.init.rand(*x.shape, generator=used, dtype="float32")
+        return ((x * noise) ** 2).sum() * ndl.init.rand(1, generator=other).item()
+
+    results = []
+    for call in (ndl.checkpoint, plain):
+        used.load_state_dict(ndl.Generator(3).state_dict())
+        other.load_state_dict(ndl.Generator(4).state_dict())
+        loss = call(function, x)
+        apart = ndl.Generator(5)
+        after = apart.rand()  # draws outside of the function stay as they are
+        found = gradients(loss, x)
+        assert apart.rand() != after
+        results.append((loss.numpy().tobytes(), found, used.rand(), other.rand()))
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("forward_mode", ["eager", "lazy"])
