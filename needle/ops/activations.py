@@ -1,31 +1,81 @@
-"""Activation functions beyond relu, sigmoid and tanh, each one op with its closed-form gradient.
+"""Activation functions, each one op with its closed-form gradient.
 
 In the formulas g is the adjoint of the result and y the result; σ is the logistic function, Φ and
 φ are the distribution function and the density of N(0, 1).
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor
+from .arithmetic import plain_number
 from .comparison import greater, less
-from .functions import Clip, ReLUGrad, Sigmoid, clamp_at_zero, exp, sigmoid, tanh
-from .kinds import Elementwise
+from .functions import Clip, exp
+from .kinds import Elementwise, binary, unary
 from .special import Erf
 
 __all__ = [
     "ELU", "elu", "GELU", "GELUTanh", "gelu", "Hardtanh", "hardtanh", "LeakyReLU", "leaky_relu",
-    "SiLU", "silu", "Softplus", "softplus",
+    "ReLU", "relu", "Sigmoid", "sigmoid", "SiLU", "silu", "Softplus", "softplus", "Tanh", "tanh",
 ]  # fmt: skip
+
+
+class Tanh(Elementwise):
+    """The hyperbolic tangent, tanh a. Adjoint: g·(1 - y²)."""
+
+    compute = np.tanh
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad * (1 - node**2)
+
+
+class Sigmoid(Elementwise):
+    """The logistic function, 1 / (1 + e⁻ᵃ). Adjoint: g·y·(1 - y)."""
+
+    def compute(self, a: Array) -> Array:
+        with np.errstate(over="ignore"):  # where e⁻ᵃ is infinite the result is 0, as it should be
+            result = np.exp(a * -1.0)  # a float: small unsigned integers would wrap around
+        result += 1
+        return 1 / result
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad * (node * (1 - node))
+
+
+def clamp_at_zero(function: Callable[..., Array], a: Array) -> Array:
+    """np.maximum or np.minimum of a and 0; NumPy's loop over two arrays is the faster one."""
+    result = np.zeros(a.shape, a.dtype, like=a)
+    return function(a, result, out=result)
+
+
+class ReLU(Elementwise):
+    """max(a, 0). Adjoint: g·[a > 0], which is 0 at 0."""
+
+    def compute(self, a: Array) -> Array:
+        return clamp_at_zero(np.maximum, a)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return _relu_grad(out_grad, node.inputs[0])
+
+
+class ReLUGrad(Elementwise):
+    """a·[b > 0]. Adjoint of a: g·[b > 0]; none of b."""
+
+    def compute(self, a: Array, b: Array) -> Array:
+        return np.multiply(a, np.greater(b, 0))
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
+        return _relu_grad(out_grad, node.inputs[1]), None
 
 
 class LeakyReLU(Elementwise):
     """a where a > 0, else slope·a. Adjoint: g where a > 0, else slope·g."""
 
     def __init__(self, slope: float = 0.01) -> None:
-        self.slope = slope
+        self.slope = plain_number(slope)
 
     def compute(self, a: Array) -> Array:
         result = clamp_at_zero(np.minimum, a) * self.slope
@@ -37,10 +87,10 @@ class LeakyReLU(Elementwise):
 
 
 class LeakyReLUGrad(Elementwise):
-    """a where b > 0, else slope·a. Adjoint of a: the same of g; none of b, by its sign alone."""
+    """a where b > 0, else slope·a. Adjoint of a: g where b > 0, else slope·g; none of b."""
 
     def __init__(self, slope: float) -> None:
-        self.slope = slope
+        self.slope = plain_number(slope)
 
     def compute(self, a: Array, b: Array) -> Array:
         return a * _one_or(self.slope, np.greater(b, 0), a.dtype)
@@ -50,7 +100,7 @@ class LeakyReLUGrad(Elementwise):
 
 
 def _one_or(other: float, is_one: Array, dtype: Any) -> Array:
-    """1 where the condition holds, else `other`: np.where takes ten times as long if it varies."""
+    """1 where the condition holds, else `other`; np.where takes ten times as long."""
     result = is_one.astype(dtype)
     result *= 1 - other
     result += other
@@ -58,10 +108,10 @@ def _one_or(other: float, is_one: Array, dtype: Any) -> Array:
 
 
 class ELU(Elementwise):
-    """a where a > 0, else α·(eᵃ - 1) (Clevert et al. 2016). Adjoint: g, there g·α·eᵃ."""
+    """a where a > 0, else α·(eᵃ - 1) (Clevert et al. 2016). Adjoint: g where a > 0, else g·α·eᵃ."""
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+        self.alpha = plain_number(alpha)
 
     def compute(self, a: Array) -> Array:
         result = np.expm1(clamp_at_zero(np.minimum, a))
@@ -74,10 +124,10 @@ class ELU(Elementwise):
 
 
 class ELUGrad(Elementwise):
-    """1 where a > 0, else α·eᵃ. Adjoint: 0, there g·α·eᵃ."""
+    """1 where a > 0, else α·eᵃ. Adjoint: 0 where a > 0, else g·α·eᵃ."""
 
     def __init__(self, alpha: float) -> None:
-        self.alpha = alpha
+        self.alpha = plain_number(alpha)
 
     def compute(self, a: Array) -> Array:
         result = np.exp(clamp_at_zero(np.minimum, a))
@@ -86,8 +136,8 @@ class ELUGrad(Elementwise):
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        whole = out_grad * node
-        return whole - ReLUGrad()(whole, node.inputs[0])
+        product = out_grad * node
+        return product - _relu_grad(product, node.inputs[0])
 
 
 class Hardtanh(Clip):
@@ -99,13 +149,13 @@ class Hardtanh(Clip):
 
 
 class Softplus(Elementwise):
-    """ln(1 + e^(βa))/β, and a itself where βa > threshold. Adjoint: g·σ(βa), there g."""
+    """ln(1 + e^(βa))/β; a where βa > threshold. Adjoint: g·σ(βa); g where βa > threshold."""
 
     def __init__(self, beta: float = 1.0, threshold: float = math.inf) -> None:
         if not beta > 0:
             raise ValueError(f"softplus: beta must be positive, got {beta}")
-        self.beta = beta
-        self.threshold = threshold
+        self.beta = plain_number(beta)
+        self.threshold = plain_number(threshold)
 
     def compute(self, a: Array) -> Array:
         scaled = a * self.beta
@@ -118,11 +168,11 @@ class Softplus(Elementwise):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         scaled = node.inputs[0] * self.beta
-        share = sigmoid(scaled)
+        factor = sigmoid(scaled)
         if self.threshold < math.inf:
-            above = greater(scaled, self.threshold).astype(share.dtype)
-            share = share + above * (1 - share)
-        return out_grad * share
+            above = greater(scaled, self.threshold).astype(factor.dtype)
+            factor = factor + above * (1 - factor)
+        return out_grad * factor
 
 
 class SiLU(Elementwise):
@@ -132,24 +182,24 @@ class SiLU(Elementwise):
         return a * Sigmoid().compute(a)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * SiLUGrad()(node.inputs[0])
+        return out_grad * _silu_grad(node.inputs[0])
 
 
 class SiLUGrad(Elementwise):
     """s·(1 + a·(1 - s)) with s = σ(a). Adjoint: g·s·(1 - s)·(2 + a·(1 - 2s))."""
 
     def compute(self, a: Array) -> Array:
-        share = Sigmoid().compute(a)
-        result = 1 - share
+        s = Sigmoid().compute(a)
+        result = 1 - s
         result *= a
         result += 1
-        result *= share
+        result *= s
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
-        share = sigmoid(a)
-        return out_grad * (share * (1 - share) * (a * (1 - share * 2) + 2))
+        s = sigmoid(a)
+        return out_grad * (s * (1 - s) * (a * (1 - s * 2) + 2))
 
 
 class GELU(Elementwise):
@@ -159,7 +209,7 @@ class GELU(Elementwise):
         return a * _normal_distribution(a)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * GELUGrad()(node.inputs[0])
+        return out_grad * _gelu_grad(node.inputs[0])
 
 
 class GELUGrad(Elementwise):
@@ -197,27 +247,27 @@ class GELUTanh(Elementwise):
     """
 
     def compute(self, a: Array) -> Array:
-        result = _tanh_inside(a)
+        result = _tanh_u(a)
         result += 1
         result *= a
         result *= 0.5
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * GELUTanhGrad()(node.inputs[0])
+        return out_grad * _gelu_tanh_grad(node.inputs[0])
 
 
 class GELUTanhGrad(Elementwise):
     """(1 + t)/2 + a/2·(1 - t²)·u' with t = tanh u. Adjoint: g·(1 - t²)·(u' + a/2·u'' - a·t·u'²)."""
 
     def compute(self, a: Array) -> Array:
-        inside = _tanh_inside(a)
+        t = _tanh_u(a)
         result = a * (3 * _CUBIC * _SCALE)
         result *= a
         result += _SCALE
         result *= a
-        result *= 1 - inside * inside
-        result += inside
+        result *= 1 - t * t
+        result += t
         result += 1
         result *= 0.5
         return result
@@ -225,21 +275,30 @@ class GELUTanhGrad(Elementwise):
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
         square = a**2
-        inside = tanh(a * (square * (_CUBIC * _SCALE) + _SCALE))
+        t = tanh(a * (square * (_CUBIC * _SCALE) + _SCALE))
         first = square * (3 * _CUBIC * _SCALE) + _SCALE
         half_second = a * (3 * _CUBIC * _SCALE)
-        bend = first + a * half_second - a * inside * first**2
-        return out_grad * ((1 - inside**2) * bend)
+        return out_grad * ((1 - t**2) * (first + a * half_second - a * t * first**2))
 
 
-def _tanh_inside(a: Array) -> Array:
-    """tanh u."""
+def _tanh_u(a: Array) -> Array:
     result = a * _CUBIC
     result *= a
     result += 1
     result *= a
     result *= _SCALE
     return np.tanh(result)
+
+
+tanh = unary(Tanh())
+sigmoid = unary(Sigmoid())
+relu = unary(ReLU())
+silu = unary(SiLU())
+_relu_grad = binary(ReLUGrad())
+_silu_grad = unary(SiLUGrad())
+_gelu_grad = unary(GELUGrad())
+_gelu_tanh_grad = unary(GELUTanhGrad())
+_gelu = {"none": unary(GELU()), "tanh": unary(GELUTanh())}
 
 
 def leaky_relu(a: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -272,11 +331,6 @@ def softplus(a: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     return Softplus(beta, threshold)(a)
 
 
-def silu(a: Tensor) -> Tensor:
-    """a·σ(a), also called swish."""
-    return SiLU()(a)
-
-
 def gelu(a: Tensor, approximate: str = "none") -> Tensor:
     """a·Φ(a), with Φ the distribution function of N(0, 1).
 
@@ -287,6 +341,6 @@ def gelu(a: Tensor, approximate: str = "none") -> Tensor:
     Raises:
         ValueError: `approximate` is something else.
     """
-    if approximate not in ("none", "tanh"):
+    if approximate not in _gelu:
         raise ValueError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    return (GELUTanh() if approximate == "tanh" else GELU())(a)
+    return _gelu[approximate](a)

@@ -3,13 +3,14 @@
 Operands broadcast like NumPy's. In the formulas g is the adjoint of the result.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..autograd import Array, Tensor
 from .comparison import equal, greater
-from .kinds import Elementwise
+from .kinds import Elementwise, binary, function_of, unary
 
 __all__ = [
     "EWiseAdd", "add", "AddScalar", "add_scalar", "Negate", "negate",
@@ -21,7 +22,7 @@ __all__ = [
 
 
 def plain_number(scalar: Any) -> Any:
-    """A Python number: NumPy's own would widen, np.float64(2) times a float32 array is float64."""
+    """`scalar` as a Python number: np.float64(2) times a float32 array would be float64."""
     return scalar.item() if isinstance(scalar, np.generic) else scalar
 
 
@@ -30,6 +31,17 @@ class _WithScalar(Elementwise):
 
     def __init__(self, scalar: Any) -> None:
         self.scalar = plain_number(scalar)
+
+
+def _with_scalar(kind: type[_WithScalar], name: str) -> Callable[[Tensor, float], Tensor]:
+    """The public function of an op on a tensor and a number."""
+    make = Tensor.make_from_op
+
+    def function(a: Tensor, scalar: float) -> Tensor:
+        op = kind(scalar)
+        return make(op, (a,)) if isinstance(a, Tensor) else op(a)
+
+    return function_of(kind, function, name)
 
 
 class EWiseAdd(Elementwise):
@@ -61,15 +73,15 @@ class Negate(Elementwise):
 
 
 class EWiseMul(Elementwise):
-    """a·b. Adjoints: g·b, g·a."""
+    """a·b, element by element. Adjoints: g·b, g·a."""
 
     compute = np.multiply
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
         return (
-            _apply(_multiply, (out_grad, b)) if a.requires_grad else None,
-            _apply(_multiply, (out_grad, a)) if b.requires_grad else None,
+            multiply(out_grad, b) if a.requires_grad else None,
+            multiply(out_grad, a) if b.requires_grad else None,
         )
 
 
@@ -84,7 +96,7 @@ class MulScalar(_WithScalar):
 
 
 class EWiseDiv(Elementwise):
-    """a / b. Adjoints: g/b, -g·a/b²."""
+    """a / b; integers give floats. Adjoints: g/b, -g·a/b²."""
 
     compute = np.true_divide
 
@@ -95,7 +107,7 @@ class EWiseDiv(Elementwise):
 
 
 class DivScalar(_WithScalar):
-    """a / c. Adjoint: g/c."""
+    """a / c; integers give floats. Adjoint: g/c."""
 
     def compute(self, a: Array) -> Array:
         return np.true_divide(a, self.scalar)
@@ -105,17 +117,17 @@ class DivScalar(_WithScalar):
 
 
 class EWisePow(Elementwise):
-    """aᵇ. Adjoints: g·b·aᵇ⁻¹ (0 where a = b = 0), g·aᵇ·ln a (0 where a = 0)."""
+    """a to the power b. Adjoints: g·b·aᵇ⁻¹ (0 where a = b = 0), g·aᵇ·ln a (0 where a = 0)."""
 
     compute = np.power
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
-        # 0⁻¹ and ln 0 would poison elements whose adjoint is 0
+        # without 0⁻¹ and ln 0, which would make NaN of adjoints that are 0
         adjoint_a = adjoint_b = None
         if a.requires_grad:
             both_zero = (a == 0) * (b == 0)
-            # by 1.0: integers have no negative powers
+            # 1.0: integers have no negative powers
             adjoint_a = out_grad * b * a ** where(both_zero, 1, b - 1.0)
         if b.requires_grad:
             adjoint_b = out_grad * node * where(a == 0, 1, a).log()
@@ -123,7 +135,7 @@ class EWisePow(Elementwise):
 
 
 class PowerScalar(_WithScalar):
-    """aᶜ. Adjoint: g·c·aᶜ⁻¹, which is 0 where c = 0."""
+    """a to the power c. Adjoint: g·c·aᶜ⁻¹, which is 0 where c = 0."""
 
     # many times faster than power, and equal to it on floats
     _special: ClassVar = {2: np.square, 1: np.positive, 0.5: np.sqrt}
@@ -138,35 +150,35 @@ class PowerScalar(_WithScalar):
         return out_grad * (node.inputs[0] ** (self.scalar - 1) * self.scalar)
 
 
-def _share(out_grad: Tensor, winner: Tensor, loser: Tensor) -> Tensor:
-    """The adjoint where `winner` > `loser`, half of it where they are equal."""
-    halves = where(equal(winner, loser), out_grad * 0.5, 0)
-    return where(greater(winner, loser), out_grad, halves)
+def _where_larger(out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """g where a > b, g/2 where a = b, else 0."""
+    halves = where(equal(a, b), out_grad * 0.5, 0)
+    return where(greater(a, b), out_grad, halves)
 
 
 class Maximum(Elementwise):
-    """max(a, b). Adjoints: g·[a > b] + g/2·[a = b], g·[b > a] + g/2·[a = b]."""
+    """The larger of a and b. Adjoints: g·[a > b] + g/2·[a = b], g·[b > a] + g/2·[a = b]."""
 
     compute = np.maximum
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
         return (
-            _share(out_grad, a, b) if a.requires_grad else None,
-            _share(out_grad, b, a) if b.requires_grad else None,
+            _where_larger(out_grad, a, b) if a.requires_grad else None,
+            _where_larger(out_grad, b, a) if b.requires_grad else None,
         )
 
 
 class Minimum(Elementwise):
-    """min(a, b). Adjoints: g·[a < b] + g/2·[a = b], g·[b < a] + g/2·[a = b]."""
+    """The smaller of a and b. Adjoints: g·[a < b] + g/2·[a = b], g·[b < a] + g/2·[a = b]."""
 
     compute = np.minimum
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
         return (
-            _share(out_grad, b, a) if a.requires_grad else None,
-            _share(out_grad, a, b) if b.requires_grad else None,
+            _where_larger(out_grad, b, a) if a.requires_grad else None,
+            _where_larger(out_grad, a, b) if b.requires_grad else None,
         )
 
 
@@ -181,64 +193,17 @@ class Where(Elementwise):
         return None, where(condition, out_grad, 0), where(condition, 0, out_grad)
 
 
-_add = EWiseAdd()
-_multiply = EWiseMul()
-_apply = Tensor.make_from_op
-
-
-def add(a: Tensor, b: Tensor) -> Tensor:
-    """a + b."""
-    return _apply(_add, (a, b))
-
-
-def add_scalar(a: Tensor, scalar: float) -> Tensor:
-    """a + scalar."""
-    return _apply(AddScalar(scalar), (a,))
-
-
-def negate(a: Tensor) -> Tensor:
-    """-a."""
-    return Negate()(a)
-
-
-def multiply(a: Tensor, b: Tensor) -> Tensor:
-    """a·b, element by element."""
-    return _apply(_multiply, (a, b))
-
-
-def mul_scalar(a: Tensor, scalar: float) -> Tensor:
-    """a·scalar."""
-    return _apply(MulScalar(scalar), (a,))
-
-
-def divide(a: Tensor, b: Tensor) -> Tensor:
-    """a / b; integers give floats."""
-    return EWiseDiv()(a, b)
-
-
-def divide_scalar(a: Tensor, scalar: float) -> Tensor:
-    """a / scalar; integers give floats."""
-    return DivScalar(scalar)(a)
-
-
-def power(a: Tensor, b: Tensor) -> Tensor:
-    """a to the power b, element by element."""
-    return EWisePow()(a, b)
-
-
-def power_scalar(a: Tensor, scalar: float) -> Tensor:
-    """a to the power `scalar`."""
-    return PowerScalar(scalar)(a)
-
-
-def maximum(a: Tensor, b: Any) -> Tensor:
-    """The larger of a and b; where they are equal, each gets half of the adjoint."""
-    return Maximum()(a, b)
-
-
-def minimum(a: Tensor, b: Any) -> Tensor:
-    """The smaller of a and b; where they are equal, each gets half of the adjoint."""
-    return Minimum()(a, b)
+add = binary(EWiseAdd(), "add")
+multiply = binary(EWiseMul(), "multiply")
+divide = binary(EWiseDiv(), "divide")
+power = binary(EWisePow(), "power")
+maximum = binary(Maximum())
+minimum = binary(Minimum())
+negate = unary(Negate())
+add_scalar = _with_scalar(AddScalar, "add_scalar")
+mul_scalar = _with_scalar(MulScalar, "mul_scalar")
+divide_scalar = _with_scalar(DivScalar, "divide_scalar")
+power_scalar = _with_scalar(PowerScalar, "power_scalar")
 
 
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd import Tensor, TensorTuple
 from . import (
+    activations,
     arithmetic,
     comparison,
     contraction,
@@ -153,10 +154,10 @@ _TENSOR_METHODS: dict[str, Any] = {
     **{
         function.__name__: function
         for function in (
-            contraction.matmul, functions.abs, functions.astype, functions.clip, functions.cos,
-            functions.exp, functions.log, functions.relu, functions.sigmoid, functions.sin,
-            functions.sqrt, functions.tanh, reductions.argmax, scans.cumsum, scans.prod,
-            views.flatten,
+            activations.relu, activations.sigmoid, activations.tanh, contraction.matmul,
+            functions.abs, functions.astype, functions.clip, functions.cos, functions.exp,
+            functions.log, functions.sin, functions.sqrt, reductions.argmax, scans.cumsum,
+            scans.prod, views.flatten,
         )
     },
     **{

@@ -1,11 +1,8 @@
-"""Comparisons: boolean tensors through which no gradient passes."""
-
-from typing import Any
+"""Comparisons: boolean tensors of the broadcast shape. No gradient passes."""
 
 import numpy as np
 
-from ..autograd import Tensor
-from .kinds import Elementwise
+from .kinds import Elementwise, binary
 
 __all__ = [
     "Equal", "equal", "Greater", "greater", "GreaterEqual", "greater_equal",
@@ -18,66 +15,44 @@ class _Comparison(Elementwise):
 
 
 class Equal(_Comparison):
-    """a = b. No gradient."""
+    """Where a = b, as booleans. No gradient."""
 
     compute = np.equal
 
 
 class NotEqual(_Comparison):
-    """a ≠ b. No gradient."""
+    """Where a ≠ b, as booleans. No gradient."""
 
     compute = np.not_equal
 
 
 class Less(_Comparison):
-    """a < b. No gradient."""
+    """Where a < b, as booleans. No gradient."""
 
     compute = np.less
 
 
 class LessEqual(_Comparison):
-    """a ≤ b. No gradient."""
+    """Where a ≤ b, as booleans. No gradient."""
 
     compute = np.less_equal
 
 
 class Greater(_Comparison):
-    """a > b. No gradient."""
+    """Where a > b, as booleans. No gradient."""
 
     compute = np.greater
 
 
 class GreaterEqual(_Comparison):
-    """a ≥ b. No gradient."""
+    """Where a ≥ b, as booleans. No gradient."""
 
     compute = np.greater_equal
 
 
-def equal(a: Tensor, b: Any) -> Tensor:
-    """Where a = b, as a boolean tensor of the broadcast shape."""
-    return Equal()(a, b)
-
-
-def not_equal(a: Tensor, b: Any) -> Tensor:
-    """Where a ≠ b, as a boolean tensor of the broadcast shape."""
-    return NotEqual()(a, b)
-
-
-def less(a: Tensor, b: Any) -> Tensor:
-    """Where a < b, as a boolean tensor of the broadcast shape."""
-    return Less()(a, b)
-
-
-def less_equal(a: Tensor, b: Any) -> Tensor:
-    """Where a ≤ b, as a boolean tensor of the broadcast shape."""
-    return LessEqual()(a, b)
-
-
-def greater(a: Tensor, b: Any) -> Tensor:
-    """Where a > b, as a boolean tensor of the broadcast shape."""
-    return Greater()(a, b)
-
-
-def greater_equal(a: Tensor, b: Any) -> Tensor:
-    """Where a ≥ b, as a boolean tensor of the broadcast shape."""
-    return GreaterEqual()(a, b)
+equal = binary(Equal())
+not_equal = binary(NotEqual(), "not_equal")
+less = binary(Less())
+less_equal = binary(LessEqual(), "less_equal")
+greater = binary(Greater())
+greater_equal = binary(GreaterEqual(), "greater_equal")

@@ -1,26 +1,26 @@
-"""Functions of one tensor, element by element.
+"""Elementary functions of one tensor: powers of e, roots, angles, sign and clipping.
 
+What loses accuracy or has no elementary formula is in special.py, activations in activations.py.
 In the formulas g is the adjoint of the result and y the result.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor
+from .arithmetic import plain_number
 from .comparison import equal
-from .kinds import Elementwise
+from .kinds import Elementwise, unary
 
 __all__ = [
-    "Abs", "abs", "Astype", "astype", "Clip", "clip", "Cos", "cos", "Exp", "exp",
-    "Log", "log", "ReLU", "relu", "Sigmoid", "sigmoid", "Sign", "sign", "Sin", "sin",
-    "Sqrt", "sqrt", "Tanh", "tanh",
+    "Abs", "abs", "ArcSin", "arcsin", "ArcTan", "arctan", "Astype", "astype", "Clip", "clip",
+    "Cos", "cos", "Cosh", "cosh", "Exp", "exp", "Log", "log", "Sign", "sign", "Sin", "sin",
+    "Sinh", "sinh", "Sqrt", "sqrt", "Tan", "tan",
 ]  # fmt: skip
 
 
 class Log(Elementwise):
-    """ln a. Adjoint: g/a."""
+    """The natural logarithm, ln a. Adjoint: g/a."""
 
     compute = np.log
 
@@ -29,7 +29,7 @@ class Log(Elementwise):
 
 
 class Exp(Elementwise):
-    """eᵃ. Adjoint: g·y."""
+    """The exponential, eᵃ. Adjoint: g·y."""
 
     compute = np.exp
 
@@ -38,7 +38,7 @@ class Exp(Elementwise):
 
 
 class Sqrt(Elementwise):
-    """√a. Adjoint: g/(2y)."""
+    """The square root, √a. Adjoint: g/(2y)."""
 
     compute = np.sqrt
 
@@ -47,99 +47,97 @@ class Sqrt(Elementwise):
 
 
 class Sin(Elementwise):
-    """sin a. Adjoint: g·cos a."""
+    """The sine of a, in radians. Adjoint: g·cos a."""
 
     compute = np.sin
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * Cos()(node.inputs[0])
+        return out_grad * cos(node.inputs[0])
 
 
 class Cos(Elementwise):
-    """cos a. Adjoint: -g·sin a."""
+    """The cosine of a, in radians. Adjoint: -g·sin a."""
 
     compute = np.cos
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return -(out_grad * Sin()(node.inputs[0]))
+        return -(out_grad * sin(node.inputs[0]))
 
 
-class Tanh(Elementwise):
-    """tanh a. Adjoint: g·(1 - y²)."""
+class Tan(Elementwise):
+    """The tangent of a, in radians. Adjoint: g·(1 + y²)."""
 
-    compute = np.tanh
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * (1 - node**2)
-
-
-class Sigmoid(Elementwise):
-    """1 / (1 + e⁻ᵃ), which overflows nowhere. Adjoint: g·y·(1 - y)."""
-
-    def compute(self, a: Array) -> Array:
-        with np.errstate(over="ignore"):  # where e⁻ᵃ is infinite the result is 0, as it should be
-            result = np.exp(a * -1.0)  # a float: small unsigned integers would wrap around
-        result += 1
-        return 1 / result
+    compute = np.tan
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * (node * (1 - node))
+        return out_grad * (node**2 + 1)
 
 
-def clamp_at_zero(function: Callable[..., Array], a: Array) -> Array:
-    """np.maximum or np.minimum of a and 0; NumPy's loop over two arrays is the faster one."""
-    result = np.zeros(a.shape, a.dtype, like=a)
-    return function(a, result, out=result)
+class ArcSin(Elementwise):
+    """The angle from -π/2 to π/2 whose sine is a. Adjoint: g/√(1 - a²)."""
 
-
-class ReLU(Elementwise):
-    """max(a, 0). Adjoint: g·[a > 0], which is 0 at 0."""
-
-    def compute(self, a: Array) -> Array:
-        return clamp_at_zero(np.maximum, a)
+    compute = np.arcsin
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return _apply(_relu_grad, (out_grad, node.inputs[0]))
+        a = node.inputs[0]
+        return out_grad / sqrt((1 - a) * (1 + a))
 
 
-class ReLUGrad(Elementwise):
-    """a·[b > 0]. Adjoint of a: g·[b > 0]; none of b, by whose sign alone it varies."""
+class ArcTan(Elementwise):
+    """The angle from -π/2 to π/2 whose tangent is a. Adjoint: g/(1 + a²)."""
 
-    def compute(self, a: Array, b: Array) -> Array:
-        return np.multiply(a, np.greater(b, 0))
+    compute = np.arctan
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        return _apply(_relu_grad, (out_grad, node.inputs[1])), None
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad / (node.inputs[0] ** 2 + 1)
+
+
+class Sinh(Elementwise):
+    """The hyperbolic sine, (eᵃ - e⁻ᵃ)/2. Adjoint: g·cosh a."""
+
+    compute = np.sinh
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad * cosh(node.inputs[0])
+
+
+class Cosh(Elementwise):
+    """The hyperbolic cosine, (eᵃ + e⁻ᵃ)/2. Adjoint: g·sinh a."""
+
+    compute = np.cosh
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad * sinh(node.inputs[0])
 
 
 class Sign(Elementwise):
-    """-1, 0 or 1. Its derivative is 0 wherever there is one: no gradient passes."""
+    """-1, 0 or 1. No gradient: the derivative is 0 wherever it exists."""
 
     compute = np.sign
     differentiable = False
 
 
 class Abs(Elementwise):
-    """|a|. Adjoint: g·sign a, which is 0 at 0."""
+    """The absolute value, |a|. Adjoint: g·sign a, which is 0 at 0."""
 
     compute = np.absolute
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * Sign()(node.inputs[0])
+        return out_grad * sign(node.inputs[0])
 
 
 class Clip(Elementwise):
     """min(max(a, low), high). Adjoint: g·[low ≤ a ≤ high]."""
 
     def __init__(self, low: float | None = None, high: float | None = None) -> None:
-        self.low = low
-        self.high = high
+        self.low = plain_number(low)
+        self.high = plain_number(high)
 
     def compute(self, a: Array) -> Array:
         return np.clip(a, self.low, self.high)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        # an element is inside exactly where clipping leaves it as it is
+        # clipping leaves exactly the elements inside the range as they are
         return out_grad * equal(node.inputs[0], node)
 
 
@@ -160,54 +158,18 @@ class Astype(Elementwise):
         return astype(out_grad, dtype) if dtype.kind == "f" else out_grad
 
 
-def log(a: Tensor) -> Tensor:
-    """The natural logarithm, ln a."""
-    return Log()(a)
-
-
-def exp(a: Tensor) -> Tensor:
-    """The exponential, eᵃ."""
-    return Exp()(a)
-
-
-def sqrt(a: Tensor) -> Tensor:
-    """The square root, √a."""
-    return Sqrt()(a)
-
-
-def sin(a: Tensor) -> Tensor:
-    """The sine of a, in radians."""
-    return Sin()(a)
-
-
-def cos(a: Tensor) -> Tensor:
-    """The cosine of a, in radians."""
-    return Cos()(a)
-
-
-def tanh(a: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
-    return Tanh()(a)
-
-
-def sigmoid(a: Tensor) -> Tensor:
-    """The logistic function, 1 / (1 + e⁻ᵃ)."""
-    return Sigmoid()(a)
-
-
-def relu(a: Tensor) -> Tensor:
-    """max(a, 0); the derivative at 0 is 0."""
-    return _apply(_relu, (a,))
-
-
-def sign(a: Tensor) -> Tensor:
-    """-1, 0 or 1, as a constant."""
-    return Sign()(a)
-
-
-def abs(a: Tensor) -> Tensor:
-    """The absolute value; the derivative at 0 is 0."""
-    return Abs()(a)
+log = unary(Log())
+exp = unary(Exp())
+sqrt = unary(Sqrt())
+sin = unary(Sin())
+cos = unary(Cos())
+tan = unary(Tan())
+arcsin = unary(ArcSin())
+arctan = unary(ArcTan())
+sinh = unary(Sinh())
+cosh = unary(Cosh())
+sign = unary(Sign())
+abs = unary(Abs())
 
 
 def clip(a: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
@@ -218,8 +180,3 @@ def clip(a: Tensor, low: float | None = None, high: float | None = None) -> Tens
 def astype(a: Tensor, dtype: DTypeLike) -> Tensor:
     """a in another dtype; an integer or boolean result requires no gradient."""
     return Astype(dtype)(a)
-
-
-_apply = Tensor.make_from_op
-_relu = ReLU()
-_relu_grad = ReLUGrad()

@@ -97,7 +97,7 @@ def unary(op: TensorOp, name: str | None = None) -> Callable[[Tensor], Tensor]:
     def function(a: Tensor) -> Tensor:
         return make(op, (a,)) if isinstance(a, Tensor) else op(a)
 
-    return _named(function, op, name)
+    return function_of(type(op), function, name)
 
 
 def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Tensor]:
@@ -109,11 +109,11 @@ def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Ten
             return make(op, (a, b))
         return op(a, b)  # which makes constants of numbers and arrays
 
-    return _named(function, op, name)
+    return function_of(type(op), function, name)
 
 
-def _named(function: Any, op: TensorOp, name: str | None) -> Any:
-    kind = type(op)
+def function_of(kind: type[TensorOp], function: Any, name: str | None = None) -> Any:
+    """`function` with the name, the docstring and the module of an op's class."""
     function.__name__ = function.__qualname__ = name or kind.__name__.lower()
     function.__module__ = kind.__module__
     function.__doc__ = kind.__doc__

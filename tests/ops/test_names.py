@@ -1,6 +1,7 @@
 """The names and signatures that code written for needle relies on."""
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -80,3 +81,33 @@ def test_ops_are_made_from_their_parameters():
 
 def test_logsoftmax_of_a_matrix_is_over_its_rows():
     np.testing.assert_allclose(ndl.logsoftmax(Tensor(np.zeros((2, 4)))).numpy(), -np.log(4))
+
+
+@pytest.mark.parametrize("name", ["add", "add_scalar", "greater_equal", "log", "matmul", "relu"])
+def test_functions_made_from_ops_are_functions(name):
+    function = getattr(ops, name)
+    assert inspect.isfunction(function)
+    assert (function.__name__, function.__qualname__) == (name, name)
+    assert getattr(inspect.getmodule(function), name) is function
+    assert pickle.loads(pickle.dumps(function)) is function
+    assert "djoint" in function.__doc__ or "o gradient" in function.__doc__
+
+
+def test_functions_made_from_ops_take_numbers_and_arrays():
+    assert ops.relu(-1.0).item() == 0
+    assert ops.add(np.array([1.0]), 2).item() == 3
+    assert ops.add(1, Tensor([2.0])).item() == 3
+    assert ops.mul_scalar(np.array([2.0]), 3).item() == 6
+    with pytest.raises(TypeError, match="EWiseAdd expected a Tensor of real numbers as operand 1"):
+        ops.add(Tensor(1.0), "2")
+
+
+def test_numpy_numbers_as_parameters_widen_no_tensor():
+    x = Tensor(np.ones(3, np.float32))
+    for function in (ops.leaky_relu, ops.elu, ops.softplus, ops.clip, ops.add_scalar):
+        assert function(x, np.float64(0.5)).dtype == np.float32, function.__name__
+
+
+@pytest.mark.parametrize("name", ["linear_tangent", "unbroadcast", "unary", "constant_like"])
+def test_helpers_of_ops_are_not_exported(name):
+    assert not hasattr(ndl, name)
