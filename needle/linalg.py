@@ -5,23 +5,32 @@ take the last two axes.
 """
 
 from .autograd import Tensor
-from .ops.contraction import matmul
-from .ops.linalg import matrices
-from .ops.linalg.factorizations import (
+from .ops import (
     EighResult,
     QRResult,
+    SlogDetResult,
     SVDResult,
     cholesky,
+    det,
     eigh,
     eigvalsh,
+    einsum,
+    inv,
+    inverse,
+    matmul,
+    norm,
+    outer,
     qr,
+    slogdet,
+    solve,
     svd,
     svdvals,
-)
-from .ops.linalg.matrices import tril, triu
-from .ops.linalg.norms import norm
-from .ops.linalg.solve import SlogDetResult, det, inv, inverse, slogdet, solve
-from .ops.products import einsum, outer, tensordot
+    tensordot,
+    tril,
+    triu,
+)  # fmt: skip
+from .ops import diagonal as _diagonal
+from .ops import trace as _trace
 
 __all__ = [
     "EighResult", "QRResult", "SVDResult", "SlogDetResult", "cholesky", "det", "diagonal", "eigh",
@@ -32,9 +41,9 @@ __all__ = [
 
 def diagonal(a: Tensor, *, offset: int = 0) -> Tensor:
     """The diagonals of the last two axes; `needle.ops.diagonal` takes any two."""
-    return matrices.diagonal(a, offset, -2, -1)
+    return _diagonal(a, offset, -2, -1)
 
 
 def trace(a: Tensor, *, offset: int = 0) -> Tensor:
     """The sums of the diagonals of the last two axes; `needle.ops.trace` takes any two."""
-    return matrices.trace(a, offset, -2, -1)
+    return _trace(a, offset, -2, -1)

@@ -104,6 +104,15 @@ class StrictArray(NDArrayOperatorsMixin):
     def astype(self, dtype: Any, copy: bool = True) -> "StrictArray":
         return StrictArray(self._data.astype(dtype, copy=copy))
 
+    def sum(self, axis: Any = None, keepdims: bool = False) -> "StrictArray":
+        return self._wrapped(self._data.sum(axis=axis, keepdims=keepdims))
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> "StrictArray":
+        return self._wrapped(self._data.max(axis=axis, keepdims=keepdims))
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> "StrictArray":
+        return self._wrapped(self._data.min(axis=axis, keepdims=keepdims))
+
     def copy(self) -> "StrictArray":
         return StrictArray(self._data.copy())
 

@@ -8,14 +8,13 @@ from .arithmetic import *
 from .binary import *
 from .comparison import *
 from .contraction import *
+from .einsum import *
 from .functions import *
 from .indexing import *
 from .kinds import *
 from .linalg import *
-from .linear import *
 from .losses import *
 from .normalization import *
-from .products import *
 from .reductions import *
 from .scans import *
 from .special import *

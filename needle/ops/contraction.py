@@ -1,29 +1,30 @@
-"""Contractions: sums of products, where the time goes."""
+"""Contractions: sums of products, where most of the time goes.
+
+In the formulas g is the adjoint of the result.
+"""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .kinds import Contraction, unbroadcast
+from .kinds import Contraction, binary, unbroadcast
 from .views import expand_dims, reshape
 
-__all__ = ["MatMul", "matmul"]
+__all__ = ["Affine", "affine", "MatMul", "matmul"]
 
 
 class MatMul(Contraction):
-    """a·b over the last axis of a and the last but one of b; leading axes broadcast.
+    """The matrix product a·b, batched over leading axes, which broadcast.
 
-    A 1-d operand is a row on the left, a column on the right, and its axis disappears.
-    Adjoints: g·bᵀ, aᵀ·g, summed over the axes along which an operand was repeated.
-
-    Args:
-        transposes_a: whether the last two axes of a are swapped first: aᵀ·b.
-        transposes_b: the same of b. What is swapped must have two axes.
+    As in NumPy, a 1-d operand is a row on the left, a column on the right, and its axis
+    disappears. Adjoints: g·bᵀ, aᵀ·g, summed over the axes along which an operand was broadcast.
     """
 
     def __init__(self, transposes_a: bool = False, transposes_b: bool = False) -> None:
+        """aᵀ·b, a·bᵀ or aᵀ·bᵀ: the last two axes of an operand, which needs two, are swapped."""
         self.transposes_a = transposes_a
         self.transposes_b = transposes_b
 
@@ -33,7 +34,7 @@ class MatMul(Contraction):
         if self.transposes_b:
             b = _transpose(b)
         if a.ndim == b.ndim == 2:
-            return np.dot(a, b)  # as np.matmul, which takes longer to begin
+            return np.dot(a, b)  # faster than np.matmul for small matrices
         if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
             return np.dot(_as_rows(a), b).reshape(*a.shape[:-1], b.shape[1])
         return np.matmul(a, b)
@@ -53,18 +54,18 @@ class MatMul(Contraction):
 
     def _adjoint_of_a(self, out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
         if self.transposes_a:
-            product = _multiply(b, out_grad, self.transposes_b, True)
+            product = _products[self.transposes_b, True](b, out_grad)
         else:
-            product = _multiply(out_grad, b, False, not self.transposes_b)
+            product = _products[False, not self.transposes_b](out_grad, b)
         return unbroadcast(product, a.shape)
 
     def _adjoint_of_b(self, out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        if a.ndim > 2 and b.ndim == 2 and not self.transposes_a:
+        if b.ndim == 2 and not self.transposes_a:
             a, out_grad = _as_rows(a), _as_rows(out_grad)
         if self.transposes_b:
-            product = _multiply(out_grad, a, True, self.transposes_a)
+            product = _products[True, self.transposes_a](out_grad, a)
         else:
-            product = _multiply(a, out_grad, not self.transposes_a, False)
+            product = _products[not self.transposes_a, False](a, out_grad)
         return unbroadcast(product, b.shape)
 
     def tangent(self, tangents: Sequence[Tensor | None], node: Tensor) -> Tensor:
@@ -102,20 +103,57 @@ def _transpose(a: Array) -> Array:
     return a.T if a.ndim == 2 else np.swapaxes(a, -2, -1)
 
 
-def _as_rows(a: Array) -> Array:
+def _as_rows(a: Any) -> Any:
     """A tensor or an array of rows along its last axis, as a matrix."""
-    return a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))
+    return a if a.ndim == 2 else a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))
 
 
-_products = {(a, b): MatMul(a, b) for a in (False, True) for b in (False, True)}
-_matmul = _products[False, False]
-_apply = Tensor.make_from_op
+_products = {
+    (transposes_a, transposes_b): binary(MatMul(transposes_a, transposes_b))
+    for transposes_a in (False, True)
+    for transposes_b in (False, True)
+}
+matmul = _products[False, False]
 
 
-def _multiply(a: Tensor, b: Tensor, transposes_a: bool, transposes_b: bool) -> Tensor:
-    return _apply(_products[transposes_a, transposes_b], (a, b))
+class Affine(Contraction):
+    """x·W + b over the last axis of x. Adjoints: g·Wᵀ, xᵀ·g, and g summed over its rows."""
+
+    def compute(self, x: Array, weight: Array, bias: Array) -> Array:
+        if weight.ndim != 2:
+            raise ValueError
+        result = _matmul.compute(x, weight)
+        if result.ndim < 2 or bias.size != weight.shape[1]:
+            return result + bias
+        return np.add(result, bias, out=result)
+
+    def gradient(
+        self, out_grad: Tensor, node: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight, bias = node.inputs
+        of_x = of_weight = of_bias = None
+        if x.requires_grad:
+            of_x = _products[False, True](out_grad, weight)
+            of_x = of_x if x.ndim > 1 else reshape(of_x, x.shape)
+        if weight.requires_grad:
+            of_weight = _products[True, False](_as_rows(x), _as_rows(out_grad))
+        if bias.requires_grad:
+            of_bias = unbroadcast(out_grad, bias.shape)
+        return of_x, of_weight, of_bias
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        x, weight, bias = arrays
+        if weight.ndim != 2:
+            return f"the weight is a matrix, got {weight.ndim} axes"
+        if x.ndim and x.shape[-1] == weight.shape[0]:
+            return f"a bias of shape {bias.shape} does not fit {weight.shape[1]} outputs"
+        return _matmul._reason(cause, x, weight)
 
 
-def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product, batched over leading axes, which broadcast; 1-d operands as in NumPy."""
-    return _apply(_matmul, (a, b))
+_matmul = MatMul()
+_affine = Affine()
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x·W + b: x (..., in), weight (in, out), bias (out,) or (1, out)."""
+    return _affine(x, weight, bias)

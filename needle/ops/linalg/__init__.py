@@ -1,10 +1,11 @@
 """Linear algebra, batched over leading axes; `needle.linalg` has it under numpy.linalg's names."""
 
-from . import factorizations, matrices, norms
-from . import solve as systems
+from typing import TYPE_CHECKING
+
 from .factorizations import *
 from .matrices import *
 from .norms import *
 from .solve import *
 
-__all__ = [name for family in (factorizations, matrices, norms, systems) for name in family.__all__]
+if not TYPE_CHECKING:  # type checkers follow the imports
+    __all__ = [name for name, value in globals().items() if callable(value) and name[0] != "_"]
