@@ -23,8 +23,6 @@ __all__ = [
 
 
 _LONGEST_SUM = 4_096  # along rows; NumPy sums longer ones pairwise, with smaller rounding errors
-    4_096  # along rows; NumPy's pairwise sums of longer ones have smaller rounding errors
-)
 
 
 def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
