@@ -13,7 +13,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["open_unpacked", "read_idx", "read_labelled_images"]
+__all__ = ["open_unpacked", "read_idx"]
 
 FilePath = str | os.PathLike[str]
 
@@ -53,23 +53,6 @@ def read_idx(path: FilePath, ndim: int) -> np.ndarray:
             f"{name} does not match its header: shape {shape} is {size} bytes, it holds {held}"
         )
     return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-def read_labelled_images(
-    image_filename: FilePath, label_filename: FilePath
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W) and labels (N,), both uint8, from two IDX files.
-
-    Raises:
-        ValueError: a file is damaged, or the numbers of items differ.
-    """
-    images, labels = read_idx(image_filename, 3), read_idx(label_filename, 1)
-    if len(images) != len(labels):
-        raise ValueError(
-            f"images and labels do not match: {len(images)} in {os.fspath(image_filename)}, "
-            f"{len(labels)} in {os.fspath(label_filename)}"
-        )
-    return images, labels
 
 
 def open_unpacked(path: FilePath) -> io.BufferedIOBase:

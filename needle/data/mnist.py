@@ -7,7 +7,7 @@ import numpy as np
 
 from .dataset import NDArrayDataset, Transforms
 from .download import mnist_files
-from .idx import FilePath, read_labelled_images
+from .idx import FilePath, read_idx
 
 __all__ = ["MNIST", "Digits", "MNISTDataset", "parse_mnist"]
 
@@ -47,7 +47,12 @@ class MNISTDataset(NDArrayDataset):
         label_filename: FilePath,
         transforms: Transforms | None = None,
     ) -> None:
-        images, self.labels = read_labelled_images(image_filename, label_filename)
+        images, self.labels = read_idx(image_filename, 3), read_idx(label_filename, 1)
+        if len(images) != len(self.labels):
+            raise ValueError(
+                f"images and labels do not match: {len(images)} in {os.fspath(image_filename)}, "
+                f"{len(self.labels)} in {os.fspath(label_filename)}"
+            )
         # converted once, so that fetching a batch is one gather
         self.images = np.divide(images, self.max_value, dtype=np.float32)[..., np.newaxis]
         super().__init__(self.images, self.labels, transforms=transforms)

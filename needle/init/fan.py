@@ -2,7 +2,7 @@
 
 fan_in and fan_out are the numbers of connections into and out of one unit. Each function returns a
 tensor of shape (fan_in, fan_out), or of `shape` if that is given; other keywords go to `init.rand`
-and `init.randn`.
+and `init.randn`. Fans of 0, those of empty weights, count as 1.
 """
 
 import math
@@ -59,7 +59,7 @@ def xavier_uniform(
     **kwargs: Any,
 ) -> Tensor:
     """U(-a, a) with a = gain·√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
-    bound = gain * math.sqrt(6.0 / _count(fan_in + fan_out))
+    bound = gain * math.sqrt(6.0 / max(fan_in + fan_out, 1))
     return rand(*_shape(fan_in, fan_out, shape), low=-bound, high=bound, **kwargs)
 
 
@@ -71,7 +71,7 @@ def xavier_normal(
     **kwargs: Any,
 ) -> Tensor:
     """N(0, std²) with std = gain·√(2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
-    std = gain * math.sqrt(2.0 / _count(fan_in + fan_out))
+    std = gain * math.sqrt(2.0 / max(fan_in + fan_out, 1))
     return randn(*_shape(fan_in, fan_out, shape), std=std, **kwargs)
 
 
@@ -84,7 +84,7 @@ def kaiming_uniform(
     **kwargs: Any,
 ) -> Tensor:
     """U(-b, b) with b = gain·√(3 / fan_in) (He et al. 2015, eq. 10); a: slope of leaky_relu."""
-    bound = calculate_gain(nonlinearity, a) * math.sqrt(3.0 / _count(fan_in))
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3.0 / max(fan_in, 1))
     return rand(*_shape(fan_in, fan_out, shape), low=-bound, high=bound, **kwargs)
 
 
@@ -97,13 +97,8 @@ def kaiming_normal(
     **kwargs: Any,
 ) -> Tensor:
     """N(0, std²) with std = gain / √fan_in (He et al. 2015, eq. 10); a: slope of leaky_relu."""
-    std = calculate_gain(nonlinearity, a) / math.sqrt(_count(fan_in))
+    std = calculate_gain(nonlinearity, a) / math.sqrt(max(fan_in, 1))
     return randn(*_shape(fan_in, fan_out, shape), std=std, **kwargs)
-
-
-def _count(connections: int) -> int:
-    """A divisor: at least 1, because an empty weight has no connections and no elements."""
-    return max(connections, 1)
 
 
 def _shape(fan_in: int, fan_out: int, shape: Sequence[int] | None) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""Files: tensors in safetensors files, PyTorch's weights, files that are whole or not there."""
+"""Files: safetensors, PyTorch's weights, atomic writing."""
 
 from .files import replacing
 from .pytorch import load_torch_state_dict, to_torch_state_dict

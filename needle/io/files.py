@@ -1,4 +1,4 @@
-"""Writing files that are either whole or not there."""
+"""Writing files completely or not at all."""
 
 import os
 import shutil
@@ -12,15 +12,14 @@ __all__ = ["replacing"]
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside `path`, which takes its place when the block ends well.
+    """A temporary file beside `path`, which replaces it when the block ends without an error.
 
-    After an error, an interruption or a full disk `path` is what it was before, and the temporary
-    file is gone; after a crash of the machine it is the old file or the new one, whole. The
-    permissions of a former file stay. Where `path` is a link, all this holds for the file that it
-    leads to.
+    After an error, an interruption or a full disk, `path` is unchanged and the temporary file is
+    removed; after a crash of the machine, `path` is the complete old or new file. Permissions of
+    an existing file are kept. A symbolic link is followed.
 
     Raises:
-        OSError: there is no such folder, it can't be written to, or `path` is a folder itself.
+        OSError: the folder does not exist or cannot be written to, or `path` is a folder.
 
     Example:
         >>> with replacing("notes.txt") as temporary:
@@ -46,5 +45,5 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            error.filename = str(target)  # which a user knows, and not the temporary file
+            error.filename = str(target)  # not the temporary file, which means nothing to a user
         raise

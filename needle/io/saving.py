@@ -1,7 +1,7 @@
-"""Saving and loading: nested dicts of tensors as safetensors files.
+"""Saving and loading nested dicts of tensors as safetensors files.
 
-The format holds numbers only, so no code runs on loading, and other frameworks open the files. What
-is not a tensor (numbers, texts, lists) and how things nest stands as JSON in the file's metadata.
+The format holds arrays only: loading runs no code, and other frameworks can read the files. The
+nesting, and values that are not arrays, are stored as JSON in the file's metadata.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .files import replacing
 
 __all__ = ["load", "save"]
 
-# the keys of the metadata
+# keys of the metadata
 _STRUCTURE = "needle"
-_CHECKSUM = "needle-crc32"  # the format itself does not notice a changed number
+_CHECKSUM = "needle-crc32"  # the format itself does not detect a changed number
 
-# the numbers of the format that are needle's, too
+# the dtypes of the format that needle has
 _DTYPES = {
     "BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64",
 }  # fmt: skip
@@ -31,17 +31,17 @@ _RESERVED = "__metadata__"  # where the format keeps the metadata
 
 
 def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
-    """Write a dict to a safetensors file, which appears whole or not at all.
+    """Write a dict to a safetensors file, completely or not at all.
 
     Args:
-        obj: a `state_dict()`, or dicts and lists of such; tensors and arrays, and between them
-            numbers, texts, booleans and None.
-        path: the file; by custom it ends in `.safetensors`. A former file stays until the new one
-            is on the disk.
+        obj: a `state_dict()`, or dicts, lists and tuples of such: tensors, arrays, numbers,
+            strings, booleans and None.
+        path: the file, usually `*.safetensors`. An existing file is replaced once the new one is
+            on the disk.
 
     Raises:
-        TypeError: something in `obj` can't be saved; the text says where it is.
-        OSError: the file can't be written.
+        TypeError: something in `obj` cannot be saved; names its place.
+        OSError: the file cannot be written.
 
     Example:
         >>> import needle as ndl
@@ -55,7 +55,7 @@ def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
         raise TypeError(f"save takes a dict, such as model.state_dict(), got {type(obj).__name__}")
     arrays: dict[str, np.ndarray] = {}
     structure = json.dumps(_take_apart(obj, "", arrays))
-    # not save_file(), which makes the file private to the user
+    # not save_file(), whose files only their owner can read
     metadata = {_STRUCTURE: structure, _CHECKSUM: _checksum(arrays, structure)}
     content = safetensors.numpy.save(arrays, metadata=metadata)
     with replacing(path) as temporary:
@@ -63,12 +63,12 @@ def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
-    """What `save` wrote, or the tensors of any safetensors file under their names.
+    """What `save` wrote; from another library's safetensors file, a dict of its tensors.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or of another format.
-        TypeError: it holds numbers that needle does not have, such as bfloat16.
+        TypeError: it holds a dtype that needle does not have, such as bfloat16.
     """
     safetensors = _library()
     if not os.path.isfile(path):
@@ -81,7 +81,7 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
             return {name: Tensor.make_const(array) for name, array in arrays.items()}
         structure = metadata[_STRUCTURE]
         if metadata[_CHECKSUM] != _checksum(arrays, structure):
-            raise ValueError("its checksum is that of another content")
+            raise ValueError("its checksum does not match its content")
         return _put_together(json.loads(structure), arrays)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ValueError(
@@ -123,46 +123,43 @@ def _checksum(arrays: Mapping[str, np.ndarray], structure: str) -> str:
 
 def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     """`obj` as JSON, with its arrays put into `arrays` under their paths."""
-    if isinstance(obj, Tensor | np.ndarray | np.generic):
-        array = obj.realize_cached_data() if isinstance(obj, Tensor) else np.asarray(obj)
-        if path in arrays:
-            raise TypeError(f"save: two entries have the path {path!r}")
-        if path == _RESERVED:
-            raise TypeError(f"save: {path!r} is no name for a tensor, the format has a use for it")
-        if array.dtype.kind not in "biuf" or array.itemsize > 8:
-            raise TypeError(
-                f"save: {path!r} has the dtype {array.dtype}, "
-                "expected real numbers of at most 64 bits"
-            )
-        arrays[path] = np.ascontiguousarray(array).reshape(array.shape)
+    if isinstance(obj, np.generic):
+        obj = np.asarray(obj)
+    if hasattr(obj, "__array_function__"):  # a Tensor, or an array of any library
+        _add_array(obj, path, arrays)
         return {"tensor" if isinstance(obj, Tensor) else "array": path}
+    prefix = f"{path}." if path else ""
     if isinstance(obj, Mapping):
-        items = [
-            [
-                _checked_key(key, path),
-                _take_apart(value, f"{path}.{key}" if path else f"{key}", arrays),
-            ]
-            for key, value in obj.items()
-        ]
-        return {"dict": items}
+        for key in obj:
+            if not isinstance(key, str | int):
+                raise TypeError(f"save: keys are strings or integers, got {key!r} in {path!r}")
+        return {"dict": [[key, _take_apart(obj[key], f"{prefix}{key}", arrays)] for key in obj]}
     if isinstance(obj, list | tuple):
         kind = "list" if isinstance(obj, list) else "tuple"
-        return {kind: [_take_apart(item, f"{path}.{i}", arrays) for i, item in enumerate(obj)]}
+        return {kind: [_take_apart(item, f"{prefix}{i}", arrays) for i, item in enumerate(obj)]}
     if obj is None or isinstance(obj, bool | int | float | str):
         return obj
     raise TypeError(
-        f"save can't write {type(obj)} at {path!r}: "
-        "it takes tensors, arrays, numbers, texts and None, in dicts and lists"
+        f"save cannot write {type(obj)} at {path!r}: "
+        "it takes tensors, arrays, numbers, strings and None, in dicts, lists and tuples"
     )
 
 
-def _checked_key(key: Any, path: str) -> Any:
-    if not isinstance(key, str | int):
-        raise TypeError(f"save: keys are texts or integers, got {key!r} in {path!r}")
-    return key
+def _add_array(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> None:
+    array = (obj if isinstance(obj, Tensor) else Tensor.make_const(obj)).numpy()
+    if path in arrays:
+        raise TypeError(f"save: two entries have the path {path!r}")
+    if path == _RESERVED:
+        raise TypeError(f"save: {path!r} is no name for a tensor: the format reserves it")
+    if array.dtype.kind not in "biuf" or array.itemsize > 8:
+        raise TypeError(
+            f"save: {path!r} has the dtype {array.dtype}, expected real numbers of at most 64 bits"
+        )
+    arrays[path] = np.asarray(array, order="C")
 
 
 def _put_together(node: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """The inverse of `_take_apart`."""
     if not isinstance(node, dict):
         return node
     ((kind, content),) = node.items()

@@ -161,5 +161,5 @@ def test_what_is_no_state_of_pytorch_is_refused():
     layer = nn.Linear(4, 4)
     with pytest.raises(TypeError, match=r"takes the state_dict\(\) of a PyTorch model, got Linear"):
         ndl.interop.load_torch_state_dict(layer, torch.nn.Linear(4, 4))
-    with pytest.raises(TypeError, match="weight is a tensor of needle"):
+    with pytest.raises(TypeError, match="weight is a needle Tensor"):
         ndl.interop.load_torch_state_dict(layer, layer.state_dict())

@@ -134,7 +134,7 @@ def test_a_file_of_another_format_is_refused(tmp_path):
         ({"a": np.array("text")}, "'a' has the dtype <U4"),
         ({"a": np.array([None])}, "'a' has the dtype object"),
         ({"__metadata__": np.ones(2)}, "'__metadata__' is no name for a tensor"),
-        ({1.5: 2}, "keys are texts or integers, got 1.5"),
+        ({1.5: 2}, "keys are strings or integers, got 1.5"),
         ({"a.b": Tensor(1.0), "a": {"b": Tensor(2.0)}}, "two entries have the path 'a.b'"),
         ([Tensor(1.0)], "save takes a dict"),
     ],
