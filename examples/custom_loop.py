@@ -1,6 +1,6 @@
-"""A whole training program, to copy from: data, model, loop, test, and saved weights.
+"""A complete training program to copy from: data, model, loop, evaluation, saved weights.
 
-python examples/custom_loop.py            the digits that come with needle, a few seconds
+python examples/custom_loop.py            the digits included in needle, a few seconds
 python examples/custom_loop.py --mnist    MNIST, downloaded once or found in $NEEDLE_DATA
 """
 
@@ -27,7 +27,7 @@ class Classifier(nn.Module):
 parser = argparse.ArgumentParser(description="Train a small network on handwritten digits.")
 parser.add_argument("--mnist", action="store_true", help="train on MNIST instead of Digits")
 parser.add_argument("--epochs", type=int, default=10)
-parser.add_argument("--save", metavar="FILE", help="where to put the weights (safetensors)")
+parser.add_argument("--save", metavar="FILE", help="write the weights to this file (safetensors)")
 options = parser.parse_args()
 
 ndl.manual_seed(0)
@@ -46,7 +46,7 @@ for epoch in range(options.epochs):
     for images, labels in batches:
         optimizer.zero_grad()
         loss = loss_function(model(images), labels)
-        loss.backward(create_graph=False)  # no second derivatives: frees the graph at once
+        loss.backward(create_graph=False)  # frees the graph; no second derivatives
         optimizer.step()
     scheduler.step()
 
@@ -56,4 +56,4 @@ for epoch in range(options.epochs):
     print(f"epoch {epoch + 1}: {100 * correct / len(test_set):.2f} % of the test images right")
 
 if options.save:
-    ndl.save(model.state_dict(), options.save)  # back with model.load_state_dict(ndl.load(file))
+    ndl.save(model.state_dict(), options.save)  # restore: model.load_state_dict(ndl.load(file))

@@ -1,9 +1,9 @@
-"""Writing an op: log cosh, a loss that is quadratic near 0 and linear far away.
+"""Writing an op: log cosh, a loss that is quadratic near 0 and linear for large values.
 
     python examples/custom_op.py
 
-An op states two things: how arrays are computed, and the graph of its adjoint, made of other ops.
-Everything else follows: reverse and forward mode, derivatives of any order, lazy evaluation.
+An op defines two methods: `compute`, on arrays, and `gradient`, which writes the adjoint with other
+ops. Reverse and forward mode, derivatives of any order and lazy evaluation follow from them.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 import needle as ndl
 from needle.testing import gradcheck
 
-LOG_2 = math.log(2)  # a Python number widens no float32; np.log(2), a NumPy scalar, would
+LOG_2 = math.log(2)  # a Python float keeps float32; a NumPy scalar, np.log(2), would not
 
 
 class LogCosh(ndl.TensorOp):
@@ -35,7 +35,7 @@ def log_cosh(a: ndl.Tensor) -> ndl.Tensor:
 
 
 def main() -> None:
-    """Show what the two methods are enough for."""
+    """Use the op in each mode of differentiation and in training."""
     x = ndl.Tensor([-1000.0, -1.0, 0.0, 0.5])
 
     def loss(x: ndl.Tensor) -> ndl.Tensor:
@@ -54,10 +54,10 @@ def main() -> None:
         y = log_cosh(x)
         print("lazily computed:  ", y.cached_data is None, "then", y.numpy())
 
-    point = ndl.Tensor([-1.0, 0.3, 2.0])  # differences are good only where values are moderate
+    point = ndl.Tensor([-1.0, 0.3, 2.0])  # finite differences are inaccurate for large values
     print("gradcheck passes: ", gradcheck(log_cosh, point, order=2))
 
-    # float32 stays float32, and what is built on the op learns like anything else
+    # float32 stays float32, and a model that uses the op trains like any other
     np.random.seed(0)
     layer = ndl.nn.Linear(1, 1)
     inputs = ndl.init.rand(64, 1, low=-1.0, high=1.0)

@@ -3,9 +3,9 @@
     python examples/regression.py
     python examples/regression.py --epochs 300 --results somewhere
 
-The learning rate warms up and then falls whenever the validation loss stops getting better;
-clipping keeps the outliers among the points from throwing the weights off; training ends when
-nothing gets better any more, and the best weights are the ones that are kept.
+The learning rate warms up, and then is reduced whenever the validation loss stops improving.
+Gradient clipping limits the influence of outliers. Training ends after PATIENCE epochs without an
+improvement, and the best weights are kept.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from needle import data, nn, optim
 
 POINTS = 300
 NOISE = 0.1
-PATIENCE = 100  # epochs without a better validation loss after which training ends
+PATIENCE = 100  # epochs without an improvement after which training ends
 
 
 def curve(x: np.ndarray) -> np.ndarray:
-    """What the points scatter around."""
+    """The function without noise."""
     return np.sin(3 * x) + 0.5 * x
 
 
@@ -37,15 +37,15 @@ def make_points() -> tuple[np.ndarray, np.ndarray]:
 def fit(
     model: nn.Module, train_set: data.Dataset, validation: tuple[np.ndarray, ...], epochs: int
 ) -> list[dict[str, float]]:
-    """Train until the validation loss stops falling; leaves the best weights in the model.
+    """Train until the validation loss stops improving; the model ends with the best weights.
 
     Returns:
-        For every epoch its training loss, validation loss and learning rate.
+        Training loss, validation loss and learning rate of every epoch.
     """
     x, y = (ndl.Tensor(array, requires_grad=False) for array in validation)
-    loss_function = nn.SmoothL1Loss()  # grows linearly with an outlier, not with its square
+    loss_function = nn.SmoothL1Loss()  # linear, not quadratic, in the distance of an outlier
     optimizer = optim.Adam(model.parameters(), lr=0.02)
-    # schedules of one optimizer multiply
+    # schedules of one optimizer are multiplied
     warm_up = optim.LinearLR(optimizer, start_factor=0.1, total_iters=10)
     plateau = optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=PATIENCE // 4)
     loader = data.DataLoader(train_set, batch_size=25, shuffle=True)
@@ -70,7 +70,7 @@ def fit(
         plateau.step(validation_loss)
         if validation_loss < best_loss:
             best_epoch, best_loss = epoch, validation_loss
-            # a copy: the tensors of a state share the memory of the model
+            # copies: the tensors of a state_dict share memory with the model
             best_state = {name: value.numpy() for name, value in model.state_dict().items()}
         elif epoch - best_epoch >= PATIENCE:
             break
@@ -82,7 +82,7 @@ def fit(
 def plot(
     path: Path, points: tuple[np.ndarray, np.ndarray], model: nn.Module, history: list
 ) -> bool:
-    """Draw the fit and the way to it; False where matplotlib is not installed."""
+    """Plot the fit, the losses and the learning rate; False if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -109,9 +109,9 @@ def plot(
 
 
 def main() -> None:
-    """Make points, fit, and say how far the fit is from the curve that nobody showed it."""
+    """Make points, fit a model, and print its distance from the curve without noise."""
     parser = argparse.ArgumentParser(description="Fit a curve through noisy points.")
-    parser.add_argument("--epochs", type=int, default=2000, help="at most so many")
+    parser.add_argument("--epochs", type=int, default=2000, help="maximum number of epochs")
     parser.add_argument("--results", type=Path, default="runs/regression", help="a folder")
     options = parser.parse_args()
     if options.epochs < 1:

@@ -1,12 +1,12 @@
-"""Train a network on MNIST as a config says, and keep the results.
+"""Train a network on MNIST from a config, and write the results.
 
     python examples/train_mnist.py --config mlp.yaml
     python examples/train_mnist.py --config mlp.yaml --set optimizer.lr=0.1 --epochs 3
     python examples/train_mnist.py --config mlp.yaml --set 'checkpoint={every: 1}' --resume
     python examples/train_mnist.py --config mlp.yaml --evaluate runs/mlp/weights-mnist.npz
 
-The three functions at the top are the training itself, to copy from; what follows reads the
-config, shows progress and writes files.
+The three functions at the top are the training itself, to copy from. The rest reads the config,
+shows progress and writes files.
 """
 
 import argparse
@@ -32,10 +32,10 @@ import needle as ndl
 from needle import Tensor, data, nn
 
 OnBatch = Callable[[float, int], bool]
-"""Called after every batch with its mean loss and its size; answers whether to stop there."""
+"""Called after every batch with its mean loss and its size; returns whether to stop."""
 
-EVALUATION_BATCH = 1000  # large, because nothing is kept for a backward pass
-INTERRUPTED = 130  # the exit code of programs that Ctrl-C ended
+EVALUATION_BATCH = 1000  # large, because no graph is kept
+INTERRUPTED = 130  # the exit code of programs ended by Ctrl-C
 
 
 def train_epoch(
@@ -70,17 +70,17 @@ def nn_epoch(
     Args:
         X: images, (N, pixels), float32.
         y: class numbers, (N,), integers.
-        W1: (pixels, hidden); left as it is.
-        W2: (hidden, classes); left as it is.
-        lr: step size; the loss is a mean over the batch, so that it needs no division by `batch`.
-        batch: images a step; the last batch may be smaller.
+        W1: (pixels, hidden); not modified.
+        W2: (hidden, classes); not modified.
+        lr: step size; not divided by `batch`, because the loss is already a mean.
+        batch: images per step; the last batch may be smaller.
         on_batch: called after every step; see `OnBatch`.
 
     Returns:
         The new W1 and W2.
 
     Raises:
-        ValueError: `batch` is less than 1, or shapes or labels do not fit each other.
+        ValueError: `batch` is less than 1, or shapes or labels do not match.
     """
     if batch < 1:
         raise ValueError(f"batch is 1 or more, got {batch}")
@@ -117,10 +117,11 @@ def evaluate(
 
 
 def loop(config: SimpleNamespace, train_set: Any, run: Run) -> Callable[[OnBatch], None]:
-    """What is left of an epoch by the loop that the config names, as a function of `on_batch`."""
+    """The rest of an epoch, by the loop that the config names, as a function of `on_batch`."""
     model, optimizer = run.model, run.optimizer
     if config.loop == "train_epoch":
-        loader = data.DataLoader(train_set, config.batch_size, config.shuffle)
+        size, shuffle = config.batch_size, config.shuffle
+        loader = data.DataLoader(train_set, size, shuffle, generator=run.generator)
 
         def rest_of_epoch(on_batch: OnBatch) -> None:
             train_epoch(model, run.batches(loader), nn.SoftmaxLoss(), optimizer, on_batch)
@@ -143,7 +144,7 @@ def loop(config: SimpleNamespace, train_set: Any, run: Run) -> Callable[[OnBatch
 def train(
     config: SimpleNamespace, run: Run, train_set: Any, test_set: Any, interrupted: Event
 ) -> None:
-    """Train for the epochs of the config that `run` has not had yet, or until `interrupted`."""
+    """Train for the remaining epochs of the config, or until `interrupted`."""
     test_loader = data.DataLoader(test_set, EVALUATION_BATCH)
     rest_of_epoch = loop(config, train_set, run)
     for number in range(len(run.epochs) + 1, config.epochs + 1):
@@ -185,7 +186,7 @@ def _numbers(epoch: dict[str, Any]) -> str:
 
 
 def finish(config: SimpleNamespace, run: Run, interrupted: Event) -> None:
-    """Write weights, metrics and learning curve, and say in a few lines what came out."""
+    """Write weights, metrics and learning curve, and print a summary."""
     name, epochs, last = run.source.name, run.epochs, run.epochs[-1]
     seconds = sum(epoch["seconds"] for epoch in epochs)
     stopped = ", stopped by Ctrl-C" if interrupted.is_set() else ""
@@ -220,7 +221,7 @@ def finish(config: SimpleNamespace, run: Run, interrupted: Event) -> None:
 
 
 def run_training(config: SimpleNamespace, resume: bool) -> int:
-    """Train, keep the results, and give the exit code."""
+    """Train and write the results; returns the exit code."""
     if resume and config.checkpoint is None:
         raise UserError(
             f"--resume: {config.name} asks for no checkpoints, allowed: configs with an entry "
@@ -249,7 +250,7 @@ def run_training(config: SimpleNamespace, resume: bool) -> int:
             flush=True,
         )
     with ctrl_c_as_event() as interrupted:
-        # what overflows shows in the loss, which is checked after every batch
+        # overflow shows in the loss, which is checked after every batch
         with np.errstate(over="ignore", invalid="ignore"):
             train(config, run, train_set, test_set, interrupted)
         finish(config, run, interrupted)
@@ -257,7 +258,7 @@ def run_training(config: SimpleNamespace, resume: bool) -> int:
 
 
 def run_evaluation(config: SimpleNamespace, weights: str) -> int:
-    """Score the weights of a file on the test images, and give the exit code."""
+    """Evaluate the weights of a file on the test images; returns the exit code."""
     arrays = results.read_weights(weights)
     source, (test_set,) = load(config.dataset, config.offline, config.data_dir, [False])
     model = build_model(config.model, source)
@@ -272,7 +273,7 @@ def run_evaluation(config: SimpleNamespace, weights: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Train a network on MNIST as a config says.")
+    parser = argparse.ArgumentParser(description="Train a network on MNIST from a config.")
     add = parser.add_argument
     add("--config", required=True, help="a YAML file: a path, or a name from examples/configs")
     add(
@@ -286,12 +287,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", metavar="N", help="same as --set epochs=N")
     either = parser.add_mutually_exclusive_group().add_argument
     either("--resume", action="store_true", help="continue from the newest checkpoint")
-    either("--evaluate", metavar="FILE", help="do not train: score the weights of an .npz file")
+    either("--evaluate", metavar="FILE", help="do not train: evaluate the weights of an .npz file")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program and give its exit code; what a user did wrong is told in one line."""
+    """Run the program; returns its exit code. A user's errors are one line on standard error."""
     options = _parser().parse_args(arguments)
     try:
         overrides = [parse_override(text) for text in options.set]

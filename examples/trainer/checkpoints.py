@@ -1,4 +1,4 @@
-"""The files of checkpoints: numbered, each whole or not there, the newest few kept."""
+"""Checkpoint files: numbered, written atomically, the newest few kept."""
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
@@ -13,7 +13,7 @@ from .results import check_writable, remove_leftovers
 
 __all__ = ["Checkpoints", "check_can_be_saved", "differences"]
 
-_DIGITS = 8  # of the number in a name, so that names sort as numbers do
+_DIGITS = 8  # of the number in a name, so that names sort by number
 _SHOWN = 5  # differences in an error
 
 
@@ -36,8 +36,8 @@ def _folder(results: str) -> Path:
 class Checkpoints:
     """The checkpoints in a folder of results.
 
-    Numbers only grow, also from run to run: the highest is always the newest. Those of a former
-    run stay until this one has its first.
+    Numbers only grow, also from run to run: the highest is the newest. Checkpoints of an earlier
+    run are kept until this one has written its first.
     """
 
     def __init__(self, results: str, keep: int) -> None:
@@ -50,7 +50,7 @@ class Checkpoints:
         return sorted(self.folder.glob(f"checkpoint-{_DIGITS * '[0-9]'}.safetensors"))
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write a checkpoint, and then remove all but the newest `keep` of this run."""
+        """Write a checkpoint, then remove all but the newest `keep` of this run."""
         files = self.files()
         number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 1
         path = self.folder / f"checkpoint-{number:0{_DIGITS}}.safetensors"
@@ -66,7 +66,7 @@ class Checkpoints:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
     def newest(self, parts: Iterable[str]) -> tuple[Path, dict[str, Any]] | None:
-        """The newest whole checkpoint, with all these parts; a line for each passed over."""
+        """The newest valid checkpoint that has all these parts; prints a line for each skipped."""
         files = self.files()
         for position in reversed(range(len(files))):
             path = files[position]

@@ -1,4 +1,4 @@
-"""Configs: a YAML file, changed by `--set`, checked against one table before anything is loaded."""
+"""Configs: YAML files, changed by `--set`, checked against one table before anything is loaded."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ import yaml
 from .datasets import SOURCES
 from .errors import UserError
 from .kinds import FLAG, NOTHING, TEXT, Entry, Kind, choice, read_mapping, refused, whole
-from .names import LAYER_LIST, OPTIMIZER, SCHEDULE
+from .names import GENERATOR, LAYER_LIST, OPTIMIZER, SCHEDULE
 from .parts import Part, check_model, check_optimizer
 
 __all__ = ["CONFIGS", "SCHEMA", "read_config"]
@@ -29,7 +29,7 @@ _CHECKPOINT_ENTRIES = {
     "keep": Entry((whole(1),), default=3),
 }
 
-# every key that a config may have; a new one needs a line here and nothing else
+# every key that a config may have
 SCHEMA = {
     "seed": Entry((whole(0, 2**32 - 1),)),
     "dataset": Entry((choice(*SOURCES),)),
@@ -42,6 +42,7 @@ SCHEMA = {
     "epochs": Entry((whole(1),)),
     "batch_size": Entry((whole(1),)),
     "shuffle": Entry((FLAG,)),
+    "generator": Entry((GENERATOR, NOTHING), default=None),
     "checkpoint": Entry((_CHECKPOINT, NOTHING), default=None),
     "results": Entry((TEXT,)),
 }
@@ -97,10 +98,10 @@ def _read_yaml(path: Path) -> dict:
 
 
 def _parse(text: str | bytes) -> Any:
-    """The value of a YAML text, without constructing any Python object but plain values."""
+    """The value of a YAML text; constructs plain values only, no other Python objects."""
     try:
         return yaml.safe_load(text)
-    except Exception as error:  # on odd input PyYAML raises whatever its helpers do
+    except Exception as error:  # PyYAML lets exceptions of its helpers through
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"malformed YAML: {reason}") from None
 
@@ -143,17 +144,17 @@ def _entry(holder: Any, walked: str, name: str, dotted: str) -> Any:
 
 
 def _check_together(config: SimpleNamespace) -> None:
-    """What no single entry shows: layers that fit together, settings that exclude each other."""
+    """Check what depends on several entries: shapes of layers, settings that exclude each other."""
     for dataset in filter(None, (config.dataset, config.offline)):
         check_model(config.model, SOURCES[dataset])
-    # how many batches there will be is not known yet, and makes no difference here
+    # the number of batches is not known yet, and does not matter here
     check_optimizer(config.optimizer, config.scheduler, {"epochs": config.epochs, "batches": 10**9})
     if config.loop == "nn_epoch":
         _check_nn_epoch(config)
 
 
 def _check_nn_epoch(config: SimpleNamespace) -> None:
-    """`nn_epoch` is one particular network, trained in one particular way."""
+    """`nn_epoch` supports one network, trained in one way."""
     layers = config.model
     is_two_layer = [layer.name for layer in layers] == ["Flatten", "Linear", "ReLU", "Linear"]
     if not is_two_layer or layers[1].arguments["bias"] or layers[3].arguments["bias"]:

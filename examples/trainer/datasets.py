@@ -24,7 +24,7 @@ class Source:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The words that stand for sizes in a config."""
+        """The words that are replaced by sizes in a config."""
         return {"pixels": math.prod(self.shape), "classes": self.classes}
 
 
@@ -43,19 +43,19 @@ Three ways out:
 def load(
     dataset: str, offline: str | None, folder: str | None, parts: list[bool]
 ) -> tuple[Source, list[Any]]:
-    """The dataset that is really there, and its parts: True to train on, False to test with.
+    """The dataset and its parts: True for the training set, False for the test set.
 
-    Where `dataset` is neither on this machine nor downloadable, `offline` names what to take
-    instead; a line says so.
+    If `dataset` is neither on this machine nor downloadable, `offline` names the one to use
+    instead, and a line is printed.
 
     Raises:
-        UserError: there is neither, or the files are damaged.
+        UserError: neither is available, or the files are damaged.
     """
     source = SOURCES[dataset]
     try:
         return source, [_open(source, train, folder) for train in parts]
     except data.DatasetNotFoundError as error:
-        # the end of the text tells a programmer what to do; we know what a user of this program can
+        # the end of the text is for programmers; _WAYS_OUT is for users of this program
         reason = str(error).partition("\nWays out")[0]
         if offline is None:
             raise UserError(reason + _WAYS_OUT) from None

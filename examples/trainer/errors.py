@@ -1,7 +1,7 @@
-"""The error that a user sees as one line instead of a traceback."""
+"""The error that is shown to the user as one line, without a traceback."""
 
 __all__ = ["UserError"]
 
 
 class UserError(Exception):
-    """Something the user can put right; the text says what was wrong and what to do."""
+    """An error that the user can fix; the text says what is wrong and what to do."""

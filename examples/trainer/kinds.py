@@ -37,7 +37,7 @@ REQUIRED = object()
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value: how an error describes it, which values are of it, how they are read."""
+    """A kind of value: its description in errors, a test for its values, how they are read."""
 
     allowed: str
     accepts: Callable[[Any], bool]
@@ -46,7 +46,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a key of a mapping may hold: a value of one of the kinds, or `default` without it."""
+    """The allowed kinds of value of a key, and the default of an optional key."""
 
     kinds: tuple[Kind, ...]
     default: Any = REQUIRED
@@ -72,7 +72,7 @@ def read_mapping(key: str, mapping: Mapping[Any, Any], entries: Mapping[str, Ent
 
 
 def read_value(key: str, value: Any, kinds: tuple[Kind, ...]) -> Any:
-    """`value` as the first of `kinds` that accepts it reads it."""
+    """`value`, read by the first of `kinds` that accepts it."""
     for kind in kinds:
         if kind.accepts(value):
             return kind.read(key, value)
@@ -80,7 +80,7 @@ def read_value(key: str, value: Any, kinds: tuple[Kind, ...]) -> Any:
 
 
 def pick(key: str, name: Any, table: Mapping[str, Any], what: str) -> Any:
-    """The entry of `table` under `name`, which is a `what` that stands at `key`."""
+    """The entry of `table` under `name`; errors call it a `what` at `key`."""
     if isinstance(name, str) and name in table:
         return table[name]
     lowercase = {known.lower(): known for known in table}
@@ -92,7 +92,7 @@ def pick(key: str, name: Any, table: Mapping[str, Any], what: str) -> Any:
 
 
 def refused(key: str, found: Any, allowed: str) -> UserError:
-    """The error of a value that is not allowed."""
+    """The error for a value that is not allowed."""
     return UserError(f"{key}: found {short(found)}, allowed: {allowed}")
 
 
@@ -106,7 +106,7 @@ def _either(kinds: Iterable[Kind]) -> str:
 
 
 def short(value: Any) -> str:
-    """A value for an error text, however large or deep it is."""
+    """A value for an error text, shortened."""
     if value is None:
         return "nothing"
     try:
@@ -122,12 +122,12 @@ _EXPONENT_WITHOUT_DOT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
 def _is_number(value: Any) -> bool:
     if isinstance(value, str):
         return bool(_EXPONENT_WITHOUT_DOT.fullmatch(value)) and math.isfinite(float(value))
-    # a comparison, because NaN fails it and an int too large for a float does not overflow in it
+    # a comparison: false for NaN, and no overflow for integers too large for a float
     return _is(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _is(value: Any, kind: Any) -> bool:
-    """isinstance, except that true and false are no numbers."""
+    """isinstance, except that booleans are not numbers."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -150,7 +150,7 @@ def number(allowed: str, holds: Callable[[float], bool]) -> Kind:
 
 
 def list_of(kind: Kind) -> Kind:
-    """Lists whose entries are all of one kind."""
+    """Lists with entries of one kind."""
     return Kind(
         f"a list, each entry {kind.allowed}",
         lambda value: isinstance(value, list),

@@ -1,7 +1,7 @@
-"""Layers, optimizers and schedulers by name: what a config may say of them is in their classes.
+"""Layers, optimizers and schedulers by name.
 
-Names come from `needle.nn` and `needle.optim`, the keys under them from the signatures: a layer
-that is added to needle can be used in a config at once.
+Names come from `needle.nn` and `needle.optim`, and their keys from the signatures: a new layer of
+needle can be used in a config at once.
 """
 
 import inspect
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from types import NoneType, UnionType
 from typing import Any, get_args
 
-from needle import nn, optim
+from needle import Generator, nn, optim
 
 from .errors import UserError
 from .kinds import (
@@ -31,7 +31,9 @@ from .kinds import (
 )
 from .parts import Part, Schedule
 
-__all__ = ["LAYERS", "LAYER_LIST", "OPTIMIZER", "OPTIMIZERS", "SCHEDULE", "SCHEDULERS"]
+__all__ = [
+    "GENERATOR", "LAYERS", "LAYER_LIST", "OPTIMIZER", "OPTIMIZERS", "SCHEDULE", "SCHEDULERS",
+]  # fmt: skip
 
 
 def _read_layers(key: str, value: Any) -> list[Part]:
@@ -67,7 +69,7 @@ def _read_schedule(key: str, value: dict) -> Schedule:
 
 
 def _read_inner_schedule(key: str, value: dict) -> Part:
-    """One of several schedulers, which step when the outer one does."""
+    """One of several schedulers, all stepped by the outer one."""
     cls, arguments = _read_name(key, value, SCHEDULERS, "scheduler")
     return Part(cls, read_mapping(key, arguments, _arguments(cls, _SPANS, _SPANS)))
 
@@ -85,6 +87,11 @@ def _named(what: str, read: Callable[[str, Any], Part]) -> Kind:
     return Kind(allowed, lambda value: isinstance(value, dict), read)
 
 
+GENERATOR = Kind(
+    "a seed for a Generator, a whole number of at least 0",
+    whole(0).accepts,
+    lambda key, value: Part(Generator, {"seed": value}),
+)
 LAYER_LIST = Kind(
     "a list of layers", lambda value: isinstance(value, list) and len(value) > 0, _read_layers
 )
@@ -96,13 +103,14 @@ _LAYERS_INSIDE = Kind(
     _read_layers,
 )
 
-# the types of arguments that YAML can state
+# the types of arguments that YAML can express
 _KINDS: dict[Any, Kind] = {
     bool: FLAG,
     int: WHOLE,
     float: NUMBER,
     str: TEXT,
     NoneType: NOTHING,
+    Generator: GENERATOR,
     Sequence[int]: list_of(WHOLE),
     list[float]: list_of(NUMBER),
     tuple[float, float]: list_of(NUMBER),
@@ -114,7 +122,7 @@ _KINDS: dict[Any, Kind] = {
 
 
 def _with_words(least: int, *words: str) -> dict[Any, Kind]:
-    """`_KINDS`, where whole numbers are at least `least`, or a word that stands for one."""
+    """`_KINDS` with integers of at least `least`, or one of the words in their place."""
     kind = Kind(
         f"a whole number of at least {least}, {' or '.join(words)}",
         lambda value: value in words or whole(least).accepts(value),
@@ -122,8 +130,8 @@ def _with_words(least: int, *words: str) -> dict[Any, Kind]:
     return {**_KINDS, int: kind, Sequence[int]: list_of(kind)}
 
 
-_SIZES = _with_words(1, "pixels", "classes")  # in a layer, a number without a default is a size
-_SPANS = _with_words(0, "epochs", "batches")  # in a schedule, numbers count epochs or batches
+_SIZES = _with_words(1, "pixels", "classes")  # required integers of layers are sizes
+_SPANS = _with_words(0, "epochs", "batches")  # integers of schedules count epochs or batches
 
 
 _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -132,7 +140,7 @@ _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def _arguments(
     cls: type, required: dict[Any, Kind] = _KINDS, optional: dict[Any, Kind] = _KINDS
 ) -> dict[str, Entry]:
-    """The arguments of a class that a config can state: those whose types are in the tables."""
+    """The arguments of a class that a config can set: those whose types are in the tables."""
     entries = {}
     for name, parameter in inspect.signature(cls, eval_str=True).parameters.items():
         annotation = parameter.annotation
@@ -146,10 +154,10 @@ def _arguments(
 
 
 def _is_layer(value: Any) -> bool:
-    """Whether `value` is a module of one input, and a config can state all that it needs."""
+    """Whether `value` is a module with one input whose required arguments a config can set."""
     if not (inspect.isclass(value) and issubclass(value, nn.Module)):
         return False
-    if value is nn.Sequential:  # a list of layers stands for it
+    if value is nn.Sequential:  # written as a list of layers
         return False
     # self and the input; a loss takes labels as well
     return len(_needed(value.forward)) == 2 and set(_needed(value)) <= set(_arguments(value))
@@ -164,7 +172,7 @@ def _is_optimizer(value: Any) -> bool:
 
 
 def _is_scheduler(value: Any) -> bool:
-    """Whether `value` is a schedule of an optimizer, and a config can state all else it needs."""
+    """Whether `value` is a schedule whose required arguments a config can set."""
     if not inspect.isclass(value) or value is optim.LRScheduler or _is_optimizer(value):
         return False
     needed = set(_needed(value))
@@ -172,7 +180,7 @@ def _is_scheduler(value: Any) -> bool:
 
 
 def _needed(function: Any) -> list[str]:
-    """The arguments that must be given."""
+    """The names of the required arguments."""
     return [
         parameter.name
         for parameter in inspect.signature(function).parameters.values()
@@ -181,7 +189,7 @@ def _needed(function: Any) -> list[str]:
 
 
 def _public(module: Any, holds: Callable[[Any], bool]) -> dict[str, Any]:
-    """The public names of a module whose values are of the wanted kind."""
+    """The public names of a module for whose values `holds` is true."""
     values = {name: getattr(module, name) for name in module.__all__}
     return {name: value for name, value in values.items() if holds(value)}
 

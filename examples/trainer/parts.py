@@ -1,4 +1,4 @@
-"""Models, optimizers and schedules as a config describes them: building and checking them."""
+"""Building and checking the models, optimizers and schedules that a config describes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from needle import Tensor, nn, no_grad, optim
+from needle import Generator, Tensor, nn, no_grad, optim
 
 from .datasets import Source
 from .errors import UserError
@@ -14,6 +14,7 @@ from .errors import UserError
 __all__ = [
     "Part",
     "Schedule",
+    "build_generator",
     "build_model",
     "build_optimizer",
     "build_schedule",
@@ -29,7 +30,7 @@ Words = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Part:
-    """A layer, optimizer or scheduler as a config describes it: a class, its keyword arguments."""
+    """A class and its keyword arguments: a layer, optimizer, scheduler or generator of a config."""
 
     cls: type
     arguments: dict[str, Any]
@@ -48,7 +49,7 @@ class Schedule(Part):
 
 
 def plain(value: Any, words: Words) -> Any:
-    """A value of a config as mappings, lists, texts and numbers, so that it can be compared."""
+    """A value of a config as mappings, lists, strings and numbers, which can be compared."""
     if isinstance(value, list):
         return [plain(entry, words) for entry in value]
     if not isinstance(value, Part):
@@ -61,12 +62,17 @@ def plain(value: Any, words: Words) -> Any:
 
 
 def build_model(layers: list[Part], source: Source) -> nn.Sequential:
-    """The model for images of `source`; draws its weights from needle's random state."""
+    """The model for images of `source`; draws its weights from NumPy's global random state."""
     return nn.Sequential(*[_build_layer(layer, source) for layer in layers])
 
 
 def _build_layer(layer: Part, source: Source) -> nn.Module:
     return layer.cls(**_built(layer, source.sizes, lambda layers: build_model(layers, source)))
+
+
+def build_generator(generator: Part | None) -> Generator | None:
+    """A new generator at the beginning of its stream, or None."""
+    return None if generator is None else generator.cls(**generator.arguments)
 
 
 def build_optimizer(optimizer: Part, parameters: Sequence[Tensor]) -> optim.Optimizer:
@@ -98,11 +104,15 @@ def build_schedule(schedule: Part, optimizer: optim.Optimizer, words: Words) -> 
 
 
 def _built(part: Part, words: Words, inner: Callable[[list[Part]], Any]) -> dict[str, Any]:
-    """The arguments of a part: numbers for words, and what `inner` makes of the parts in it."""
+    """The arguments of a part: words as numbers, a generator built, layers built by `inner`."""
     arguments = {}
     for name, value in part.arguments.items():
-        holds_parts = isinstance(value, list) and value and isinstance(value[0], Part)
-        arguments[name] = inner(value) if holds_parts else plain(value, words)
+        if isinstance(value, Part):
+            arguments[name] = build_generator(value)
+        elif isinstance(value, list) and value and isinstance(value[0], Part):
+            arguments[name] = inner(value)
+        else:
+            arguments[name] = plain(value, words)
     return arguments
 
 
@@ -111,7 +121,7 @@ def check_model(layers: list[Part], source: Source) -> None:
 
     Raises:
         UserError: a layer cannot be built or does not fit what comes before it; there is nothing
-            to train; or the output is not one number a class.
+            to train; or the output is not one number per class.
     """
     x = Tensor.make_const(np.zeros((2, *source.shape), "float32"))
     parameters = []

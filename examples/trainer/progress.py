@@ -1,4 +1,4 @@
-"""What happens around the batches: a bar, a running loss, and Ctrl-C."""
+"""The progress of an epoch: a bar, the mean loss, and Ctrl-C."""
 
 import math
 import signal
@@ -18,7 +18,7 @@ __all__ = ["Position", "Progress", "check_finite", "ctrl_c_as_event"]
 
 @dataclass
 class Position:
-    """How far an epoch is."""
+    """The progress of an epoch."""
 
     batches: int = 0
     images: int = 0
@@ -27,9 +27,9 @@ class Position:
 
 
 class Progress:
-    """The bar of one epoch and the mean of its loss; called after every batch.
+    """The progress bar and the mean loss of one epoch.
 
-    Moves `position` on. Answers whether to stop: true once Ctrl-C was pressed.
+    Called after every batch: updates `position`, returns whether Ctrl-C was pressed.
 
     Raises:
         UserError: the loss is no longer a finite number.
@@ -45,7 +45,7 @@ class Progress:
         self.start = time.perf_counter() - self.position.seconds
 
     def __enter__(self) -> Self:
-        # disable=None: no bar where standard error is no terminal, so that log files stay short
+        # disable=None: no bar if standard error is not a terminal, to keep log files short
         self.bar = tqdm(
             desc=self.title,
             total=self.total,
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def images(self) -> int:
-        """How many images have been seen."""
+        """The number of images so far."""
         return self.position.images
 
     @property
@@ -96,7 +96,7 @@ def check_finite(loss: float, when: str) -> None:
 
 @contextmanager
 def ctrl_c_as_event() -> Iterator[Event]:
-    """An event that Ctrl-C sets, so that no step is cut in two; a second Ctrl-C ends at once."""
+    """An event set by Ctrl-C, so that a step is completed; a second Ctrl-C ends at once."""
     interrupted = Event()
 
     def on_signal(number: int, frame: Any) -> None:

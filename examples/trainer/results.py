@@ -1,4 +1,4 @@
-"""Results: metrics, learning curve and weights, each file whole or not there."""
+"""Result files: metrics, learning curve and weights, written atomically."""
 
 import json
 import os
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def check_writable(results: str) -> None:
-    """Raise unless the folder of results can be written, or made."""
+    """Raise unless the folder of results can be written to or created."""
     folder = Path(results).absolute()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
@@ -36,14 +36,14 @@ def check_writable(results: str) -> None:
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
-    """Write a mapping as JSON, with the versions it was made with."""
+    """Write a mapping as JSON, with the versions of Python and NumPy."""
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     text = json.dumps({**metrics, "versions": versions}, indent=2, allow_nan=False)
     write_whole(path, lambda file: file.write(f"{text}\n".encode()))
 
 
 def write_curve(path: Path, title: str, epochs: list[dict[str, Any]]) -> bool:
-    """Draw loss and accuracy over the epochs; False where matplotlib is not installed."""
+    """Plot loss and accuracy over the epochs; False if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
@@ -67,13 +67,13 @@ def write_curve(path: Path, title: str, epochs: list[dict[str, Any]]) -> bool:
 
 
 def write_weights(path: Path, model: nn.Module, dataset: str) -> None:
-    """Write parameters and buffers by name, and the name of the dataset they were trained on."""
+    """Write parameters and buffers by name, and the name of the training dataset."""
     arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     write_whole(path, lambda file: np.savez(file, dataset=np.array(dataset), **arrays))
 
 
 def read_weights(path: str) -> dict[str, np.ndarray]:
-    """The arrays of a file that `write_weights` wrote; runs no code from it.
+    """The arrays of a file written by `write_weights`; no code in the file is run.
 
     Raises:
         UserError: the file is missing, damaged or of another format.
@@ -85,7 +85,7 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
         if error.strerror:
             raise UserError(f"weights {path}: {error.strerror}") from None
         raise _damaged(path, error) from None
-    except Exception as error:  # zip, zlib and NumPy each have their own for a damaged file
+    except Exception as error:  # zip, zlib and NumPy raise different ones for a damaged file
         raise _damaged(path, error) from None
 
 
@@ -95,10 +95,10 @@ def _damaged(path: str, error: Exception) -> UserError:
 
 
 def apply_weights(path: str, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Put arrays into the parameters and buffers of their names.
+    """Copy arrays into the parameters and buffers of the same names.
 
     Raises:
-        UserError: they are of another model; names everything that does not fit.
+        UserError: they belong to another model; lists all differences.
     """
     own = model.state_dict()
     found = {name: array for name, array in arrays.items() if name != "dataset"}
@@ -117,7 +117,7 @@ def apply_weights(path: str, model: nn.Module, arrays: dict[str, np.ndarray]) ->
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write beside `path` and move into place: at no time is half a file at `path`."""
+    """Write a temporary file beside `path` and move it into place."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, path.name)
@@ -128,6 +128,6 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def remove_leftovers(folder: Path, name: str) -> None:
-    """Remove what runs that were killed while they wrote files of this name left beside them."""
+    """Remove temporary files left by runs that were killed while writing files of this name."""
     for leftover in folder.glob(f".{name}.*.part"):
         leftover.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A training under way: all that a checkpoint holds and a resumed run takes over."""
+"""A training run: everything that a checkpoint holds and a resumed run takes over."""
 
 import zlib
 from collections.abc import Iterator
@@ -6,26 +6,27 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from needle import data, optim
 
 from .checkpoints import Checkpoints, differences
 from .datasets import Source
 from .errors import UserError
-from .parts import build_model, build_optimizer, build_schedule, plain
+from .parts import build_generator, build_model, build_optimizer, build_schedule, plain
 from .progress import Position, Progress
+from .streams import Streams
 
 __all__ = ["Run"]
 
 # the entries of a config on which the weights depend; `epochs` only says when to stop
-_DECISIVE = ("seed", "model", "loop", "optimizer", "scheduler", "batch_size", "shuffle")
+_DECISIVE = (
+    "seed", "model", "loop", "optimizer", "scheduler", "batch_size", "shuffle", "generator",
+)  # fmt: skip
 
 
 class Run:
-    """A model, its optimizer and schedule, and how far they are.
+    """A model, its optimizer and schedule, its random streams, and the progress so far.
 
-    Draws the weights from needle's random state.
+    Draws the weights from NumPy's global random state.
 
     Raises:
         UserError: the schedule's class refuses its settings.
@@ -44,7 +45,10 @@ class Run:
             self._check_length(words)
         self.epochs: list[dict[str, Any]] = []
         self.position = Position()
-        self.order = np.random.get_state()
+        self.generator = build_generator(config.generator)
+        """Where the order of the images is drawn; None for NumPy's global random state."""
+        self.streams = Streams(self.model, self.generator)
+        self.order = self.streams.state_dict()
         """The random state from which the order of this epoch's images was drawn."""
         self.decisive = {
             "dataset": {
@@ -69,21 +73,21 @@ class Run:
             )
 
     def batches(self, loader: data.DataLoader) -> Iterator[data.Batch]:
-        """The batches of this epoch that are still to come."""
+        """The remaining batches of this epoch."""
         position = self.position
         if position.batches == 0:
-            self.order = np.random.get_state()
+            self.order = self.streams.state_dict()
             return iter(loader)
-        now = np.random.get_state()
-        np.random.set_state(self.order)
+        now = self.streams.state_dict()
+        self.streams.load_state_dict(self.order)
         batches = iter(loader)
         for _ in range(position.batches):
             next(batches)
-        np.random.set_state(now)
+        self.streams.load_state_dict(now)
         return batches
 
     def after_batch(self, progress: Progress, loss: float, count: int) -> bool:
-        """Take note of a batch; answers whether to stop."""
+        """Update progress and schedule after a batch; returns whether to stop."""
         stop = progress(loss, count)
         self._step_schedule("batch", loss)
         plan = self.config.checkpoint
@@ -92,7 +96,7 @@ class Run:
         return stop
 
     def after_epoch(self, epoch: dict[str, Any], is_last: bool) -> None:
-        """Take note of a whole epoch."""
+        """Update history and schedule after a complete epoch."""
         self.epochs.append(epoch)
         self.position = Position()
         self._step_schedule("epoch", epoch["train_loss"])
@@ -103,7 +107,7 @@ class Run:
     def _step_schedule(self, per: str, loss: float) -> None:
         if self.schedule is None or self.config.scheduler.per != per:
             return
-        # the loss in training: the test images are to have no say in it
+        # the training loss: test images must not influence training
         metric = (loss,) if isinstance(self.schedule, optim.ReduceLROnPlateau) else ()
         try:
             self.schedule.step(*metric)
@@ -111,28 +115,25 @@ class Run:
             raise UserError(f"scheduler: {error}") from None
 
     def save(self) -> None:
-        """Write a checkpoint, if the config asks for any."""
+        """Write a checkpoint, if the config asks for checkpoints."""
         if self.checkpoints is not None:
             self.checkpoints.save(self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the training depends on, to the bit, and what it depended on."""
+        """What the rest of the training depends on, and the settings it began with."""
         return {
             "decisive": self.decisive,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
-            "random": np.random.get_state(),
+            "random": self.streams.state_dict(),
             "order": self.order,
             "position": asdict(self.position),
             "epochs": self.epochs,
         }
 
     def resume(self) -> None:
-        """Continue where the newest whole checkpoint was written; a line says where that is.
-
-        Without any, the run is at its beginning, which is where a run belongs that was ended
-        before its first checkpoint.
+        """Continue from the newest valid checkpoint, and print which; without any, start over.
 
         Raises:
             UserError: the checkpoint is of another training; names what differs.
@@ -165,7 +166,7 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
-        np.random.set_state(state["random"])
+        self.streams.load_state_dict(state["random"])
         self.order = state["order"]
         self.position = Position(**state["position"])
         self.epochs = state["epochs"]
