@@ -54,6 +54,8 @@ def plain(value: Any, words: Words) -> Any:
         return [plain(entry, words) for entry in value]
     if not isinstance(value, Part):
         return words.get(value, value) if isinstance(value, str) else value
+    if value.cls is Generator:
+        return value.arguments["seed"]
     arguments = {name: plain(argument, words) for name, argument in value.arguments.items()}
     if issubclass(value.cls, nn.Module):
         return {value.name: arguments}

@@ -18,7 +18,7 @@ class Streams:
     def __init__(self, model: nn.Module, loader: Generator | None) -> None:
         self.generators = dict(_found("loader", loader))
         for path, module in model.named_modules():
-            self.generators |= _found(join("model", path), vars(module))
+            self.generators |= _found(f"model.{path}".rstrip("."), vars(module))
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every stream."""

@@ -143,7 +143,7 @@ def test_entries_that_are_missing(train, empty_machine, key):
         del lines[start:stop]
     (empty_machine / "short.yaml").write_text("".join(lines))
     code, _, err = train("--config", "short.yaml", "--epochs=1", "--set", "results=out")
-    has_default = key in ("loop", "scheduler", "checkpoint", "epochs", "results")
+    has_default = key in ("loop", "scheduler", "generator", "checkpoint", "epochs", "results")
     assert code == (0 if has_default else 1)
     assert (f"short.yaml: {key}: missing, allowed: " in err) is not has_default
 

@@ -38,6 +38,7 @@ TRAININGS = {
     ),
     "one cycle": (),
     "no schedule, no shuffling": ("scheduler=null", "shuffle=false", "optimizer={name: Lion}"),
+    "generators": ("generator=3",),
     "nn_epoch": (
         "model=[Flatten, {Linear: {in_features: pixels, out_features: 20, bias: false}}, ReLU, "
         "{Linear: {in_features: 20, out_features: classes, bias: false}}]",
@@ -214,6 +215,7 @@ REFUSED = [
     ("seed=6", "seed: 5 there, 6 here"),
     ("batch_size=32", "batch_size: 64 there, 32 here"),
     ("shuffle=false", "shuffle: True there, False here"),
+    ("generator=3", "generator: nothing there, 3 here"),
     ("optimizer.amsgrad=false", "optimizer.amsgrad: True there, False here"),
     ("optimizer.lr=0.5", "optimizer.lr: 0.01 there, 0.5 here"),
     ("scheduler.max_lr=0.03", "scheduler.max_lr: 0.02 there, 0.03 here"),
