@@ -26,7 +26,7 @@ def rand(
 ) -> Tensor:
     """Draws from U(low, high)."""
     array = as_device(device).rand(*shape, generator=generator) * (high - low) + low
-    return _tensor(array, dtype, requires_grad)
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
 def randn(
@@ -40,7 +40,7 @@ def randn(
 ) -> Tensor:
     """Draws from N(mean, std²)."""
     array = as_device(device).randn(*shape, generator=generator) * std + mean
-    return _tensor(array, dtype, requires_grad)
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
 def randb(
@@ -59,7 +59,7 @@ def randb(
     if not 0 <= p <= 1:
         raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
     array = as_device(device).rand(*shape, generator=generator) <= p
-    return _tensor(array, dtype, requires_grad)
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
 def constant(
@@ -112,13 +112,9 @@ def one_hot(
         TypeError: `i` holds numbers that are not whole.
         ValueError: a class number is not in 0 ... n - 1.
     """
-    classes = class_numbers(i.realize_cached_data())
+    classes = class_numbers(i.numpy())  # on the host, where the numbers are checked
     if classes.size and not 0 <= classes.min() <= classes.max() < n:
         raise ValueError(
             f"one_hot: class numbers from {classes.min()} to {classes.max()}, allowed 0 to {n - 1}"
         )
     return Tensor.make_const(as_device(device).one_hot(n, classes, dtype), requires_grad)
-
-
-def _tensor(array: Any, dtype: Any, requires_grad: bool) -> Tensor:
-    return Tensor.make_const(array.astype(dtype, copy=False), requires_grad)
