@@ -1,9 +1,8 @@
-"""Derivatives of functions: gradients, Jacobians and their products, of any order, both ways.
+"""Derivatives of functions: gradients, Jacobians and their products, of any order, in both modes.
 
-Each function here takes a function of tensors and gives a function, or values, of its derivative.
-Arguments and results may be nested containers of tensors and Modules (see `tree`);
-derivatives have the structure of what they are taken with respect to. They nest, and they leave
-`.grad` of every tensor alone.
+The functions take functions of tensors; they nest, and do not change `.grad` of any tensor.
+Arguments and results may be nested containers of tensors and Modules (see `tree`); derivatives have
+the structure of the arguments that they are taken with respect to.
 """
 
 from .anomaly import detect_anomaly

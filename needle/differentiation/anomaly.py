@@ -1,4 +1,4 @@
-"""Finding the op that made the first NaN or infinity."""
+"""detect_anomaly: an error at the op that made the first NaN or infinity."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 @contextlib.contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Inside the block, the first NaN or infinity raises, forward or backward.
+    """Context manager: the first NaN or infinity raises an error, forward or backward.
 
-    The error names the op, the shapes of its inputs and the line of your code that called it;
-    for a gradient, the op that was differentiated. It slows everything down: for finding a bug.
+    The error names the op (for a gradient, the op that was differentiated), the shapes of its
+    inputs and the line of your code that called it. Every op takes longer: use it for debugging.
 
     Raises:
         FloatingPointError: at the op whose result, or whose adjoint, is not finite.
@@ -36,29 +36,29 @@ def detect_anomaly() -> Iterator[None]:
             ...
         FloatingPointError: backward of Sqrt made ...
     """
-    backward = [0]  # the depth of gradients under way, whose own ops are not the ones to name
+    depth = 0  # of the gradients being computed: errors name the op differentiated, not their ops
 
     def watch(value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
-        value.__dict__["created"] = f"created at {_user_line()}"
-        if not backward[0]:
+        vars(value)["created"] = f"created at {_user_line()}"
+        if not depth:
             _check("", value.realize_cached_data(), op, inputs, value)
 
     def differentiate(out_grad: Any, node: Any) -> tuple[Any, ...]:
-        backward[0] += 1
+        nonlocal depth
+        depth += 1
         try:
             adjoints = node.op.gradient_as_tuple(out_grad, node)
         finally:
-            backward[0] -= 1
+            depth -= 1
         for adjoint in adjoints:
             if adjoint is not None:
                 _check("backward of ", adjoint.realize_cached_data(), node.op, node.inputs, node)
         return adjoints
 
-    watching = (*modes.observers.get(), watch)
     with (
-        modes.setting(modes.observers, watching),
+        modes.setting(modes.observers, (*modes.observers.get(), watch)),
         modes.setting(modes.differentiate, differentiate),
-        np.errstate(all="ignore"),  # NumPy's warnings would come first, and say less
+        np.errstate(all="ignore"),  # errors say more than NumPy's warnings
     ):
         yield
 
@@ -68,7 +68,7 @@ def _check(phase: str, data: Any, op: Any, inputs: tuple[Any, ...], value: Any) 
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             kind = "NaN" if np.isnan(array).any() else "infinity"
             shapes = ", ".join(str(operand.shape) for operand in inputs)
-            where = value.__dict__.get("created", "created before detect_anomaly() began")
+            where = vars(value).get("created", "created before detect_anomaly() began")
             raise FloatingPointError(
                 f"{phase}{type(op).__name__} made {kind} from inputs of shape {shapes}, {where}"
             )

@@ -1,4 +1,4 @@
-"""Forward mode: tangents that travel beside the values, op by op."""
+"""Forward mode: each op that runs gives its value a tangent."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def jvp(
 ) -> tuple[Any, Any]:
     """The value of `function` at `primals`, and its derivative along `tangents`: forward mode.
 
-    The tangents travel beside the values, op by op, and no graph is kept, so that memory does not
-    grow with the number of ops: `backward` through the results computes them again. (In lazy mode
-    the graph is there anyway.)
+    The tangents are computed with the values, op by op, and no graph is kept (except in lazy mode):
+    memory does not grow with the number of ops, and `backward` through the results computes them
+    again. A tensor that is assigned to has no tangent from there on.
 
     Args:
         primals: the arguments.
-        tangents: one for each primal, in its structure, shapes and dtypes (for a Module a dict
+        tangents: one for each primal, with its structure, shapes and dtypes (for a Module a dict
             under the names of its parameters).
 
     Returns:
@@ -35,7 +35,7 @@ def jvp(
 
     Raises:
         ValueError: structures or shapes of tangents and primals differ.
-        TypeError: their dtypes differ, or `function` gives no tensor.
+        TypeError: their dtypes differ, or `function` returns no tensor.
 
     Example:
         >>> import needle as ndl
@@ -52,7 +52,7 @@ def jvp(
     def run() -> tuple[Any, Any]:
         return push_forward(function, Arguments(function, primals, range(len(primals))), given)
 
-    # a graph for `backward` would grow with each op: it is made when it is asked for
+    # the graph for `backward` would grow with each op: a checkpoint makes it when it is needed
     return run() if modes.is_lazy.get() else checkpoint(run)
 
 

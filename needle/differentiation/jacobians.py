@@ -1,4 +1,4 @@
-"""All derivatives of a function: Jacobians and Hessians, and Hessian-vector products."""
+"""Jacobians, Hessians and Hessian-vector products."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ __all__ = ["hessian", "hvp", "jacobian"]
 def jacobian(
     function: Callable[..., Any], mode: str = "reverse", argnums: int | Sequence[int] = 0
 ) -> Callable[..., Any]:
-    """A function of the same arguments that gives all partial derivatives of `function`.
+    """A function of the same arguments that returns all partial derivatives of `function`.
 
-    A tensor of shape `out`, differentiated by one of shape `in`, gives a tensor `out + in`;
-    containers nest, those of the results outside.
+    The derivative of a tensor of shape `out` with respect to one of shape `in` has shape
+    `out + in`. Containers nest: each tensor in the result of `function` is replaced by the
+    structure of the argument.
 
     Args:
-        function: gives tensors of any shapes.
-        mode: "reverse" costs a walk back for each element of the results, "forward" an evaluation
-            for each element of the arguments: take the one with fewer.
-        argnums: the argument to differentiate by, or several.
+        function: returns tensors of any shapes.
+        mode: "reverse" costs a backward pass for each element of the results, "forward" an
+            evaluation for each element of the arguments.
+        argnums: the position of the argument to differentiate with respect to, or several.
 
     Example:
         >>> import needle as ndl
@@ -41,60 +42,55 @@ def jacobian(
     """
     if mode not in _JACOBIANS:
         raise ValueError(f"jacobian: mode is one of {', '.join(_JACOBIANS)}, got {mode!r}")
-
     return with_gradients(function, functools.partial(_JACOBIANS[mode], argnums))
 
 
 def _reverse_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> Any:
     tape = GradientTape(function, args, argnums)
     check_outputs(function, tape.outputs)
-    blocks = []
-    for output in tape.outputs:
-        rows = [tape.pull_back([output], [unit]) for unit in _units_like(output)]
-        with modes.enable_grad(tape.keeps_graph):
-            by_variable = [
-                _stacked([row[index] for row in rows], output, variable, axis=0)
+    rows = [[tape.pull_back([y], [unit]) for unit in _units_like(y)] for y in tape.outputs]
+    with modes.enable_grad(tape.keeps_graph):
+        blocks = [
+            [
+                _stacked([adjoints[index] for adjoints in of_output], output, variable, axis=0)
                 for index, variable in enumerate(tape.variables)
             ]
-        blocks.append(tape.rebuild(by_variable))
-    return tape.rebuild_outputs(blocks)
+            for of_output, output in zip(rows, tape.outputs, strict=True)
+        ]
+    return tape.rebuild_outputs([tape.rebuild(block) for block in blocks])
 
 
 def _forward_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> Any:
     arguments = Arguments(function, args, argnums)
     variables = arguments.tensors
     zeros = [constant_like(variable, 0) for variable in variables]
-    columns: list[list[Any]] = []  # of each variable, the tangents of all outputs
     value = None
+    columns: list[list[Any]] = [[] for _ in variables]
     for index, variable in enumerate(variables):
-        columns.append([])
         for unit in _units_like(variable):
-            tangents = [*zeros[:index], unit, *zeros[index + 1 :]]
-            value, tangent = push_forward(function, arguments, tangents)
-            columns[-1].append(flatten(tangent)[0])
+            along = [*zeros[:index], unit, *zeros[index + 1 :]]
+            value, tangents = push_forward(function, arguments, along)
+            columns[index].append(flatten(tangents)[0])
     if value is None:  # nothing but empty arguments
         value = function(*args)
     outputs, rebuild_outputs = flatten(value)
-    return rebuild_outputs(
+    blocks = [
         [
-            arguments.rebuild(
-                [
-                    _stacked([tangents[number] for tangents in column], output, variable, axis=-1)
-                    for column, variable in zip(columns, variables, strict=True)
-                ]
-            )
-            for number, output in enumerate(outputs)
+            _stacked([tangents[index] for tangents in of_variable], output, variable, axis=-1)
+            for of_variable, variable in zip(columns, variables, strict=True)
         ]
-    )
+        for index, output in enumerate(outputs)
+    ]
+    return rebuild_outputs([arguments.rebuild(block) for block in blocks])
 
 
 _JACOBIANS = {"reverse": _reverse_jacobian, "forward": _forward_jacobian}
 
 
 def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function of the same arguments that gives all second derivatives of `function`.
+    """A function of the same arguments that returns all second derivatives of `function`.
 
-    Shapes and containers as in `jacobian` of `grad`.
+    Shapes and containers are those of `jacobian` of `grad`.
 
     Example:
         >>> import needle as ndl
@@ -106,15 +102,12 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
 
 def hvp(function: Callable[..., Any], primals: Any, vectors: Any) -> Any:
-    """The product Hessian·vectors, at the cost of a few gradients: forward over reverse.
+    """The product Hessian·vectors, by forward over reverse mode, without the Hessian.
 
     Args:
-        function: gives a tensor of one element.
+        function: returns a tensor of one element.
         primals: its argument, or a tuple of arguments.
-        vectors: in the structure of `primals`.
-
-    Returns:
-        In the structure of `primals`.
+        vectors: with the structure of `primals`, as is the result.
 
     Example:
         >>> import needle as ndl

@@ -77,15 +77,15 @@ class GradientTape:
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function of the same arguments that gives the value of `function` and its gradient.
+    """A function of the same arguments that returns the value of `function` and its gradient.
 
-    Keyword arguments are passed on. Parameters of a Module that require no gradient are frozen:
-    theirs is zero.
+    Keyword arguments are not differentiated. The gradient of a Module's parameter that requires
+    none is zero.
 
     Args:
-        function: gives a tensor of one element.
-        argnums: the position of the argument to differentiate by, or several.
-        has_aux: whether `function` gives a pair (value, anything); the first result of the new
+        function: returns a tensor of one element.
+        argnums: the position of the argument to differentiate with respect to, or several.
+        has_aux: whether `function` returns a pair (value, anything); the first result of the new
             function is then that pair.
 
     Raises:
@@ -111,9 +111,9 @@ def value_and_grad(
 def grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function of the same arguments that gives the gradient of `function`.
+    """A function of the same arguments that returns the gradient of `function`.
 
-    Arguments and errors as in `value_and_grad`. With `has_aux` it gives (gradient, anything).
+    Arguments and errors as in `value_and_grad`; with `has_aux` it returns (gradient, anything).
 
     Example:
         >>> import needle as ndl
@@ -132,10 +132,10 @@ def grad(
 
 
 def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The value of `function` at `primals`, and the function that pulls a cotangent back.
+    """The value of `function` at `primals`, and its vector-Jacobian product, a function.
 
-    The latter takes cotangents in the structure of the value, and gives a tuple with the
-    product cotangent·Jacobian for each primal. It may be called several times.
+    It takes cotangents in the structure of the value and returns a tuple with the product
+    cotangent·Jacobian for each primal. It may be called several times.
 
     Example:
         >>> import needle as ndl
