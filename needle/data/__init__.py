@@ -1,21 +1,9 @@
 """Datasets, image transforms, and the loader that makes batches."""
 
-from .dataset import Dataset, DatasetNotFoundError, NDArrayDataset
-from .loader import Batch, DataLoader
-from .mnist import MNIST, Digits, MNISTDataset, parse_mnist
-from .transforms import RandomCrop, RandomFlipHorizontal, Transform
+from . import dataset, loader, mnist, transforms
+from .dataset import *
+from .loader import *
+from .mnist import *
+from .transforms import *
 
-__all__ = [
-    "Batch",
-    "DataLoader",
-    "Dataset",
-    "NDArrayDataset",
-    "DatasetNotFoundError",
-    "Digits",
-    "MNIST",
-    "MNISTDataset",
-    "parse_mnist",
-    "RandomCrop",
-    "RandomFlipHorizontal",
-    "Transform",
-]
+__all__ = [*dataset.__all__, *loader.__all__, *mnist.__all__, *transforms.__all__]

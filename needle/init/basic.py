@@ -4,15 +4,21 @@ Draws come from `generator`, or from NumPy's global random state without one. Th
 cast afterwards, so that a seed reproduces them in any dtype.
 """
 
+import math
 from typing import Any
+
+import numpy as np
 
 from ..autograd import Tensor
 from ..device import Device, Generator, as_device
 from ..ops.losses import class_numbers
 
 __all__ = [
-    "constant", "one_hot", "ones", "ones_like", "rand", "randb", "randn", "zeros", "zeros_like",
+    "constant", "one_hot", "ones", "ones_like", "orthogonal", "rand", "randb", "randn",
+    "trunc_normal", "zeros", "zeros_like",
 ]  # fmt: skip
+
+_FURTHEST = 1e100  # bound of the standardized interval, whose square does not overflow
 
 
 def rand(
@@ -60,6 +66,81 @@ def randb(
         raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
     array = as_device(device).rand(*shape, generator=generator) <= p
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def orthogonal(
+    *shape: int,
+    gain: float = 1.0,
+    device: Device | str | None = None,
+    dtype: Any = "float32",
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """A random matrix whose rows or columns, whichever are fewer, are orthonormal, times gain.
+
+    Uniform over all such matrices: the Q of a QR decomposition of N(0, 1) draws, with the signs
+    that make R's diagonal positive (Saxe et al. 2014; Mezzadri 2007). All axes but the last are
+    flattened to one.
+
+    Raises:
+        ValueError: fewer than two axes.
+    """
+    if len(shape) < 2:
+        raise ValueError(f"orthogonal needs at least two axes, got shape {shape}")
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    larger, smaller = max(rows, columns), min(rows, columns)
+    q, r = np.linalg.qr(as_device(device).randn(larger, smaller, generator=generator))
+    q *= np.where(np.diagonal(r) < 0, -gain, gain)
+    matrix = q if rows >= columns else q.T
+    return Tensor.make_const(matrix.reshape(shape).astype(dtype, order="C"), requires_grad)
+
+
+def trunc_normal(
+    *shape: int,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    device: Device | str | None = None,
+    dtype: Any = "float32",
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draws from N(mean, std²), restricted to [a, b].
+
+    Raises:
+        ValueError: mean or std is not finite, std is not positive, or a is not below b.
+    """
+    if not (0 < std < math.inf and math.isfinite(mean) and a < b):
+        raise ValueError(
+            "trunc_normal needs a finite mean and std, std > 0 and a < b, "
+            f"got mean={mean}, std={std}, a={a}, b={b}"
+        )
+    low, high = (a - mean) / std, (b - mean) / std
+    draws = _standard_draws(low, high, math.prod(shape), as_device(device), generator)
+    array = np.clip(draws * std + mean, a, b).reshape(shape).astype(dtype)
+    return Tensor.make_const(array, requires_grad)
+
+
+def _standard_draws(
+    low: float, high: float, count: int, device: Device, generator: Generator | None
+) -> Any:
+    """Draws from N(0, 1) in [low, high], by rejection from the uniform distribution.
+
+    A draw x is kept with probability e^((m² - x²)/2), where m is the number in the interval
+    closest to 0. The interval is cut off where that is less than e^-40.
+    """
+    low, high = (min(max(end, -_FURTHEST), _FURTHEST) for end in (low, high))
+    mode = min(max(low, 0.0), high)
+    reach = math.hypot(mode, math.sqrt(80))
+    low, high = max(low, -reach), min(high, reach)
+    kept = device.rand(0)
+    while kept.size < count:
+        size = 2 * (count - kept.size) + 16
+        draws = device.rand(size, generator=generator) * (high - low) + low
+        is_kept = device.rand(size, generator=generator) <= np.exp((mode**2 - draws**2) / 2)
+        kept = np.concatenate([kept, draws[is_kept]])
+    return kept[:count]
 
 
 def constant(

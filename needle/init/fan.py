@@ -52,11 +52,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def xavier_uniform(
-    fan_in: int,
-    fan_out: int,
-    gain: float = 1.0,
-    shape: Sequence[int] | None = None,
-    **kwargs: Any,
+    fan_in: int, fan_out: int, gain: float = 1.0, shape: Sequence[int] | None = None, **kwargs: Any
 ) -> Tensor:
     """U(-a, a) with a = gain·√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
     bound = gain * math.sqrt(6.0 / max(fan_in + fan_out, 1))
@@ -64,11 +60,7 @@ def xavier_uniform(
 
 
 def xavier_normal(
-    fan_in: int,
-    fan_out: int,
-    gain: float = 1.0,
-    shape: Sequence[int] | None = None,
-    **kwargs: Any,
+    fan_in: int, fan_out: int, gain: float = 1.0, shape: Sequence[int] | None = None, **kwargs: Any
 ) -> Tensor:
     """N(0, std²) with std = gain·√(2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
     std = gain * math.sqrt(2.0 / max(fan_in + fan_out, 1))

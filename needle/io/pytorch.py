@@ -24,7 +24,7 @@ _LAYOUTS: dict[type[Module], dict[str, tuple[_Convert, _Convert]]] = {
     Linear: {
         "weight": (np.transpose, np.transpose),  # (out, in) in PyTorch
         "bias": (lambda bias: bias[np.newaxis], lambda bias: bias[0]),  # (out,) in PyTorch
-    },
+    }
 }
 _FROM_TORCH, _TO_TORCH = 0, 1
 

@@ -1,4 +1,4 @@
-"""Xavier's and Kaiming's initialisations: bounds, deviations, shapes and seeds by formula."""
+"""Xavier's and Kaiming's initialisations by formula: bounds, deviations, shapes, seeds, gains."""
 
 import math
 
@@ -71,3 +71,29 @@ def test_weights_without_elements_or_axes(function) -> None:
 def test_unknown_nonlinearity() -> None:
     with pytest.raises(ValueError, match=r"'reul'.*relu"):
         init.kaiming_uniform(3, 4, nonlinearity="reul")
+
+
+# --- gains
+
+
+@pytest.mark.parametrize(
+    ("name", "param"),
+    [("linear", None), ("sigmoid", None), ("tanh", None), ("relu", None), ("selu", None),
+     ("leaky_relu", None), ("leaky_relu", 0.3), ("leaky_relu", 0), ("conv1d", None),
+     ("conv2d", None), ("conv_transpose3d", None)],
+)  # fmt: skip
+def test_gain_is_torchs(name, param) -> None:
+    torch = pytest.importorskip("torch")
+    expected = torch.nn.init.calculate_gain(name, param)
+    assert init.calculate_gain(name, param) == pytest.approx(expected, rel=1e-12)
+
+
+def test_kaiming_knows_every_gain() -> None:
+    np.random.seed(0)
+    values = init.kaiming_normal(300, 300, nonlinearity="tanh").numpy()
+    assert values.std() == pytest.approx(5 / 3 / math.sqrt(300), rel=0.01)
+
+
+def test_unknown_gain() -> None:
+    with pytest.raises(ValueError, match=r"nonlinearity 'swish': known are linear, .*leaky_relu"):
+        init.calculate_gain("swish")
