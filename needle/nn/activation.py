@@ -15,8 +15,7 @@ __all__ = [
 class ReLU(Module):
     """max(x, 0), elementwise."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x)
+    forward = staticmethod(functional.relu)
 
 
 @dataclass(eq=False, repr=False)
@@ -56,8 +55,7 @@ class GELU(Module):
 class SiLU(Module):
     """x·σ(x), also called swish."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.silu(x)
+    forward = staticmethod(functional.silu)
 
 
 @dataclass(eq=False, repr=False)
@@ -74,15 +72,13 @@ class Softplus(Module):
 class Sigmoid(Module):
     """1 / (1 + e⁻ˣ), elementwise."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.sigmoid(x)
+    forward = staticmethod(functional.sigmoid)
 
 
 class Tanh(Module):
     """tanh x, elementwise."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.tanh(x)
+    forward = staticmethod(functional.tanh)
 
 
 @dataclass(eq=False, repr=False)

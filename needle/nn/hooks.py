@@ -14,7 +14,7 @@ __all__ = ["Hooks", "call_with_hooks"]
 
 
 class Hooks:
-    """The hooks of one module, each kind in the order in which they were added."""
+    """The hooks of one module, each kind in the order of registration."""
 
     def __init__(self) -> None:
         self.before: dict[Any, Callable[..., Any]] = {}
@@ -23,24 +23,25 @@ class Hooks:
 
 
 def call_with_hooks(module: Module, hooks: Hooks, args: Any, kwargs: dict[str, Any]) -> Any:
-    """`module.forward` between its hooks."""
+    """`module.forward` with its hooks before and after it."""
     for hook in tuple(hooks.before.values()):
         changed = hook(module, args)
         if changed is not None:
             args = changed if isinstance(changed, tuple) else (changed,)
-    call = _Backward(module, hooks.backward) if hooks.backward else None
-    if call is not None:
-        args = call.watch_inputs(args)
+    call = None
+    if hooks.backward:
+        call = _WatchedCall(module, hooks.backward, args)
+        args = call.args
     output = module.forward(*args, **kwargs)
     for hook in tuple(hooks.after.values()):
         changed = hook(module, args, output)
         if changed is not None:
             output = changed
-    return output if call is None else call.watch_outputs(output)
+    return output if call is None else call.watched(output)
 
 
 class _Tap(TensorTupleOp):
-    """The same tensors; backward goes through `on_adjoints`, which may replace the adjoints."""
+    """The identity; `on_adjoints` gets the adjoints in backward and may replace them."""
 
     def __init__(self, on_adjoints: Callable[[tuple[Tensor, ...]], Any]) -> None:
         self.on_adjoints = on_adjoints
@@ -52,29 +53,27 @@ class _Tap(TensorTupleOp):
         return self.on_adjoints(out_grad.tuple())
 
 
-class _Backward:
-    """One call of a module whose backward is watched.
+class _WatchedCall:
+    """One call of a module with backward hooks.
 
-    The tensors that go in and those that come out each pass through a tap, so that the module's
-    own share of the adjoints is seen, whatever else the tensors are used for.
+    Its inputs and outputs pass through taps, so that hooks see the adjoints of this module alone,
+    whatever else the tensors are used for.
     """
 
-    def __init__(self, module: Module, hooks: dict[Any, Callable[..., Any]]) -> None:
+    def __init__(
+        self, module: Module, hooks: dict[Any, Callable[..., Any]], args: tuple[Any, ...]
+    ) -> None:
         self.module = module
         self.hooks = hooks
-        self.input_count = 0
-        self.is_first = True  # no input gets a gradient: backward ends in this module
-        self.output_grads: tuple[Tensor, ...] = ()
-
-    def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         tensors = [value for value in args if isinstance(value, Tensor)]
         self.input_count = len(tensors)
-        self.is_first = not any(
-            tensor.requires_grad and tensor.dtype.kind == "f" for tensor in tensors
-        )
-        return args if self.is_first else _tapped(args, self._at_inputs)
+        # no input gets a gradient: backward ends in this module
+        self.is_first = not any(x.requires_grad and x.dtype.kind == "f" for x in tensors)
+        self.output_grads: tuple[Tensor, ...] = ()
+        self.args = args if self.is_first else _tapped(args, self._run_hooks)
 
-    def watch_outputs(self, output: Any) -> Any:
+    def watched(self, output: Any) -> Any:
+        """The output, with its Tensors passed through a tap."""
         if isinstance(output, Tensor):
             return _tapped((output,), self._at_outputs)[0]
         if type(output) in (tuple, list):
@@ -84,36 +83,28 @@ class _Backward:
     def _at_outputs(self, adjoints: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.output_grads = adjoints
         if self.is_first:
-            self._run((None,) * self.input_count)
+            self._run_hooks((None,) * self.input_count)
         return adjoints
 
-    def _at_inputs(self, adjoints: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return self._run(adjoints)
-
-    def _run(self, input_grads: Any) -> Any:
+    def _run_hooks(self, input_grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in tuple(self.hooks.values()):
             changed = hook(self.module, input_grads, self.output_grads)
-            if changed is not None:
-                input_grads = self._checked(changed)
+            if changed is None:
+                continue
+            input_grads = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
+            if len(input_grads) != self.input_count or not all(
+                isinstance(each, Tensor | None) for each in input_grads
+            ):
+                kinds = ", ".join(type(each).__name__ for each in input_grads)
+                raise ValueError(
+                    f"a backward hook of {type(self.module).__name__} returned ({kinds}): return a "
+                    f"tuple of {self.input_count}, one Tensor or None per input, or None"
+                )
         return input_grads
-
-    def _checked(self, changed: Any) -> tuple[Any, ...]:
-        """What a hook returned, as a tuple with a Tensor or None for each input."""
-        result = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
-        is_fit = all(entry is None or isinstance(entry, Tensor) for entry in result)
-        if not is_fit or len(result) != self.input_count:
-            kinds = ", ".join(type(entry).__name__ for entry in result)
-            raise ValueError(
-                f"a backward hook of {type(self.module).__name__} returned ({kinds}): return a "
-                f"tuple of {self.input_count}, one Tensor or None an input, or nothing"
-            )
-        return result
 
 
 def _tapped(values: tuple[Any, ...], on_adjoints: Callable[..., Any]) -> tuple[Any, ...]:
     """`values` with its Tensors passed through one tap."""
     tensors = [value for value in values if isinstance(value, Tensor)]
-    if not tensors:
-        return values
-    passed = iter(_Tap(on_adjoints)(*tensors))
+    passed = iter(_Tap(on_adjoints)(*tensors)) if tensors else iter(())
     return tuple(next(passed) if isinstance(value, Tensor) else value for value in values)

@@ -43,12 +43,10 @@ class Module:
 
     training = True
 
-    # on the class, so that a module works whose __init__ does not call this one
+    # defaults on the class, so that a subclass works whose __init__ does not call this one
     _hooks: Hooks | None = None
-    _buffers: Mapping[str, bool] = {}  # names of buffers: whether state_dict() holds them
-    _contents = (
-        ""  # the attribute whose entries go by their own names: 0.weight, not layers.0.weight
-    )
+    _buffers: Mapping[str, bool] = {}  # name: whether state_dict() holds it
+    _contents = ""  # attribute whose name is left out of paths: 0.weight, not modules.0.weight
 
     def __init__(self) -> None:
         self.training = True
@@ -63,25 +61,25 @@ class Module:
             raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The output of the module; each module defines it."""
+        """The output of the module; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
-    # --- what is in it
+    # --- contents
 
     def parameters(self) -> list[Parameter]:
-        """Every parameter of this module and those below it, once each."""
+        """All parameters of this module and its submodules, without duplicates."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Pairs of dotted path and parameter; one that several layers share comes once."""
+        """Pairs of dotted path and parameter, without duplicates."""
         return _once(self._walk(prefix), Parameter)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Pairs of dotted path and module: this one and all below it, once each, parents first."""
+        """Pairs of dotted path and module, this one and all below it, parents first."""
         return _once(self._walk(prefix), Module)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Pairs of name and module directly below this one, once each."""
+        """Pairs of name and module directly below this one."""
         return _once(self._entries(), Module)
 
     def children(self) -> Iterator[Module]:
@@ -93,48 +91,46 @@ class Module:
         return [module for _, module in self.named_modules()][1:]
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Make `tensor` the attribute `name`: state that is kept but not trained.
+        """Set the attribute `name` to a tensor that is part of the state but not trained.
 
         Args:
-            name: a new attribute.
-            tensor: a Tensor, or None for a place that is filled later.
-            persistent: whether `state_dict()` holds it.
+            name: name of a new attribute.
+            tensor: a Tensor, or None for a buffer that is set later.
+            persistent: whether `state_dict()` contains it.
 
         Raises:
-            TypeError: `tensor` is neither.
-            ValueError: `name` is taken, empty or has a dot.
+            TypeError: `tensor` is neither a Tensor nor None.
+            ValueError: `name` is taken, empty or contains a dot.
         """
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer takes a Tensor or None, got {type(tensor).__name__}")
         if not name or "." in name or (hasattr(self, name) and name not in self._buffers):
             raise ValueError(f"register_buffer: {name!r} is taken, or no name for an attribute")
         self._buffers = {**self._buffers, name: persistent}
-        setattr(
-            self, name, tensor.detach() if tensor is not None and tensor.requires_grad else tensor
-        )
+        if tensor is not None and tensor.requires_grad:
+            tensor = tensor.detach()
+        setattr(self, name, tensor)
 
     def buffers(self) -> Iterator[Tensor]:
-        """Every buffer of this module and those below it, once each."""
+        """All buffers of this module and its submodules, without duplicates."""
         return (tensor for _, tensor in self.named_buffers())
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Pairs of dotted path and buffer."""
+        """Pairs of dotted path and buffer, without duplicates."""
         for path, tensor in _once(self._walk(prefix), Tensor):
             if not isinstance(tensor, Parameter):
                 yield path, tensor
 
     def _entries(self) -> Iterator[tuple[str, Any]]:
-        """Names and values of the attributes, with those of lists, tuples and dicts unpacked."""
-        attributes = vars(self)
-        if self._contents in attributes:
-            yield from _unpack(attributes[self._contents], "")
-            attributes = {name: attributes[name] for name in attributes if name != self._contents}
+        """Names and values of the attributes; entries of lists, tuples and dicts as `name.key`."""
+        attributes = dict(vars(self))
+        yield from _unpack(attributes.pop(self._contents, ()), "")
         yield from _unpack(attributes, "")
 
     def _walk(self, path: str, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
-        """Paths of this module and of all modules, parameters and buffers below it, parents first.
+        """Paths and values: this module, and all modules, parameters and buffers below it.
 
-        What stands in several places comes at each, but no module inside itself.
+        A value is listed under each of its paths; a module is not searched inside itself.
         """
         yield path, self
         above = (*above, self)
@@ -144,14 +140,14 @@ class Module:
             elif isinstance(value, Module) and not any(value is module for module in above):
                 yield from value._walk(_join(path, name), above)
 
-    # --- what is done to all of it
+    # --- changes
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this module and all below it to training mode (Dropout drops, and so on).
+        """Set this module and all below it to training mode, or to evaluation mode.
 
-        Of a module that defines `train` itself, to freeze a part of it, that is called.
+        Submodules that override `train`, for instance to keep a part frozen, have it called.
         """
-        for _, module in reversed(list(self.named_modules())):  # those inside first
+        for _, module in reversed(list(self.named_modules())):  # children first
             if module is self or type(module).train is Module.train:
                 module.training = mode
             else:
@@ -159,15 +155,15 @@ class Module:
         return self
 
     def eval(self) -> Self:
-        """Switch this module and all below it to evaluation mode."""
+        """Set this module and all below it to evaluation mode."""
         return self.train(False)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or put zeros in their place."""
+        """Set the gradients of all parameters to None, or to zeros."""
         clear_gradients(self.parameters(), set_to_none)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Set whether the parameters require gradients: False freezes this part of a model."""
+        """Set `requires_grad` of all parameters; False freezes this part of a model."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
@@ -185,7 +181,7 @@ class Module:
         Args:
             where: a device, a dtype, or both, as in PyTorch: `model.to("cpu", "float64")`.
             dtype: a floating-point dtype; tensors of integers keep theirs.
-            device: where the arrays shall live.
+            device: where the arrays live afterwards.
 
         Raises:
             TypeError: an argument is no device and no floating-point dtype.
@@ -198,7 +194,8 @@ class Module:
         for tensor in (*self.parameters(), *self.buffers()):
             for part in (tensor, tensor.grad):
                 if part is not None:
-                    _convert(part, dtype, device or tensor.device)
+                    kind = dtype if part.dtype.kind == "f" else None
+                    part.cached_data = part.detach().to(device=device, dtype=kind).cached_data
         return self
 
     def cpu(self) -> Self:
@@ -223,17 +220,18 @@ class Module:
         """Parameters and persistent buffers by their paths, as Tensors that share their memory.
 
         Raises:
-            TypeError: a buffer was replaced by something that is no Tensor.
+            TypeError: a buffer was replaced by something other than a Tensor.
         """
-        state = {}
-        passing: set[str] = set()
+        state, left_out = {}, set()
         for path, value in self._walk(""):
             if isinstance(value, Module):
-                kept = value._buffers
-                passing.update(_join(path, name) for name in kept if not kept[name])
+                buffers = value._buffers.items()
+                left_out |= {
+                    _join(path, name) for name, is_persistent in buffers if not is_persistent
+                }
             elif not isinstance(value, Tensor):
                 raise TypeError(f"buffer {path}: expected a Tensor, got {type(value).__name__}")
-            elif path not in passing:
+            elif path not in left_out:
                 state[path] = value.detach()
         return state
 
@@ -241,14 +239,14 @@ class Module:
         """Copy the values of `state` into the parameters and buffers.
 
         Args:
-            state: what `state_dict()` gave; Tensors or arrays, converted to the model's dtypes.
-            strict: whether the names must be the same; the shapes always must.
+            state: Tensors or arrays by name, as in `state_dict()`; converted to the model's dtypes.
+            strict: whether the names must be the same. The shapes always must.
 
         Returns:
-            The names that only the model has, and those that only the state has.
+            `missing_keys`, in the model only, and `unexpected_keys`, in the state only.
 
         Raises:
-            TypeError: `state` is no dict, or a value in it no array of real numbers.
+            TypeError: `state` is not a dict, or a value is not an array of real numbers.
             ValueError: names or shapes differ. All differences are listed; nothing was loaded.
         """
         return load_state(self, state, strict)
@@ -256,34 +254,34 @@ class Module:
     # --- hooks
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Hook:
-        """Call `hook(module, args)` before each forward; what it returns replaces the arguments."""
-        return Hook(self._own_hooks().before, hook)
+        """Call `hook(module, args)` before each forward; a result replaces the arguments."""
+        return self._register("before", hook)
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> Hook:
         """Call `hook(module, args, output)` after each forward; a result replaces the output."""
-        return Hook(self._own_hooks().after, hook)
+        return self._register("after", hook)
 
     def register_full_backward_hook(self, hook: Callable[..., Any]) -> Hook:
-        """Call `hook(module, input_grads, output_grads)` whenever backward has come through.
+        """Call `hook(module, input_grads, output_grads)` after each backward through the module.
 
-        Both are tuples with one adjoint a Tensor among the arguments and the outputs, None where
-        there is none. What the hook returns replaces the adjoints of the inputs.
+        Both are tuples with one adjoint for each Tensor among the arguments and the outputs, or
+        None. A result replaces the adjoints of the inputs.
         """
-        return Hook(self._own_hooks().backward, hook)
+        return self._register("backward", hook)
 
-    def _own_hooks(self) -> Hooks:
+    def _register(self, kind: str, hook: Callable[..., Any]) -> Hook:
         if self._hooks is None:
             self._hooks = Hooks()
-        return self._hooks
+        return Hook(getattr(self._hooks, kind), hook)
 
-    # --- how it is shown
+    # --- representation
 
     def extra_repr(self) -> str:
-        """What `repr` shows between the parentheses.
+        """The settings that `repr` shows between the parentheses.
 
-        By default nothing, or of a dataclass the fields that differ from their defaults.
+        By default those fields of a dataclass that differ from their defaults.
         """
-        fields = [*getattr(self, "__dataclass_fields__", {}).values()]
+        fields = getattr(self, "__dataclass_fields__", {}).values()
         values = [(field, getattr(self, field.name)) for field in fields]
         return ", ".join(
             repr(value) if field.default is MISSING else f"{field.name}={value!r}"
@@ -320,7 +318,7 @@ def _join(prefix: str, name: str) -> str:
 
 
 def _once(pairs: Iterator[tuple[str, Any]], kind: type) -> Iterator[tuple[str, Any]]:
-    """The pairs whose value is a `kind`, each value where it stands first."""
+    """The pairs whose value is a `kind`, each value under its first path."""
     seen: set[int] = set()
     for path, value in pairs:
         if isinstance(value, kind) and id(value) not in seen:
@@ -328,24 +326,16 @@ def _once(pairs: Iterator[tuple[str, Any]], kind: type) -> Iterator[tuple[str, A
             yield path, value
 
 
-def _convert(tensor: Tensor, dtype: Any, device: Device) -> None:
-    array = tensor.realize_cached_data()
-    dtype = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
-    if dtype != array.dtype or device != tensor.device:
-        tensor.cached_data = device.array(array, dtype)
-
-
 def _note_layer(module: Module, error: Exception) -> None:
     """Note on `error` the path, below `module`, of the layer that raised it.
 
     Called by each module that the error passes through; the note of the outermost one remains.
     """
-    details = vars(error)
-    layer, notes = details.setdefault("_layer", module), details.setdefault("__notes__", [])
+    layer, note = vars(error).setdefault("_layer", (module, None))
     path = next((path for path, other in module.named_modules() if other is layer), "")
     if path:
-        if (previous := details.get("_layer_note")) in notes:
-            notes.remove(previous)
+        if note is not None and note in error.__notes__:
+            error.__notes__.remove(note)
         note = f"in layer {path} ({type(layer).__name__}) of {type(module).__name__}"
         error.add_note(note)
-        details["_layer_note"] = note
+        vars(error)["_layer"] = layer, note

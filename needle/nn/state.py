@@ -1,4 +1,4 @@
-"""Copying a saved state into a module."""
+"""Loading a saved state into a module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MismatchedKeys", "load_state"]
 
 
 class MismatchedKeys(NamedTuple):
-    """Names that a model has and a state has not, and the other way round."""
+    """Names that only the model has, and names that only the state has."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -33,18 +33,18 @@ def load_state(module: Module, state: Mapping[str, Any], strict: bool) -> Mismat
     arrays = {name: _array(name, state[name]) for name in own if name in state}
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
-    complaints = [
+    differences = [
         f"{name} has shape {own[name].shape} in the model, {array.shape} in the state"
         for name, array in arrays.items()
         if array.shape != own[name].shape
     ]
     if strict:
-        complaints += [f"{name} is missing from the state" for name in missing]
-        complaints += [f"{name} is unknown to the model" for name in unexpected]
-    if complaints:
+        differences += [f"{name} is missing from the state" for name in missing]
+        differences += [f"{name} is unknown to the model" for name in unexpected]
+    if differences:
         raise ValueError(
             f"the state does not fit this {type(module).__name__}, nothing was loaded:\n  "
-            + "\n  ".join(complaints)
+            + "\n  ".join(differences)
         )
     for name, array in arrays.items():
         own[name].realize_cached_data()[...] = array
@@ -55,5 +55,7 @@ def _array(name: str, value: Any) -> Any:
     array = value.realize_cached_data() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind not in "biuf":
         kind = getattr(value, "dtype", type(value).__name__)
-        raise TypeError(f"state of {name}: expected a Tensor or an array, of reals, got {kind}")
+        raise TypeError(
+            f"state of {name}: expected a Tensor or an array of real numbers, got {kind}"
+        )
     return array

@@ -159,7 +159,7 @@ def test_not_strict_loads_what_is_there() -> None:
 def test_values_that_are_no_tensors() -> None:
     state = {**network().state_dict(), "0.bias": "three"}
     with pytest.raises(
-        TypeError, match=r"state of 0\.bias: expected a Tensor or an array, of reals, got str"
+        TypeError, match=r"state of 0\.bias: expected a Tensor or an array of real numbers, got str"
     ):
         network().load_state_dict(state)
     state["0.bias"] = np.ones((1, 4), complex)

@@ -1,66 +1,9 @@
-"""Layers and losses as functions: the same computations, with the parameters as arguments."""
+"""Layers and losses as functions of their parameters, with all checks of their inputs."""
 
-from .activation import (
-    elu,
-    gelu,
-    hardtanh,
-    leaky_relu,
-    log_softmax,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
-from .layer import (
-    bilinear,
-    dropout,
-    embedding,
-    flatten,
-    linear,
-    unflatten,
-)
-from .loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-    smooth_l1_loss,
-)
-from .normalization import batch_norm, group_norm, layer_norm, rms_norm
+from . import activation, layer, loss, normalization
+from .activation import *
+from .layer import *
+from .loss import *
+from .normalization import *
 
-__all__ = [
-    "batch_norm",
-    "bilinear",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "dropout",
-    "elu",
-    "embedding",
-    "flatten",
-    "gelu",
-    "group_norm",
-    "hardtanh",
-    "kl_div",
-    "l1_loss",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "mse_loss",
-    "nll_loss",
-    "relu",
-    "rms_norm",
-    "sigmoid",
-    "silu",
-    "smooth_l1_loss",
-    "softmax",
-    "softplus",
-    "tanh",
-    "unflatten",
-]
+__all__ = [*activation.__all__, *layer.__all__, *loss.__all__, *normalization.__all__]
