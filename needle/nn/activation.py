@@ -15,7 +15,8 @@ __all__ = [
 class ReLU(Module):
     """max(x, 0), elementwise."""
 
-    forward = staticmethod(functional.relu)
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x)
 
 
 @dataclass(eq=False, repr=False)
@@ -55,7 +56,8 @@ class GELU(Module):
 class SiLU(Module):
     """x·σ(x), also called swish."""
 
-    forward = staticmethod(functional.silu)
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.silu(x)
 
 
 @dataclass(eq=False, repr=False)
@@ -72,13 +74,15 @@ class Softplus(Module):
 class Sigmoid(Module):
     """1 / (1 + e⁻ˣ), elementwise."""
 
-    forward = staticmethod(functional.sigmoid)
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.sigmoid(x)
 
 
 class Tanh(Module):
     """tanh x, elementwise."""
 
-    forward = staticmethod(functional.tanh)
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.tanh(x)
 
 
 @dataclass(eq=False, repr=False)
