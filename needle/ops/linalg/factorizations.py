@@ -13,9 +13,9 @@ import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from ..indexing import concatenate
-from ..kinds import View, unbroadcast
+from ..kinds import View, unary, unbroadcast
 from ..views import expand_dims
-from .matrices import DiagonalMatrix, tril
+from .matrices import diagonal_matrix, tril
 from .solve import MatrixErrors, entries, name_matrix, solve
 
 __all__ = [
@@ -70,7 +70,7 @@ class Eigh(MatrixErrors, TensorTupleOp):
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> Tensor:
         (w, v), (g_w, g_v) = node, out_grad
         turns = SafeDivide("eigen")(v.transpose() @ g_v, _differences(w), w)
-        return _symmetric(v @ (_diagonal_matrix(g_w) + turns) @ v.transpose())
+        return _symmetric(v @ (diagonal_matrix(g_w) + turns) @ v.transpose())
 
 
 class Eigvalsh(MatrixErrors, TensorOp):
@@ -118,7 +118,7 @@ class SVD(MatrixErrors, TensorTupleOp):
         d = quotient(turn_u + turn_v, _differences(s), s)
         e = quotient(turn_u - turn_v, expand_dims(s, -2) + expand_dims(s, -1), s)
         turns = (d + d.transpose() + e - e.transpose()) / 2
-        adjoint = u @ (_diagonal_matrix(g_s) + turns) @ vt
+        adjoint = u @ (diagonal_matrix(g_s) + turns) @ vt
         if rows > columns:
             adjoint = adjoint + _over(g_u - u @ turn_u, s) @ vt
         if columns > rows:
@@ -127,7 +127,7 @@ class SVD(MatrixErrors, TensorTupleOp):
 
 
 class SVDVals(MatrixErrors, TensorOp):
-    """The singular values s of A = U·diag(s)·Vᵀ. Adjoint: U·diag(g)·Vᵀ."""
+    """The singular values s of A = U·diag(s)·Vᵀ, descending. Adjoint: U·diag(g)·Vᵀ."""
 
     square = False
 
@@ -172,14 +172,16 @@ def _square_part(q: Tensor, r: Tensor, g_q: Tensor, g_r: Tensor) -> Tensor:
 class FullRank(View):
     """The triangular R itself, if the columns of Q·R are independent. Adjoint: g."""
 
-    def compute(self, r: Array) -> Array:
+    def check(self, r: Array) -> None:
         sizes = np.absolute(np.diagonal(r, axis1=-2, axis2=-1))
-        is_lost = sizes <= _tolerance(sizes)
-        if _is_any(is_lost):
+        is_zero = sizes <= _tolerance(sizes)
+        if _is_any(is_zero):
             raise np.linalg.LinAlgError(
-                f"{name_matrix(np.argwhere(is_lost)[0][:-1])} has linearly dependent columns: "
+                f"{name_matrix(np.argwhere(is_zero)[0][:-1])} has linearly dependent columns: "
                 "its QR factorization has no derivative"
             )
+
+    def compute(self, r: Array) -> Array:
         return r
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
@@ -193,48 +195,53 @@ class FullRank(View):
 
 
 class SafeDivide(TensorOp):
-    """x / d, but 0 where d is 0 to rounding in columns of x that are 0: not used by the result.
+    """x / d, and 0 where d is 0 to rounding and the result does not use that column of x.
 
-    The third operand, w, gives d its scale. Between columns i and j ("pairs") both must be unused.
-    Adjoints: g / d, -g·y / d.
+    A column of zeros is not used. The third operand, w, gives d its scale. With `pairs`, d belongs
+    to columns i and j, of which neither may be used. Adjoints: g / d, -g·y / d.
     """
 
     def __init__(self, kind: str, pairs: bool = True) -> None:
         self.kind = kind
         self.pairs = pairs
 
-    def compute(self, x: Array, d: Array, w: Array) -> Array:
-        is_lost = np.absolute(d) <= np.expand_dims(_tolerance(w), -2)
+    def check(self, x: Array, d: Array, w: Array) -> None:
         is_used = np.any(x != 0, axis=-2, keepdims=True)
-        is_wrong = is_lost & is_used
         if self.pairs:
-            off_diagonal = ~np.eye(w.shape[-1], dtype=bool, like=w)
-            is_wrong = is_lost & (is_used | np.swapaxes(is_used, -1, -2)) & off_diagonal
-            is_lost = is_lost | ~off_diagonal
-        if _is_any(is_wrong):
-            raise np.linalg.LinAlgError(self._complaint(np.argwhere(is_wrong)[0], w))
-        return np.where(is_lost, 0, x) / np.where(is_lost, 1, d)
-
-    def _complaint(self, index: Array, w: Array) -> str:
-        *batch, i, j = map(int, index)
+            is_used = (is_used | np.swapaxes(is_used, -1, -2)) & ~_is_diagonal(w)
+        is_wrong = self._is_zero(d, w) & is_used
+        if not _is_any(is_wrong):
+            return
+        *batch, i, j = map(int, np.argwhere(is_wrong)[0])
         values = w[tuple(batch)]
         if self.pairs:
             who = f"{self.kind}values {i} and {j} are equal to rounding ({values[i]}, {values[j]})"
         else:
             who = f"{self.kind}value {j} is 0 to rounding ({values[j]})"
-        return (
+        raise np.linalg.LinAlgError(
             f"{who} in {name_matrix(batch)}: such {self.kind}vectors have no derivative, only the "
             f"{self.kind}values and the other {self.kind}vectors have one"
         )
+
+    def compute(self, x: Array, d: Array, w: Array) -> Array:
+        is_zero = self._is_zero(d, w)
+        return np.where(is_zero, 0, x) / np.where(is_zero, 1, d)
+
+    def _is_zero(self, d: Array, w: Array) -> Array:
+        is_zero = np.absolute(d) <= np.expand_dims(_tolerance(w), -2)
+        return is_zero | _is_diagonal(w) if self.pairs else is_zero
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         return cause
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor, None]:
         x, d, w = node.inputs
-        adjoint_x = type(self)(self.kind, self.pairs)(out_grad, d, w) if x.requires_grad else None
-        adjoint_d = -type(self)(self.kind, self.pairs)(out_grad * node, d, w)
-        return adjoint_x, unbroadcast(adjoint_d, d.shape), None
+        adjoint_x = self(out_grad, d, w) if x.requires_grad else None
+        return adjoint_x, unbroadcast(-self(out_grad * node, d, w), d.shape), None
+
+
+def _is_diagonal(w: Array) -> Array:
+    return np.eye(w.shape[-1], dtype=bool, like=w)
 
 
 def _is_any(mask: Array) -> bool:
@@ -242,8 +249,10 @@ def _is_any(mask: Array) -> bool:
 
 
 def _tolerance(values: Array) -> Array:
-    """What differs by rounding alone between the eigenvalues of one matrix."""
-    largest = np.max(np.absolute(values), axis=-1, keepdims=True, initial=0)
+    """The differences below which eigenvalues of one matrix are equal to rounding."""
+    largest = np.absolute(values)
+    if values.shape[-1]:
+        largest = largest.max(axis=-1, keepdims=True)
     return largest * (10 * values.shape[-1] * np.finfo(values.dtype).eps)
 
 
@@ -253,10 +262,6 @@ def _differences(w: Tensor) -> Tensor:
 
 def _over(vectors: Tensor, s: Tensor) -> Tensor:
     return SafeDivide("singular ", pairs=False)(vectors, expand_dims(s, -2), s)
-
-
-def _diagonal_matrix(values: Tensor) -> Tensor:
-    return DiagonalMatrix((*values.shape, values.shape[-1]))(values)
 
 
 def _symmetric(a: Tensor) -> Tensor:
@@ -341,9 +346,7 @@ def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDRe
     return SVDResult(*entries(SVD(full_matrices)(a), 3)) if compute_uv else svdvals(a)
 
 
-def svdvals(a: Tensor) -> Tensor:
-    """The singular values, descending."""
-    return SVDVals()(a)
+svdvals = unary(SVDVals())
 
 
 def qr(a: Tensor, mode: str = "reduced") -> QRResult | Tensor:

@@ -60,7 +60,7 @@ class _Triangle(TensorOp):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         # NumPy makes a vector the rows of a matrix
-        return unbroadcast(type(self)(self.k)(out_grad), node.inputs[0].shape)
+        return unbroadcast(self(out_grad), node.inputs[0].shape)
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         return str(cause) if arrays[0].ndim else "it takes matrices in the last two axes"
@@ -78,6 +78,11 @@ class Triu(_Triangle):
 
     def compute(self, a: Array) -> Array:
         return np.triu(a, self.k)
+
+
+def diagonal_matrix(values: Tensor) -> Tensor:
+    """Square matrices with the last axis of `values` on the diagonal, else zeros."""
+    return DiagonalMatrix((*values.shape, values.shape[-1]))(values)
 
 
 def diagonal(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:

@@ -4,16 +4,16 @@ In the formulas g is the adjoint of the result and y the result; A is the matrix
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from ..indexing import ScatterAdd
-from ..kinds import unbroadcast
+from ..kinds import unary, unbroadcast
 from ..reductions import summation
 from ..tuples import TupleGetItem
 from ..views import expand_dims
+from .matrices import diagonal_matrix, trace
 
 __all__ = [
     "Cofactor", "Det", "det", "Inverse", "inv", "inverse", "SlogDet", "SlogDetResult", "slogdet",
@@ -22,10 +22,9 @@ __all__ = [
 
 
 class MatrixErrors:
-    """What ops on matrices say of the matrix that has no result."""
+    """Errors of ops on matrices: LinAlgError where NumPy raises it, with the shapes."""
 
     square = True
-    missing = "inverse"
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         error = super()._error(cause, arrays)  # type: ignore[misc]
@@ -46,7 +45,7 @@ def entries(value: TensorTuple, count: int) -> list[Tensor]:
 
 
 def name_matrix(index: Sequence[int]) -> str:
-    """How an error calls a matrix of a batch."""
+    """A matrix of a batch, for error messages."""
     return f"matrix {tuple(map(int, index))} of the batch" if len(index) else "the matrix"
 
 
@@ -64,7 +63,17 @@ class _Invertible(MatrixErrors):
 
 
 class Inverse(_Invertible, TensorOp):
-    """A⁻¹. Adjoint: -yᵀ·g·yᵀ."""
+    """The inverse A⁻¹ of square matrices. Adjoint: -yᵀ·g·yᵀ.
+
+    Raises:
+        numpy.linalg.LinAlgError: a matrix is singular; the text says which.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.linalg.inv(ndl.Tensor([[2.0, 0.0], [0.0, 4.0]])).numpy()
+        array([[0.5 , 0.  ],
+               [0.  , 0.25]])
+    """
 
     compute = staticmethod(np.linalg.inv)
 
@@ -81,7 +90,7 @@ class Solve(_Invertible, TensorOp):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor]:
         a, b = node.inputs
-        adjoint = Solve()(a.transpose(), out_grad)
+        adjoint = self(a.transpose(), out_grad)
         adjoint_a = None
         if a.requires_grad:
             adjoint_a = unbroadcast(-(adjoint @ node.transpose()), a.shape)
@@ -90,12 +99,24 @@ class Solve(_Invertible, TensorOp):
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         a, b = arrays
         if a.ndim > 1 and a.shape[-2] == a.shape[-1] != b.shape[-2]:
-            return f"the right side needs {a.shape[-1]} rows, one a row of the matrix"
+            return f"the right side needs {a.shape[-1]} rows, one for each row of the matrix"
         return super()._reason(cause, *arrays)
 
 
 class Det(MatrixErrors, TensorOp):
-    """det A. Adjoint: g·C, the cofactors of A: also where A is singular."""
+    """The determinant of square matrices. Adjoint: g·C, with the cofactors C of A.
+
+    The derivatives of matrices up to 6×6 are right where A is singular, too; so is the first
+    derivative of larger ones, but the second goes through the inverse.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([[1.0, 2.0], [2.0, 4.0]])
+        >>> ndl.linalg.det(x).backward()
+        >>> x.grad.numpy().round(12)
+        array([[ 4., -2.],
+               [-2.,  1.]])
+    """
 
     compute = staticmethod(np.linalg.det)
 
@@ -106,42 +127,45 @@ class Det(MatrixErrors, TensorOp):
 class Cofactor(MatrixErrors, TensorOp):
     """C_ij = ∂ det A / ∂ A_ij, which is det A·A⁻ᵀ, and finite where A is singular.
 
-    Adjoint: y·(Σ g·A⁻ᵀ) - y·gᵀ·A⁻ᵀ; for small matrices, and so for singular ones, by minors:
-    C_ij is ± the determinant of A without row i and column j.
+    Adjoint: the directional derivative of C along g, since the Hessian of det is symmetric; of
+    matrices larger than 6×6 y·(Σ g·A⁻ᵀ) - y·gᵀ·A⁻ᵀ, for which A must not be singular.
     """
-
-    small = 6  # from here on n² determinants cost too much, and A must not be singular
 
     def compute(self, a: Array) -> Array:
         # A = U·S·V: the cofactors of S are products of its other elements, without a division
         u, s, v = np.linalg.svd(a)
-        own = np.eye(s.shape[-1], dtype=bool, like=s)
-        others = np.prod(np.where(own, 1, np.expand_dims(s, -2)), axis=-1)
+        is_own = np.eye(s.shape[-1], dtype=bool, like=s)
+        others = np.prod(np.where(is_own, 1, np.expand_dims(s, -2)), axis=-1)
         signs = np.expand_dims(np.linalg.det(u) * np.linalg.det(v), (-2, -1))
         return signs * np.matmul(u * np.expand_dims(others, -2), v)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
-        if a.shape[-1] <= self.small:
-            return self._gradient_by_minors(out_grad, a)
+        if a.shape[-1] <= 6:
+            return _derivative_of_cofactors(a, out_grad)
         transposed = inv(a).transpose()
-        share = summation(out_grad * transposed, (-2, -1), keepdims=True)
-        return node * share - node @ out_grad.transpose() @ transposed
-
-    @staticmethod
-    def _gradient_by_minors(out_grad: Tensor, a: Tensor) -> Tensor:
-        index = _minors(a.shape[-1])
-        signs = np.ones_like(a.realize_cached_data(), shape=a.shape[-2:])
-        signs[::2, 1::2] = signs[1::2, ::2] = -1
-        weights = expand_dims(out_grad * Tensor.make_const(signs), (-2, -1))
-        return ScatterAdd(index, a.shape)(weights * Cofactor()(a[index]))
+        total = summation(out_grad * transposed, (-2, -1), keepdims=True)
+        return node * total - node @ out_grad.transpose() @ transposed
 
 
-def _minors(n: int) -> tuple[Any, ...]:
-    """The index of the n² matrices that lack a row and a column of an n×n matrix."""
-    others = [[each for each in range(n) if each != left] for left in range(n)]
-    kept = np.reshape(np.array(others, int), (n, max(n - 1, 0)))
-    return Ellipsis, kept[:, None, :, None], kept[None, :, None, :]
+def _derivative_of_cofactors(a: Tensor, direction: Tensor) -> Tensor:
+    """The directional derivative of the cofactors, a polynomial in the elements of A.
+
+    The algorithm of Faddeev and LeVerrier: with M₁ = 1 and Mₖ₊₁ = A·Mₖ - tr(A·Mₖ)/k, the
+    transposed cofactors are ±Mₙ. Stable for small matrices only.
+    """
+    n = a.shape[-1]
+    m, derivative = a, direction * 0  # M₁ is not used
+    for k in range(1, n):
+        of_product = direction @ m + a @ derivative if k > 1 else direction
+        product = a @ m if k > 1 else a
+        m = product - _multiple_of_identity(trace(product, 0, -2, -1) / k, n)
+        derivative = of_product - _multiple_of_identity(trace(of_product, 0, -2, -1) / k, n)
+    return derivative.transpose() * (-1) ** (n - 1)
+
+
+def _multiple_of_identity(factor: Tensor, n: int) -> Tensor:
+    return diagonal_matrix(expand_dims(factor, -1).broadcast_to((*factor.shape, n)))
 
 
 class SlogDet(MatrixErrors, TensorTupleOp):
@@ -162,22 +186,9 @@ class SlogDetResult(NamedTuple):
     logabsdet: Tensor
 
 
-def inv(a: Tensor) -> Tensor:
-    """The inverse of square matrices.
-
-    Raises:
-        numpy.linalg.LinAlgError: a matrix is singular; the text says which.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.linalg.inv(ndl.Tensor([[2.0, 0.0], [0.0, 4.0]])).numpy()
-        array([[0.5 , 0.  ],
-               [0.  , 0.25]])
-    """
-    return Inverse()(a)
-
-
+inv = unary(Inverse(), "inv")
 inverse = inv
+det = unary(Det())
 
 
 def solve(a: Tensor, b: Tensor) -> Tensor:
@@ -194,23 +205,6 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
     return Solve()(a, expand_dims(b, -1))[..., 0] if b.ndim == 1 else Solve()(a, b)
 
 
-def det(a: Tensor) -> Tensor:
-    """The determinant of square matrices; its gradient is right where it is 0, too.
-
-    The second derivative of matrices larger than 6×6 goes through the inverse: they must not be
-    singular.
-
-    Example:
-        >>> import needle as ndl
-        >>> x = ndl.Tensor([[1.0, 2.0], [2.0, 4.0]])
-        >>> ndl.linalg.det(x).backward()
-        >>> x.grad.numpy().round(12)
-        array([[ 4., -2.],
-               [-2.,  1.]])
-    """
-    return Det()(a)
-
-
 def slogdet(a: Tensor) -> SlogDetResult:
     """The sign and ln |det a|, which neither overflows nor underflows; (0, -inf) if singular.
 
@@ -222,5 +216,4 @@ def slogdet(a: Tensor) -> SlogDetResult:
         >>> sign.item(), round(logarithm.item(), 4)
         (-1.0, 2.0794)
     """
-    value = SlogDet()(a)
-    return SlogDetResult(*entries(value, 2))
+    return SlogDetResult(*entries(SlogDet()(a), 2))
