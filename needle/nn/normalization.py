@@ -75,7 +75,7 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Normalizes each channel over the batch (Ioffe & Szegedy 2015).
+    """Normalises each channel over the batch (Ioffe & Szegedy 2015).
 
         y = (x - mean)/√(variance + eps)·weight + bias
 
@@ -115,7 +115,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LayerNorm(Module):
-    """Normalizes each sample over its last axes (Ba, Kiros & Hinton 2016).
+    """Normalises each sample over its last axes (Ba, Kiros & Hinton 2016).
 
         y = (x - mean)/√(variance + eps)·weight + bias
 
@@ -166,7 +166,7 @@ class LayerNorm1d(LayerNorm):
 
 
 class GroupNorm(Module):
-    """Normalizes each sample over groups of channels (Wu & He 2018).
+    """Normalises each sample over groups of channels (Wu & He 2018).
 
     Args:
         num_groups: number of groups, a divisor of num_channels.
