@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..autograd import Array
-from .optimizer import Optimizer, Params, State
-from .settings import ParamGroup, setting
+from .optimizer import Optimizer, Params
+from .settings import ParamGroup, group_setting
 
 __all__ = ["Adagrad"]
 
@@ -31,9 +32,9 @@ class Adagrad(Optimizer):
         ValueError: a setting is out of its range.
     """
 
-    lr_decay = setting("lr_decay")
-    weight_decay = setting("weight_decay")
-    eps = setting("eps")
+    lr_decay = group_setting("lr_decay")
+    weight_decay = group_setting("weight_decay")
+    eps = group_setting("eps")
 
     def __init__(
         self,
@@ -59,13 +60,8 @@ class Adagrad(Optimizer):
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
         return {"sum": group["initial_accumulator_value"]}
 
-    def update_one(
-        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
-    ) -> None:
-        total = state["sum"]
-        np.multiply(gradient, gradient, out=out)
-        np.add(total, out, out=total)
-        np.sqrt(total, out=out)
-        np.add(out, group["eps"], out=out)
-        np.divide(gradient, out, out=out)
-        np.multiply(out, group["lr"] / (1 + (step - 1) * group["lr_decay"]), out=out)
+    def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
+        g = g + settings.weight_decay * theta
+        total = state["sum"] + g * g
+        lr = settings.lr / (1 + (step - 1) * settings.lr_decay)
+        return theta - lr * (g / (np.sqrt(total) + settings.eps)), {"sum": total}

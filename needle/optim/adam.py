@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 
-from ..autograd import Array
-from .optimizer import Optimizer, Params, State, blend
-from .settings import ParamGroup, setting
+from .optimizer import Optimizer, Params
+from .settings import ParamGroup, group_setting
 
 __all__ = ["Adam", "AdamW"]
 
@@ -38,10 +37,10 @@ class Adam(Optimizer):
         ValueError: a setting is out of its range.
     """
 
-    beta1 = setting("beta1")
-    beta2 = setting("beta2")
-    eps = setting("eps")
-    weight_decay = setting("weight_decay")
+    beta1 = group_setting("beta1")
+    beta2 = group_setting("beta2")
+    eps = group_setting("eps")
+    weight_decay = group_setting("weight_decay")
 
     def __init__(
         self,
@@ -70,23 +69,22 @@ class Adam(Optimizer):
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
         return _WITH_LARGEST if group["amsgrad"] else _MEANS
 
-    def update_one(
-        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
-    ) -> None:
-        beta1, beta2 = group["beta1"], group["beta2"]
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        blend(mean, beta1, gradient, 1 - beta1, out)
-        np.multiply(gradient, gradient, out=out)
-        blend(square, beta2, out, 1 - beta2, out)
-        if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"]
-            square = np.maximum(largest, square, out=largest)
+    def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
+        lr, beta1, beta2 = settings.lr, settings.beta1, settings.beta2
+        if not self.decouples_weight_decay:
+            g = g + settings.weight_decay * theta
+        m = beta1 * state["exp_avg"] + (1 - beta1) * g
+        v = beta2 * state["exp_avg_sq"] + (1 - beta2) * (g * g)
+        new_state = {"exp_avg": m, "exp_avg_sq": v}
+        if settings.amsgrad:
+            v = new_state["max_exp_avg_sq"] = np.maximum(state["max_exp_avg_sq"], v)
         # both sides of the quotient times √(1 - β₂ᵗ): one pass over the array less
-        correction = math.sqrt(1 - beta2**step)
-        np.sqrt(square, out=out)
-        np.add(out, group["eps"] * correction, out=out)
-        np.divide(mean, out, out=out)
-        np.multiply(out, group["lr"] * correction / (1 - beta1**step), out=out)
+        correction = np.sqrt(1 - beta2**step)
+        direction = m / (np.sqrt(v) + settings.eps * correction)
+        change = lr * correction / (1 - beta1**step) * direction
+        if self.decouples_weight_decay:
+            change = change + lr * settings.weight_decay * theta
+        return theta - change, new_state
 
 
 _MEANS = {"exp_avg": 0.0, "exp_avg_sq": 0.0}

@@ -1,32 +1,45 @@
 """How a step walks over parameters and memory: few NumPy calls, and a bounded scratch array.
 
 Small parameters that share their settings are updated together: their gradients are gathered into
-one flat array, the rule runs once over it, and the change it states goes back to the parameters'
-own arrays. A step over 22 small parameters then costs a dozen NumPy calls, not 22 dozens. A large
-parameter is updated in pieces that fit the cache.
+one flat array, the rule runs once over it, and the change goes back to the parameters' own arrays.
+A step over 22 small parameters then costs a dozen NumPy calls, not 22 dozens. A large parameter is
+updated in pieces that fit the cache.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor
+from .program import structure
 from .settings import ParamGroup
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
-__all__ = ["Bucket", "State", "fill_buckets"]
-
-State = dict[str, Array]
+__all__ = ["Bucket", "fill_buckets"]
 
 _SMALL = 8_192  # elements: up to here, gathering is cheaper than a rule's calls
 _LEAST_SCRATCH = 32_768  # elements: what models smaller than this may spend on speed
 _MOST_SCRATCH = 131_072  # elements: pieces of this size were faster than the whole, and than others
+
+
+class Scratch:
+    """Memory that buckets share: `size` numbers like those of `array`, allocated on first use."""
+
+    def __init__(self, array: Array, size: int) -> None:
+        self.size = size
+        self._like = array
+
+    @cached_property
+    def array(self) -> Array:
+        """The memory, flat."""
+        return np.empty_like(self._like, shape=(self.size,))
 
 
 class Bucket:
@@ -35,7 +48,7 @@ class Bucket:
     Args:
         group: the settings.
         params: one parameter of any size, or several small ones.
-        memory: scratch, shared with other buckets; several parameters fit in it twice.
+        scratch: memory shared with other buckets; several parameters fit in it twice.
         saved: the step count and state arrays that parameters start with; none by default.
     """
 
@@ -43,45 +56,37 @@ class Bucket:
         self,
         group: ParamGroup,
         params: list[Tensor],
-        memory: Array,
+        scratch: Scratch,
         saved: Mapping[Tensor, dict[str, Any]],
     ) -> None:
-        self.group = group
-        self.params = params
-        self.memory = memory
+        self.group, self.params, self.scratch = group, params, scratch
         self.arrays = [param.realize_cached_data() for param in params]
+        self.joined = len(params) > 1
         self.size = sum(array.size for array in self.arrays)
-        self.steps = 0
-        self.state: State = {}  # in the shape of a single parameter, flat for several
-        states = [saved.get(param, {}) for param in params]
+        self.shape = (self.size,) if self.joined else self.arrays[0].shape
+        states = [dict(saved.get(param, {})) for param in params]
+        self.steps: int = states[0].pop("step", 0)
+        self.state: dict[str, Array] = {}  # flat for several parameters
         for name in states[0]:
-            if name == "step":
-                self.steps = states[0][name]
-            else:
-                self.state[name] = _joined([state[name] for state in states])
-        # views of the scratch for the whole bucket, where it has room
-        half = memory.size // 2
-        shape = self.arrays[0].shape if len(params) == 1 else (self.size,)
-        self.out = memory[: self.size].reshape(shape) if self.size <= memory.size else None
-        self.own = memory[half : half + self.size].reshape(shape) if self.size <= half else None
-        self.changes = list(self._by_param(self.out)) if len(params) > 1 else []
+            arrays = [state[name] for state in states]
+            self.state[name] = np.concatenate(arrays, axis=None) if self.joined else arrays[0]
+        self.structure: Any = None  # of the settings that the bucket is prepared for
 
-    def _by_param(self, array: Array) -> Iterator[Array]:
-        """Views of the joined `array`, one in the shape of each parameter."""
-        start = 0
-        flat = array.reshape(-1)
+    def _parts(self, array: Array) -> list[Array]:
+        """Views of a joined array, one in the shape of each parameter."""
+        if not self.joined:
+            return [array]
+        parts, start = [], 0
         for values in self.arrays:
-            yield flat[start : start + values.size].reshape(values.shape)
+            parts.append(array[start : start + values.size].reshape(values.shape))
             start += values.size
+        return parts
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         """The step count and state arrays of each parameter that has some: views."""
         if self.state:
-            views = [
-                [array] if len(self.params) == 1 else list(self._by_param(array))
-                for array in self.state.values()
-            ]
-            for param, arrays in zip(self.params, zip(*views, strict=True), strict=True):
+            parts = zip(*[self._parts(array) for array in self.state.values()], strict=True)
+            for param, arrays in zip(self.params, parts, strict=True):
                 yield param, {"step": self.steps, **dict(zip(self.state, arrays, strict=True))}
 
     def gradients(self) -> list[Array]:
@@ -124,71 +129,51 @@ class Bucket:
         present = [param for param in self.params if param.grad is not None]
         absent = [param for param in self.params if param.grad is None]
         with_gradient, without = (
-            Bucket(self.group, params, self.memory, saved) for params in (present, absent)
+            Bucket(self.group, params, self.scratch, saved) for params in (present, absent)
         )
         return with_gradient, without
 
+    def prepare(self, optimizer: Optimizer) -> None:
+        """Find the program for the settings there are, and make what it needs."""
+        key = structure(self.group)
+        if key == self.structure:
+            return
+        initial = optimizer.initial_state(self.group)
+        for name, fill in initial.items():
+            if name not in self.state:
+                self.state[name] = np.full_like(self.arrays[0], fill, shape=self.shape)
+        self.used_state = [self.state[name] for name in initial]
+        self.program, self.compiled = optimizer._compiled(key, self.group, initial, self.joined)
+        count = self.compiled.scratch
+        scratch = self.scratch
+        if self.joined and count * self.size > scratch.size:  # a rule that needs much
+            scratch = Scratch(self.arrays[0], count * self.size)
+        self.limit = limit = scratch.size // max(count, 1)
+        self.buffers = [scratch.array[i * limit : (i + 1) * limit] for i in range(count)]
+        if self.size <= self.limit:
+            buffers = [buffer[: self.size].reshape(self.shape) for buffer in self.buffers]
+            self.arguments = [*self.used_state, *buffers, self.group]
+            if self.joined:
+                changed = self._parts(buffers[self.compiled.change]) if buffers else []
+                self.arguments.insert(0, changed)
+        self.structure = key
+
     def update(self, optimizer: Optimizer, gradients: list[Array]) -> None:
         """Change the parameters by the optimizer's rule; `gradients` holds one for each."""
-        group, memory = self.group, self.memory
-        if initial_state := optimizer.initial_state(group):
+        self.prepare(optimizer)
+        if self.used_state:
             self.steps += 1
-            for name, fill in initial_state.items():
-                if name not in self.state:
-                    shape = None if len(self.params) == 1 else (self.size,)
-                    self.state[name] = np.full_like(self.arrays[0], fill, shape=shape)
-        needs_own = group.get("maximize") or group.get("weight_decay")
-        limit = memory.size // 2 if needs_own else memory.size
-        if self.size <= limit:
-            self._run(optimizer, self.arrays, gradients, self.state, self.out, self.own)
-            return
-        own = None
-        for values, gradient, *states in _pieces(
-            [self.arrays[0], gradients[0], *self.state.values()], limit
-        ):
-            shape = values.shape
-            out = memory[: values.size].reshape(shape)
-            if needs_own:
-                own = memory[-values.size :].reshape(shape)
-            state = dict(zip(self.state, states, strict=True)) if states else self.state
-            self._run(optimizer, [values], [gradient], state, out, own)
-
-    def _run(
-        self,
-        optimizer: Optimizer,
-        arrays: list[Array],
-        gradients: list[Array],
-        state: State,
-        out: Array,
-        own: Array,
-    ) -> None:
-        """The rule, with what all rules have in common, on arrays that the scratch has room for.
-
-        `out` takes the change; `own` is more memory, for a gradient that differs from the
-        parameter's, or for weight decay.
-        """
-        group = self.group
-        decay, shrinks = group.get("weight_decay"), optimizer.decouples_weight_decay
-        gradient = _joined(gradients, own)
-        if group.get("maximize"):
-            gradient = np.negative(gradient, out=own)
-        if decay and not shrinks:
-            np.multiply(_joined(arrays, out), decay, out=out)
-            gradient = np.add(gradient, out, out=own)
-        optimizer.update_one(gradient, state, group, self.steps, out)
-        if decay and shrinks:
-            np.multiply(_joined(arrays, own), group["lr"] * decay, out=own)
-            np.add(out, own, out=out)
-        if len(arrays) == 1:
-            np.subtract(arrays[0], out, out=arrays[0])
-            return
-        for values, change in zip(arrays, self.changes, strict=True):
-            np.subtract(values, change, out=values)
-
-
-def _joined(arrays: list[Array], out: Array | None = None) -> Array:
-    """The arrays flattened into one; a single array is left as it is."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=None, out=out)
+        function = self.compiled.function
+        if self.joined:
+            function(self.arrays, gradients, *self.arguments, self.steps)
+        elif self.size <= self.limit:
+            function(self.arrays[0], gradients[0], *self.arguments, self.steps)
+        else:
+            whole = [self.arrays[0], gradients[0], *self.used_state]
+            for piece in _pieces(whole, self.limit):
+                size, shape = piece[0].size, piece[0].shape
+                buffers = [buffer[:size].reshape(shape) for buffer in self.buffers]
+                function(*piece, *buffers, self.group, self.steps)
 
 
 def _pieces(arrays: list[Array], limit: int) -> Iterator[list[Array]]:
@@ -220,11 +205,11 @@ def fill_buckets(
         for param in group["params"]:
             array = param.realize_cached_data()
             arrays.setdefault(_kind(array), []).append(array)
-    memories = {kind: _scratch(of_kind, len(arrays)) for kind, of_kind in arrays.items()}
+    scratches = {kind: _scratch(of_kind, len(arrays)) for kind, of_kind in arrays.items()}
     return [
-        Bucket(group, params, memory, saved)
+        Bucket(group, params, scratch, saved)
         for group in groups
-        for params, memory in _distribute(group["params"], saved, memories)
+        for params, scratch in _distribute(group["params"], saved, scratches)
     ]
 
 
@@ -232,30 +217,30 @@ def _kind(array: Array) -> Any:
     return type(array), array.dtype
 
 
-def _scratch(arrays: Sequence[Array], kinds: int) -> Array:
+def _scratch(arrays: Sequence[Array], kinds: int) -> Scratch:
     """Memory for the largest of `arrays`, or for a piece of it; less where kinds have to share."""
     largest = max(array.size for array in arrays)
     size = min(max(largest, _LEAST_SCRATCH), _MOST_SCRATCH)
-    return np.empty_like(arrays[0], shape=(max(size // kinds, 2 * _SMALL),))
+    return Scratch(arrays[0], max(size // kinds, 2 * _SMALL))
 
 
 def _distribute(
-    params: Sequence[Tensor], saved: Mapping[Tensor, dict[str, Any]], memories: dict[Any, Array]
-) -> Iterator[tuple[list[Tensor], Array]]:
+    params: Sequence[Tensor], saved: Mapping[Tensor, dict[str, Any]], scratches: dict[Any, Scratch]
+) -> Iterator[tuple[list[Tensor], Scratch]]:
     together: dict[Any, list[Tensor]] = {}
     filled: dict[Any, int] = {}
     for param in params:
         array = param.realize_cached_data()
         kind = _kind(array)
         if array.size > _SMALL:
-            yield [param], memories[kind]
+            yield [param], scratches[kind]
             continue
         state = saved.get(param, {})
         key = kind, state.get("step", 0), tuple(state)
-        if filled.get(key, 0) + array.size > memories[kind].size // 2:
-            yield together.pop(key), memories[kind]
+        if filled.get(key, 0) + array.size > scratches[kind].size // 2:
+            yield together.pop(key), scratches[kind]
             filled[key] = 0
         together.setdefault(key, []).append(param)
         filled[key] = filled.get(key, 0) + array.size
     for (kind, *_), rest in together.items():
-        yield rest, memories[kind]
+        yield rest, scratches[kind]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..autograd import Array
-from .optimizer import Optimizer, Params, State
-from .settings import ParamGroup, setting
+from .optimizer import Optimizer, Params
+from .settings import ParamGroup, group_setting
 
 __all__ = ["Lion"]
 
@@ -35,9 +36,9 @@ class Lion(Optimizer):
 
     decouples_weight_decay = True
 
-    beta1 = setting("beta1")
-    beta2 = setting("beta2")
-    weight_decay = setting("weight_decay")
+    beta1 = group_setting("beta1")
+    beta2 = group_setting("beta2")
+    weight_decay = group_setting("weight_decay")
 
     def __init__(
         self,
@@ -62,16 +63,10 @@ class Lion(Optimizer):
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
         return {"exp_avg": 0.0}
 
-    def update_one(
-        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
-    ) -> None:
-        mean = state["exp_avg"]
-        # β·m + (1 - β)·g = (m - g)·β + g, which needs no memory beside its result
-        np.subtract(mean, gradient, out=out)
-        np.multiply(out, group["beta1"], out=out)
-        np.add(out, gradient, out=out)
-        np.sign(out, out=out)
-        np.multiply(out, group["lr"], out=out)
-        np.subtract(mean, gradient, out=mean)
-        np.multiply(mean, group["beta2"], out=mean)
-        np.add(mean, gradient, out=mean)
+    def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
+        # β·m + (1 - β)·g = g + β·(m - g), which needs less memory
+        m = state["exp_avg"]
+        direction = np.sign(g + settings.beta1 * (m - g))
+        m = g + settings.beta2 * (m - g)
+        change = settings.lr * direction + settings.lr * settings.weight_decay * theta
+        return theta - change, {"exp_avg": m}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from ..autograd import Array, Tensor, clear_gradients, enable_grad
-from .bucket import Bucket, State, fill_buckets
+from ..autograd import Tensor, clear_gradients, enable_grad
+from .bucket import Bucket, fill_buckets
 from .clipping import clip_grad_norm_
-from .settings import ParamGroup, setting
+from .compiler import Update, compile_update
+from .program import Program
+from .settings import ParamGroup, group_setting
 from .state import load_state, save_state
 
-__all__ = ["Optimizer", "Params", "State", "blend"]
+__all__ = ["Optimizer", "Params"]
 
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
 
@@ -21,11 +21,11 @@ Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str,
 class Optimizer:
     """Updates parameters from their gradients.
 
-    A subclass states the update rule of one parameter (`update_one`) and what a parameter
-    remembers between steps (`initial_state`); this class does the rest. Updates write into the
-    parameter's own array: the parameter stays the same object, no graph survives a step, and
-    gradient arrays are never changed. Beside the state, a step needs memory for at most the
-    largest parameter (for 32,768 numbers in models that are smaller).
+    A subclass defines the update rule as a formula (`update`), and names the arrays that a
+    parameter keeps between steps (`initial_state`). Updates write into the parameter's own array:
+    the parameter stays the same object, no graph survives a step, and gradient arrays are never
+    changed. Beside the state, a step needs memory for at most the largest parameter (for 32,768
+    numbers in models that are smaller).
 
     Args:
         params: the tensors to train, pairs of name and tensor (`model.named_parameters()`), or
@@ -46,8 +46,8 @@ class Optimizer:
         ...     def __init__(self, params, lr=0.01):
         ...         super().__init__(params, {"lr": lr})
         ...
-        ...     def update_one(self, gradient, state, group, step, out):
-        ...         np.multiply(np.sign(gradient, out=out), group["lr"], out=out)
+        ...     def update(self, theta, g, state, settings, step):
+        ...         return theta - settings.lr * np.sign(g), state
         >>> weight = ndl.Tensor([1.0, 2.0])
         >>> weight.grad = ndl.Tensor([3.0, -4.0])
         >>> SignSGD([{"params": [weight], "lr": 0.5}]).step()
@@ -58,7 +58,7 @@ class Optimizer:
     decouples_weight_decay = False
     """True: weight decay shrinks θ by lr·weight_decay; False: it adds weight_decay·θ to g."""
 
-    lr = setting("lr")
+    lr = group_setting("lr")
 
     def __init__(self, params: Params, defaults: Mapping[str, Any] | None = None) -> None:
         self.defaults = dict(defaults or {})
@@ -66,6 +66,7 @@ class Optimizer:
         self.param_groups: list[ParamGroup] = []
         self._buckets: list[Bucket] = []  # filled by the first step
         self._saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
+        self._programs: dict[Any, Any] = {}  # the rule, traced and compiled, by structure
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
                 "an optimizer takes a list of tensors or of parameter groups, got one "
@@ -131,22 +132,24 @@ class Optimizer:
         """The arrays a parameter keeps between steps: names, and what they are filled with."""
         return {}
 
-    def update_one(
-        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
-    ) -> None:
-        """Write into `out` what one parameter θ is to lose in a step: θ ← θ - out.
+    def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
+        """The update rule: a pure formula, returns the new θ and the new state.
 
-        The rule is elementwise: the arrays may belong to a piece of a large parameter, or to
-        several small ones. `weight_decay` and `maximize` are dealt with elsewhere.
+        The rule is elementwise: operators, and NumPy's elementwise functions. It is called once,
+        with symbols, and compiled; so it cannot branch on values, except on whether a setting is
+        None, a flag, or 0. A term whose factor is a setting of 0 vanishes.
 
         Args:
-            gradient: g, left as it is.
-            state: the arrays that `initial_state` named, written to.
-            group: the settings.
+            theta: θ, the parameter.
+            g: its gradient, negated if the group has `maximize`.
+            state: the arrays that `initial_state` names.
+            settings: those of the group, as attributes.
             step: how many steps the state has seen, with this one; 0 if there is no state.
-            out: an array of the same shape, also there to work in.
+
+        Returns:
+            The new θ, and a dict of the new state.
         """
-        raise NotImplementedError(f"{type(self).__name__} defines no update_one()")
+        raise NotImplementedError(f"{type(self).__name__} defines no update()")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
@@ -166,15 +169,26 @@ class Optimizer:
             if len(gradients) == len(bucket.params):
                 bucket.update(self, gradients)
             elif gradients:
-                buckets.remove(bucket)
-                with_gradient, without = bucket.split()
-                buckets += (with_gradient, without)
-                with_gradient.update(self, gradients)
+                position = buckets.index(bucket)
+                parts = bucket.split()  # whole before the old one goes
+                buckets[position : position + 1] = parts
+                parts[0].update(self, gradients)
         return loss
 
     def _fill_buckets(self) -> list[Bucket]:
         self._buckets, self._saved = fill_buckets(self.param_groups, self._saved), {}
         return self._buckets
+
+    def _compiled(
+        self, key: Any, group: ParamGroup, state: Mapping[str, float], joined: bool
+    ) -> tuple[Program, Update]:
+        """The rule for groups like `group`, traced and compiled once."""
+        if key not in self._programs:
+            self._programs[key] = Program(self, group, list(state))
+        program = self._programs[key]
+        if (program, joined) not in self._programs:
+            self._programs[program, joined] = compile_update(program, joined)
+        return program, self._programs[program, joined]
 
     def _regroup(self, state: dict[Tensor, dict[str, Any]]) -> None:
         self._saved, self._buckets = state, []
@@ -189,7 +203,7 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # buckets hold views of shared memory, which a copy or a pickle would tear apart
-        return {**self.__dict__, "_saved": self.state, "_buckets": []}
+        return {**self.__dict__, "_saved": self.state, "_buckets": [], "_programs": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of settings and state, parameters by position, laid out as in PyTorch.
@@ -240,9 +254,3 @@ def _without_name(entry: Any) -> Any:
     """The tensor of a pair (name, tensor), such as `named_parameters()` gives."""
     is_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
     return entry[1] if is_pair else entry
-
-
-def blend(mean: Array, keep: float, new: Array, share: float, scratch: Array) -> None:
-    """mean ← keep·mean + share·new, through `scratch`, which may be `new` itself."""
-    np.multiply(mean, keep, out=mean)
-    np.add(mean, new if share == 1 else np.multiply(new, share, out=scratch), out=mean)

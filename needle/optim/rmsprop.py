@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..autograd import Array
-from .optimizer import Optimizer, Params, State, blend
-from .settings import ParamGroup, setting
+from .optimizer import Optimizer, Params
+from .settings import ParamGroup, group_setting
 
 __all__ = ["RMSprop"]
 
@@ -36,10 +37,10 @@ class RMSprop(Optimizer):
         ValueError: a setting is out of its range.
     """
 
-    alpha = setting("alpha")
-    eps = setting("eps")
-    weight_decay = setting("weight_decay")
-    momentum = setting("momentum")
+    alpha = group_setting("alpha")
+    eps = group_setting("eps")
+    weight_decay = group_setting("weight_decay")
+    momentum = group_setting("momentum")
 
     def __init__(
         self,
@@ -72,26 +73,16 @@ class RMSprop(Optimizer):
             state["momentum_buffer"] = 0.0
         return state
 
-    def update_one(
-        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
-    ) -> None:
-        alpha, square = group["alpha"], state["square_avg"]
-        np.multiply(gradient, gradient, out=out)
-        blend(square, alpha, out, 1 - alpha, out)
-        if group["centered"]:
-            mean = state["grad_avg"]
-            blend(mean, alpha, gradient, 1 - alpha, out)
-            np.multiply(mean, mean, out=out)
-            np.subtract(square, out, out=out)
-            np.maximum(out, 0, out=out)  # rounding may leave a variance of 0 below it
-            square = out
-        np.sqrt(square, out=out)
-        np.add(out, group["eps"], out=out)
-        np.divide(gradient, out, out=out)
-        if momentum := group["momentum"]:
-            velocity = state["momentum_buffer"]
-            np.multiply(velocity, momentum, out=velocity)
-            np.add(velocity, out, out=velocity)
-            np.multiply(velocity, group["lr"], out=out)
-        else:
-            np.multiply(out, group["lr"], out=out)
+    def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
+        alpha = settings.alpha
+        g = g + settings.weight_decay * theta
+        v = alpha * state["square_avg"] + (1 - alpha) * (g * g)
+        new_state = {"square_avg": v}
+        if settings.centered:
+            m = new_state["grad_avg"] = alpha * state["grad_avg"] + (1 - alpha) * g
+            v = np.maximum(v - m * m, 0)  # rounding may leave a variance of 0 below it
+        u = g / (np.sqrt(v) + settings.eps)
+        if settings.momentum:
+            u = settings.momentum * state["momentum_buffer"] + u
+            new_state["momentum_buffer"] = u
+        return theta - settings.lr * u, new_state

@@ -15,8 +15,8 @@ __all__ = [
     "ParamGroup",
     "choice",
     "count",
+    "group_setting",
     "number",
-    "setting",
 ]
 
 
@@ -121,7 +121,7 @@ def _pair(value: Any) -> tuple[Any, Any]:
     return beta1, beta2
 
 
-def setting(name: str) -> Any:
+def group_setting(name: str) -> Any:
     """The property of an optimizer that reads and sets `name` in all of its parameter groups."""
 
     def read(optimizer: Any) -> Any:

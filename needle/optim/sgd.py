@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from ..autograd import Array
-from .optimizer import Optimizer, Params, State, blend
-from .settings import ParamGroup, setting
+from .optimizer import Optimizer, Params
+from .settings import ParamGroup, group_setting
 
 __all__ = ["SGD"]
 
@@ -35,9 +34,9 @@ class SGD(Optimizer):
         ValueError: a setting is out of its range, or nesterov lacks its momentum.
     """
 
-    momentum = setting("momentum")
-    dampening = setting("dampening")
-    weight_decay = setting("weight_decay")
+    momentum = group_setting("momentum")
+    dampening = group_setting("dampening")
+    weight_decay = group_setting("weight_decay")
 
     def __init__(
         self,
@@ -67,20 +66,15 @@ class SGD(Optimizer):
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
         return {"momentum_buffer": 0.0} if group["momentum"] else {}
 
-    def update_one(
-        self, gradient: Array, state: State, group: ParamGroup, step: int, out: Array
-    ) -> None:
-        lr, momentum = group["lr"], group["momentum"]
+    def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
+        lr, momentum, dampening = settings.lr, settings.momentum, settings.dampening
+        g = g + settings.weight_decay * theta
         if not momentum:
-            np.multiply(gradient, lr, out=out)
-            return
-        velocity, dampening = state["momentum_buffer"], group["dampening"]
-        share = 1 - (momentum if dampening is None else dampening)
-        first_share = share if dampening is None else 1.0
-        blend(velocity, momentum, gradient, first_share if step == 1 else share, out)
-        if group["nesterov"]:
-            np.multiply(velocity, momentum / share, out=out)
-            np.add(out, gradient, out=out)
-            np.multiply(out, lr * share, out=out)
-        else:
-            np.multiply(velocity, lr, out=out)
+            return theta - lr * g, {}
+        weight = 1 - (momentum if dampening is None else dampening)
+        damped = momentum if dampening is None else dampening * (step > 1)
+        u = momentum * state["momentum_buffer"] + (1 - damped) * g
+        change = lr * u
+        if settings.nesterov:
+            change = lr * weight * (momentum / weight * u + g)
+        return theta - change, {"momentum_buffer": u}
