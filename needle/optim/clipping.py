@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor
+from ..device import to_numpy
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
@@ -22,20 +25,19 @@ def clip_grad_norm_(
 
         grad ← grad · min(1, max_norm / (norm + 1e-6))
 
-    The gradient arrays stay as they are: `.grad` is replaced.
+    The gradient arrays are not written to: `.grad` is replaced.
 
     Args:
-        parameters: one tensor or several; those without a gradient do not count.
+        parameters: one tensor or several; those without a gradient are skipped.
         max_norm: the largest norm allowed.
-        norm_type: p of the p-norm over all elements of all gradients; infinity, also "inf", is
-            the maximum.
-        error_if_nonfinite: refuse a norm that is infinite or not a number.
+        norm_type: p of the p-norm over all elements; infinity, also "inf", is the maximum.
+        error_if_nonfinite: raise an error where the norm is infinite or NaN.
 
     Returns:
         The norm before clipping.
 
     Raises:
-        ValueError: `max_norm` is negative or not a number, or `norm_type` is not positive.
+        ValueError: `max_norm` is negative or NaN, or `norm_type` is not positive.
         RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
     """
     norm_type = float(norm_type)  # PyTorch's users write "inf", too
@@ -51,24 +53,22 @@ def clip_grad_norm_(
             "a learning rate that is too large"
         )
     scale = max_norm / (norm + 1e-6)
-    if not scale >= 1:  # a norm that is not a number makes all gradients so
-        _replace(params, lambda gradient: gradient * scale)
+    if not scale >= 1:  # a norm that is NaN makes all gradients NaN
+        _replace(params, np.multiply, scale)
     return norm
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of the gradients to [-clip_value, clip_value].
 
-    The gradient arrays stay as they are: `.grad` is replaced.
+    The gradient arrays are not written to: `.grad` is replaced.
 
     Raises:
-        ValueError: `clip_value` is negative or not a number.
+        ValueError: `clip_value` is negative or NaN.
     """
     if not clip_value >= 0:
         raise ValueError(f"clip_value must be at least 0, got {clip_value}")
-    _replace(
-        _with_gradient(parameters), lambda gradient: np.clip(gradient, -clip_value, clip_value)
-    )
+    _replace(_with_gradient(parameters), np.clip, -clip_value, clip_value)
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -76,32 +76,36 @@ def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [param for param in every if param.grad is not None]
 
 
-def _replace(params: list[Tensor], change: Callable[[Array], Array]) -> None:
+def _replace(params: list[Tensor], function: Callable[..., Any], *numbers: float) -> None:
     """Change one gradient after another: each old array can go before the next new one comes."""
     for param in params:
-        param.grad = Tensor.make_const(change(param.grad.realize_cached_data()))
+        gradient = param.grad.realize_cached_data()
+        new = function(gradient, *numbers, out=np.empty_like(gradient))
+        param.grad = Tensor.make_const(new)
 
 
 def _norm(gradients: list[Array], p: float) -> float:
+    """The joint norm: one number is read, and a second one where powers overflow."""
+    gradients = [gradient for gradient in gradients if gradient.size]
+    if not gradients:
+        return 0.0
     if p == math.inf:
-        return _largest(gradients)
+        return _read(reduce(np.maximum, [np.abs(gradient).max() for gradient in gradients]))
     with np.errstate(over="ignore"):
-        norm = sum(_power_sum(gradient, p) for gradient in gradients) ** (1 / p)
+        norm = _read(sum(_power_sum(gradient, p) for gradient in gradients)) ** (1 / p)
     if math.isfinite(norm):
         return norm
     # the powers are beyond the range of the dtype, but perhaps the norm is not
-    largest = _largest(gradients)
+    largest = _norm(gradients, math.inf)
     if not math.isfinite(largest):
         return largest
-    return largest * sum(_power_sum(gradient / largest, p) for gradient in gradients) ** (1 / p)
+    return largest * _norm([gradient / largest for gradient in gradients], p)
 
 
-def _largest(gradients: list[Array]) -> float:
-    """The largest absolute value; not a number if any is none."""
-    return float(np.max([float(np.abs(gradient).max(initial=0)) for gradient in gradients] or [0]))
+def _power_sum(gradient: Array, p: float) -> Array:
+    powers = np.vdot(gradient, gradient) if p == 2 else (np.abs(gradient) ** p).sum()
+    return powers.astype(np.float64)
 
 
-def _power_sum(gradient: Array, p: float) -> float:
-    if p == 2:
-        return float(np.vdot(gradient, gradient))
-    return float((np.abs(gradient) ** p).sum())
+def _read(number: Any) -> float:
+    return float(number if isinstance(number, np.generic) else to_numpy(number))
