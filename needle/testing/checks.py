@@ -7,16 +7,21 @@ error is ε²·f‴/6 from truncation plus about 10⁻¹⁶·|f|/ε from roundin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, enable_grad
-from .functions import VectorFunction, random_signs, vector_function
+from ..autograd import Tensor, TensorTuple, compute_adjoints, enable_grad, no_grad
+from ..differentiation import jvp
+from ..ops.kinds import constant_like
 
 __all__ = ["GradcheckError", "gradcheck", "numerical_gradient"]
+
+Arrays = Sequence[np.ndarray]
 
 
 class GradcheckError(AssertionError):
@@ -82,17 +87,20 @@ def gradcheck(
             by differences:   4
         2 of 4 derivatives disagree (atol=1e-06, rtol=1e-05).
     """
-    if mode not in _CHECKS:
+    if mode not in ("full", "random"):
         raise ValueError(f"gradcheck: mode is 'full' or 'random', got {mode!r}")
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is 1 or 2, got {order!r}")
-    function = vector_function(f, inputs, "gradcheck", eps, forward)
+    check = replace(_check("gradcheck", f, inputs, eps), atol=atol, rtol=rtol, forward=forward)
     rng = np.random.default_rng(seed)
     # a derivative that is not finite fails, with a text that says more than NumPy's warnings
     with enable_grad(), np.errstate(all="ignore"):
-        _CHECKS[mode](_Check(function, eps, atol, rtol), rng)
-        if order == 2:
-            _CHECKS[mode](_Check(function.derivative(rng), eps, atol, rtol), rng)
+        for _ in range(order):
+            if mode == "full":
+                check.full()
+            else:
+                check.random(rng)
+            check = check.of_derivative(rng)
     return True
 
 
@@ -120,71 +128,190 @@ def numerical_gradient(
         >>> gradient.round(6)
         array([ 3., 12.])
     """
-    function = vector_function(f, inputs, "numerical_gradient", eps)
-    if function.value.size != 1 or len(function.results.shapes) != 1:
-        shapes = " and ".join(map(str, function.results.shapes))
+    check = _check("numerical_gradient", f, inputs, eps)
+    if [value.size for value in check.values] != [1]:
+        shapes = " and ".join(str(value.shape) for value in check.values)
         raise ValueError(
             f"numerical_gradient takes a function that returns one number, got shape {shapes}: "
             "sum it, or use gradcheck, which checks each element"
         )
-    return function.inputs.split(function.quotients(eps)[0])
+    return _split(check.quotients()[0], check.point)
+
+
+def _check(caller: str, f: Callable[..., Any], inputs: Any, eps: float) -> _Check:
+    """The check of `f`, eps and the inputs being valid; errors begin with `caller`."""
+    if not eps > 0:
+        raise ValueError(f"{caller}: eps must be positive, got {eps!r}")
+    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for position, tensor in enumerate(tensors):
+        what = f"{caller}: input {position}"
+        _check_float64(tensor, what, "differences need its digits: Tensor(..., dtype='float64')")
+        size = np.max(np.abs(tensor.numpy()), initial=0.0)
+        if size + eps == size:
+            raise ValueError(
+                f"{what} holds {size:g}, beside which the step eps={eps:g} is lost in rounding: "
+                "scale the input down, or give a larger eps"
+            )
+
+    def call(leaves: Sequence[Tensor]) -> Sequence[Tensor]:
+        result = f(*leaves)
+        results = list(result) if isinstance(result, tuple | list | TensorTuple) else [result]
+        for position, each in enumerate(results):
+            hint = "return float64 Tensors only, with no other dtype on the way to them"
+            _check_float64(each, f"{caller}: result {position} of the function", hint)
+        return results
+
+    names = [f"input {position}" for position in range(len(tensors))]
+    return _Check(call, [tensor.numpy() for tensor in tensors], names, eps)
+
+
+def _check_float64(value: Any, what: str, hint: str) -> None:
+    kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+    if kind != np.float64:
+        raise TypeError(f"{what} is no float64 Tensor but {kind}: {hint}")
 
 
 @dataclass(frozen=True)
 class _Check:
-    """A function, the step of its differences, and the tolerances of its derivatives."""
+    """A function of Tensors and a point, and how its derivatives there are compared.
 
-    function: VectorFunction
+    Vectors hold the elements of all arguments, or of all results, one array after another.
+    """
+
+    call: Callable[[Sequence[Tensor]], Sequence[Tensor]]
+    point: Arrays
+    names: Sequence[str]  # of the arguments
     eps: float
-    atol: float
-    rtol: float
+    atol: float = 0.0
+    rtol: float = 0.0
+    forward: bool = False  # whether tangents are compared, in the place of gradients
+    result_name: str = "output"
 
-    def full(self, rng: np.random.Generator) -> None:
+    def full(self) -> None:
         """Compare every element of the Jacobian."""
-        quotients = self.function.quotients(self.eps)
-        derivatives = self.function.jacobian()
+        quotients, derivatives = self.quotients(), self.jacobian()
         excess = self._excess(derivatives, quotients)
         wrong = int(np.sum(excess > 1))
         if wrong:
-            row, column = np.unravel_index(np.argmax(excess), excess.shape)
-            raise self._error(
-                f"{self.function.results.element(row)} with respect to "
-                f"{self.function.inputs.element(column)}",
-                derivatives[row, column],
-                quotients[row, column],
-                f"{wrong} of {excess.size} derivatives disagree",
-            )
+            worst = np.unravel_index(np.argmax(excess), excess.shape)
+            target = _element_name(worst[0], self.values, self.result_names)
+            source = _element_name(worst[1], self.point, self.names)
+            what = f"{target} with respect to {source}"
+            found = f"{wrong} of {excess.size} derivatives disagree"
+            raise self._error(what, derivatives[worst], quotients[worst], found)
 
     def random(self, rng: np.random.Generator) -> None:
         """Compare the derivative of one combination of the results along one direction."""
-        function, point = self.function, self.function.point
-        weights = _random_unit(function.value.size, rng)
-        direction = _random_unit(point.size, rng)
-        gradient = None if function.forward else function.vjp(weights)
+        point = _vector(self.point)
+        weights = _unit(_vector(_random(self.values, rng)))
+        direction = _unit(_vector(_random(self.point, rng)))
+        gradient = None if self.forward else self.vjp(weights)
 
         def along(direction: np.ndarray) -> tuple[float, float]:
             """The derivative along `direction`, and its difference quotient."""
-            derivative = (
-                weights @ function.jvp(direction) if gradient is None else gradient @ direction
-            )
+            derivative = weights @ self.jvp(direction) if gradient is None else gradient @ direction
             step = direction * self.eps
-            change = function(point + step) - function(point - step)
+            change = self(point + step) - self(point - step)
             return float(derivative), float(weights @ change / (2 * self.eps))
 
-        derivative, quotient = along(direction)
-        if self._excess(derivative, quotient) <= 1:
+        whole = along(direction)
+        if self._excess(*whole) <= 1:
             return
-        combination = "a random combination of " if weights.size > 1 else ""
-        target = combination + " and ".join(function.results.names)
+        target = " and ".join(self.result_names)
+        if weights.size > 1:
+            target = f"a random combination of {target}"
         position = _worst_element(along, direction)
         of_element = along(np.eye(1, direction.size, position)[0])
         if self._excess(*of_element) <= 1:
             where = "along a random direction through all inputs"
-            raise self._error(f"{target} {where}", derivative, quotient, "they disagree")
-        raise self._error(
-            f"{target} with respect to {function.inputs.element(position)}",
-            *of_element,
-            f"along a random direction, {derivative:.10g} and {quotient:.10g} disagree",
+            raise self._error(f"{target} {where}", *whole, "they disagree")
+        source = _element_name(position, self.point, self.names)
+        found = "along a random direction, {:.10g} and {:.10g} disagree".format(*whole)
+        raise self._error(f"{target} with respect to {source}", *of_element, found)
+
+    def __call__(self, vector: np.ndarray) -> np.ndarray:
+        """The results at other arguments."""
+        # of leaves that require gradients: the function may differentiate, too
+        return _vector(self.call([Tensor(part) for part in _split(vector, self.point)]))
+
+    @cached_property
+    def _graph(self) -> tuple[list[Tensor], Sequence[Tensor]]:
+        leaves = [Tensor(array) for array in self.point]
+        return leaves, self.call(leaves)
+
+    @cached_property
+    def values(self) -> Arrays:
+        """The results at the point."""
+        return [result.numpy() for result in self._graph[1]]
+
+    @property
+    def result_names(self) -> Sequence[str]:
+        count = len(self.values)
+        return [self.result_name + (f" {k}" if count > 1 else "") for k in range(count)]
+
+    def quotients(self) -> np.ndarray:
+        """The Jacobian by two-sided differences: two evaluations a column."""
+        columns = []
+        point = _vector(self.point)
+        for position in range(point.size):
+            high, low = point.copy(), point.copy()
+            high[position] += self.eps
+            low[position] -= self.eps
+            step = high[position] - low[position]  # 2ε as it was rounded
+            columns.append((self(high) - self(low)) / step)
+        return np.reshape(columns, (point.size, _vector(self.values).size)).T
+
+    def jacobian(self) -> np.ndarray:
+        """The derivatives of all results (rows) with respect to all arguments (columns)."""
+        rows, columns = _vector(self.values).size, _vector(self.point).size
+        if self.forward:
+            return np.reshape([self.jvp(unit) for unit in np.eye(columns)], (columns, rows)).T
+        return np.reshape([self.vjp(unit) for unit in np.eye(rows)], (rows, columns))
+
+    def jvp(self, direction: np.ndarray) -> np.ndarray:
+        """Jacobian·direction, in forward mode."""
+        return _vector(self._tangents(self._graph[0], _constants(_split(direction, self.point))))
+
+    def vjp(self, weights: np.ndarray) -> np.ndarray:
+        """weights·Jacobian, in reverse mode."""
+        return _vector(_or_zeros(self._adjoints(weights), self._graph[0]))
+
+    def _adjoints(self, weights: np.ndarray) -> list[Any]:
+        """The adjoint of each argument; None where none arrives."""
+        leaves, results = self._graph
+        # without results whose weights are all 0: 0·∞ would be NaN
+        weighted = zip(results, _constants(_split(weights, self.values)), strict=True)
+        pairs = [(result, part) for result, part in weighted if part.cached_data.any()]
+        with no_grad():
+            return compute_adjoints(
+                [pair[0] for pair in pairs], [pair[1] for pair in pairs], leaves
+            )
+
+    def _tangents(self, leaves: Sequence[Tensor], along: Sequence[Tensor]) -> Sequence[Tensor]:
+        return jvp(lambda *args: tuple(self.call(args)), tuple(leaves), tuple(along))[1]
+
+    def of_derivative(self, rng: np.random.Generator) -> _Check:
+        """The check of the derivative, in the same mode, at random v or t.
+
+        In reverse mode of (inputs, v) ↦ vᵀJ, the gradients by inputs and adjoints; in forward mode
+        of (inputs, t) ↦ J·t, the tangents by inputs and their tangents.
+        """
+        count = len(self.point)
+
+        def derivative(leaves: Sequence[Tensor]) -> Sequence[Tensor]:
+            args, others = leaves[:count], leaves[count:]
+            if self.forward:
+                return self._tangents(args, others)
+            return _or_zeros(compute_adjoints(self.call(args), others, args), args)
+
+        names = self.names if self.forward else self.result_names
+        kind = "tangent" if self.forward else "adjoint"
+        return replace(
+            self,
+            call=derivative,
+            point=[*self.point, *_random(self.point if self.forward else self.values, rng)],
+            names=[*self.names, *[f"the {kind} of {name}" for name in names]],
+            result_name="tangent" if self.forward else "gradient",
         )
 
     def _excess(self, derivative: Any, quotient: Any) -> Any:
@@ -193,23 +320,23 @@ class _Check:
         return np.where(np.isnan(apart), np.inf, apart)
 
     def _error(self, what: str, derivative: float, quotient: float, found: str) -> GradcheckError:
-        subject = "tangent" if self.function.forward else "gradient"
+        subject = "tangent: " if self.forward else "gradient:"
         lines = [
             f"the derivative of {what}",
-            f"    by the {subject}:{' ' * (10 - len(subject))}{derivative:.10g}",
+            f"    by the {subject}  {derivative:.10g}",
             f"    by differences:   {quotient:.10g}",
             f"{found} (atol={self.atol:g}, rtol={self.rtol:g}).",
             self._hint(),
         ]
-        return GradcheckError("\n".join(line for line in lines if line))
+        return GradcheckError("\n".join(filter(None, lines)))
 
     def _hint(self) -> str:
         """What may be wrong other than the gradient; empty if nothing was found."""
-        function = self.function
-        largest = np.max(np.abs(function.value), initial=0.0)
+        values = _vector(self.values)
+        largest = np.max(np.abs(values), initial=0.0)
         if not np.isfinite(largest):
             return "The function is not finite here: choose other inputs."
-        if not np.array_equal(function(function.point), function.value):
+        if not np.array_equal(self(_vector(self.point)), values):
             return "The function gave other values when it was called again: seed it inside."
         rounding = largest * np.finfo(float).eps / self.eps
         if rounding > self.atol:
@@ -217,15 +344,11 @@ class _Check:
                 f"The function's values reach {largest:g}, so that differences are only good to "
                 f"{rounding:.0e}: scale it down, or give a larger eps."
             )
-        if function.forward:
+        if self.forward:
             return ""
-        adjoints = function.adjoints(np.ones_like(function.value))
-        pairs = zip(function.inputs.names, adjoints, strict=True)
-        cut = [name for name, adjoint in pairs if adjoint is None]
+        adjoints = self._adjoints(np.ones_like(values))
+        cut = [name for name, found in zip(self.names, adjoints, strict=True) if found is None]
         return f"No gradient arrives at {' and '.join(cut)}: no graph leads there." if cut else ""
-
-
-_CHECKS = {"full": _Check.full, "random": _Check.random}
 
 
 def _worst_element(
@@ -247,6 +370,48 @@ def _worst_element(
     return int(elements[0])
 
 
-def _random_unit(size: int, rng: np.random.Generator) -> np.ndarray:
-    vector = random_signs(size, rng)
+# --- several arrays as one vector
+
+
+def _vector(parts: Iterable[Any]) -> np.ndarray:
+    """The elements of arrays or Tensors, one after another."""
+    arrays = [part.numpy() if isinstance(part, Tensor) else part for part in parts]
+    return np.concatenate([np.zeros(0), *[array.ravel() for array in arrays]])
+
+
+def _split(vector: np.ndarray, like: Arrays) -> list[np.ndarray]:
+    """The arrays of which `vector` has the elements: `_vector` undone."""
+    ends = np.cumsum([array.size for array in like])
+    return [
+        vector[end - array.size : end].reshape(array.shape)
+        for end, array in zip(ends, like, strict=True)
+    ]
+
+
+def _element_name(position: Any, arrays: Arrays, names: Sequence[str]) -> str:
+    """What messages call the element at `position` of the vector of `arrays`."""
+    elements = (
+        f"{name}[{', '.join(map(str, index))}]" if array.ndim else name
+        for array, name in zip(arrays, names, strict=True)
+        for index in np.ndindex(array.shape)
+    )
+    return next(islice(elements, position, None))
+
+
+def _constants(arrays: Arrays) -> list[Tensor]:
+    return [Tensor(array, requires_grad=False) for array in arrays]
+
+
+def _or_zeros(adjoints: Sequence[Any], like: Sequence[Tensor]) -> list[Tensor]:
+    pairs = zip(adjoints, like, strict=True)
+    return [constant_like(tensor, 0) if found is None else found for found, tensor in pairs]
+
+
+def _random(like: Arrays, rng: np.random.Generator) -> list[np.ndarray]:
+    """Random numbers of both signs and of sizes near 1, so that none has little weight."""
+    shapes = [array.shape for array in like]
+    return [np.asarray(rng.choice([-1, 1], s) * rng.uniform(0.5, 1.5, s)) for s in shapes]
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / (np.linalg.norm(vector) or 1.0)  # there may be no elements
