@@ -132,7 +132,7 @@ def main() -> None:
     if plot(path, (x, y), model, history):
         print(f"plot: {path}")
     else:
-        print("plot: not drawn, matplotlib is missing: pip install '.[plot]' brings it")
+        print("plot: not drawn, matplotlib is missing: pip install '.[plot]'")
 
 
 if __name__ == "__main__":

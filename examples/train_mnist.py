@@ -216,7 +216,7 @@ def finish(config: SimpleNamespace, run: Run, interrupted: Event) -> None:
         print(f"{name} checkpoints, for --resume: {run.checkpoints.folder}")
     print(f"{name} weights: {weights}")
     print(f"{name} metrics: {folder / 'metrics.json'}")
-    missing = "not drawn, matplotlib is missing: pip install '.[plot]' brings it"
+    missing = "not drawn, matplotlib is missing: pip install '.[plot]'"
     print(f"{name} learning curve: {curve if is_drawn else missing}")
 
 
@@ -245,7 +245,7 @@ def run_training(config: SimpleNamespace, resume: bool) -> int:
         run.resume()
     elif run.checkpoints is not None and run.checkpoints.files():
         print(
-            f"starting anew: this run's checkpoints will replace those in "
+            f"starting over: this run's checkpoints will replace those in "
             f"{run.checkpoints.folder}, from which --resume continues",
             flush=True,
         )

@@ -23,8 +23,8 @@ def check_can_be_saved(results: str) -> None:
         import_module("safetensors")
     except ImportError:
         raise UserError(
-            "checkpoint: needs the package safetensors: pip install '.[save]' brings it, "
-            "--set checkpoint=null does without"
+            "checkpoint: needs the package safetensors: pip install '.[save]', or "
+            "--set checkpoint=null"
         ) from None
     check_writable(str(_folder(results)))
 
@@ -75,7 +75,7 @@ class Checkpoints:
                 if missing := [part for part in parts if part not in state]:
                     raise ValueError(f"{str(path)!r} is no checkpoint: no {', '.join(missing)}")
             except (ValueError, OSError) as error:
-                print(f"passed over: {' '.join(str(error).split())}", flush=True)
+                print(f"skipped: {' '.join(str(error).split())}", flush=True)
                 continue
             self.ours = files[: position + 1]
             return path, state

@@ -141,7 +141,7 @@ class Run:
         found = self.checkpoints.newest(self.state_dict())
         if found is None:
             folder = self.checkpoints.folder
-            print(f"no whole checkpoint in {folder}: starting from the beginning", flush=True)
+            print(f"no valid checkpoint in {folder}: starting from the beginning", flush=True)
             return
         path, state = found
         if different := differences(state["decisive"], self.decisive):

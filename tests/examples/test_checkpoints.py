@@ -136,7 +136,7 @@ def test_a_run_that_starts_anew_says_so_and_keeps_the_former_ones_until_it_has_i
     monkeypatch.setattr(ndl, "save", watched)
     code, out, _ = train("--config", checkpointed, "--set=seed=6")
     assert code == 0
-    assert "starting anew: this run's checkpoints will replace those in out/checkpoints" in out
+    assert "starting over: this run's checkpoints will replace those in out/checkpoints" in out
     assert seen[:2] == [numbered(2, 3, 4), numbered(5)]
     assert files() == numbered(6, 7, 8)
 
@@ -147,7 +147,7 @@ def test_without_any_a_resumed_run_starts_at_the_beginning(
     train("--config", checkpointed, "--set=results=whole")
     code, out, err = train("--config", checkpointed, "--resume")
     assert (code, err) == (0, "")
-    assert "no whole checkpoint in out/checkpoints: starting from the beginning\n" in out
+    assert "no valid checkpoint in out/checkpoints: starting from the beginning\n" in out
     assert_same_outcome("out", "whole")
 
 
@@ -179,7 +179,7 @@ def test_a_damaged_one_is_reported_and_the_one_before_is_used(
     code, out, err = train("--config", checkpointed, "--resume")
     assert (code, err) == (0, "")
     report, continued = out.splitlines()[1:3]
-    assert report.startswith("passed over: ")
+    assert report.startswith("skipped: ")
     assert f"'{newest}'" in report
     assert continued == f"continuing after 2 of 4 epochs, from {before}"
     assert_same_outcome("out", "whole")
@@ -193,8 +193,8 @@ def test_all_damaged(train, checkpointed):
     code, out, _ = train("--config", checkpointed, "--resume")
     assert code == 0
     assert [line.partition(":")[0] for line in out.splitlines()[1:5]] == [
-        *["passed over"] * 3,
-        "no whole checkpoint in out/checkpoints",
+        *["skipped"] * 3,
+        "no valid checkpoint in out/checkpoints",
     ]
 
 
@@ -289,8 +289,8 @@ def test_without_safetensors_a_line_says_what_brings_it(
     code, out, err = finished("--config", checkpointed)
     assert (code, out) == (1, "")
     assert err == (
-        "train_mnist: checkpoint: needs the package safetensors: pip install '.[save]' brings it, "
-        "--set checkpoint=null does without\n"
+        "train_mnist: checkpoint: needs the package safetensors: pip install '.[save]', or "
+        "--set checkpoint=null\n"
     )
     code, _, err = finished("--config", checkpointed, "--set=checkpoint=null", "--epochs=1")
     assert (code, err) == (0, "")

@@ -64,7 +64,7 @@ def test_regression_finds_the_curve_and_stops_early(run, empty_machine):
 
 def test_regression_without_matplotlib(run, without_matplotlib, empty_machine):
     *_, plot = run("regression.py", "--epochs", "3", "--results", "out").splitlines()
-    assert plot == "plot: not drawn, matplotlib is missing: pip install '.[plot]' brings it"
+    assert plot == "plot: not drawn, matplotlib is missing: pip install '.[plot]'"
     assert not (empty_machine / "out").exists()
 
 

@@ -61,7 +61,7 @@ def test_without_matplotlib_a_line_says_what_brings_it(finished, empty_machine):
     code, out, _ = finished("--config", "digits.yaml", "--epochs", "1")
     assert code == 0
     assert out.splitlines()[-1] == (
-        "Digits learning curve: not drawn, matplotlib is missing: pip install '.[plot]' brings it"
+        "Digits learning curve: not drawn, matplotlib is missing: pip install '.[plot]'"
     )
     assert not list(empty_machine.rglob("*.png"))
 
