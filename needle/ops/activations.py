@@ -14,7 +14,7 @@ from ..autograd import Array, Tensor
 from .arithmetic import plain_number
 from .comparison import greater, less
 from .functions import Clip, exp
-from .kinds import Elementwise, binary, unary
+from .kinds import Elementwise, binary, elementwise, unary
 from .special import Erf
 
 __all__ = [
@@ -23,13 +23,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Tanh(Elementwise):
-    """The hyperbolic tangent, tanh a. Adjoint: g·(1 - y²)."""
-
-    compute = np.tanh
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * (1 - node**2)
+Tanh, tanh = elementwise(
+    "Tanh", "tanh", np.tanh, lambda g, y, a: g * (1 - y**2),
+    "The hyperbolic tangent, tanh a. Adjoint: g·(1 - y²).",
+)  # fmt: skip
 
 
 class Sigmoid(Elementwise):
@@ -290,7 +287,6 @@ def _tanh_u(a: Array) -> Array:
     return np.tanh(result)
 
 
-tanh = unary(Tanh())
 sigmoid = unary(Sigmoid())
 relu = unary(ReLU())
 silu = unary(SiLU())

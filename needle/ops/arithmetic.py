@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .comparison import equal, greater
-from .kinds import Elementwise, binary, function_of, unary
+from .kinds import Elementwise, binary, elementwise, function_of
 
 __all__ = [
     "EWiseAdd", "add", "AddScalar", "add_scalar", "Negate", "negate",
@@ -63,13 +63,9 @@ class AddScalar(_WithScalar):
         return out_grad
 
 
-class Negate(Elementwise):
-    """-a. Adjoint: -g."""
-
-    compute = np.negative
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return -out_grad
+Negate, negate = elementwise(
+    "Negate", "negate", np.negative, lambda g, y, a: -g, "-a. Adjoint: -g."
+)
 
 
 class EWiseMul(Elementwise):
@@ -199,7 +195,6 @@ divide = binary(EWiseDiv(), "divide")
 power = binary(EWisePow(), "power")
 maximum = binary(Maximum())
 minimum = binary(Minimum())
-negate = unary(Negate())
 add_scalar = _with_scalar(AddScalar, "add_scalar")
 mul_scalar = _with_scalar(MulScalar, "mul_scalar")
 divide_scalar = _with_scalar(DivScalar, "divide_scalar")

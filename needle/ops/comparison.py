@@ -2,57 +2,24 @@
 
 import numpy as np
 
-from .kinds import Elementwise, binary
+from .kinds import elementwise
 
 __all__ = [
     "Equal", "equal", "Greater", "greater", "GreaterEqual", "greater_equal",
     "Less", "less", "LessEqual", "less_equal", "NotEqual", "not_equal",
 ]  # fmt: skip
 
-
-class _Comparison(Elementwise):
-    differentiable = False
-
-
-class Equal(_Comparison):
-    """Where a = b, as booleans. No gradient."""
-
-    compute = np.equal
-
-
-class NotEqual(_Comparison):
-    """Where a ≠ b, as booleans. No gradient."""
-
-    compute = np.not_equal
-
-
-class Less(_Comparison):
-    """Where a < b, as booleans. No gradient."""
-
-    compute = np.less
-
-
-class LessEqual(_Comparison):
-    """Where a ≤ b, as booleans. No gradient."""
-
-    compute = np.less_equal
-
-
-class Greater(_Comparison):
-    """Where a > b, as booleans. No gradient."""
-
-    compute = np.greater
-
-
-class GreaterEqual(_Comparison):
-    """Where a ≥ b, as booleans. No gradient."""
-
-    compute = np.greater_equal
-
-
-equal = binary(Equal())
-not_equal = binary(NotEqual(), "not_equal")
-less = binary(Less())
-less_equal = binary(LessEqual(), "less_equal")
-greater = binary(Greater())
-greater_equal = binary(GreaterEqual(), "greater_equal")
+# fmt: off
+Equal, equal = elementwise(
+    "Equal", "equal", np.equal, None, "Where a = b, as booleans. No gradient.")
+NotEqual, not_equal = elementwise(
+    "NotEqual", "not_equal", np.not_equal, None, "Where a ≠ b, as booleans. No gradient.")
+Less, less = elementwise(
+    "Less", "less", np.less, None, "Where a < b, as booleans. No gradient.")
+LessEqual, less_equal = elementwise(
+    "LessEqual", "less_equal", np.less_equal, None, "Where a ≤ b, as booleans. No gradient.")
+Greater, greater = elementwise(
+    "Greater", "greater", np.greater, None, "Where a > b, as booleans. No gradient.")
+GreaterEqual, greater_equal = elementwise(
+    "GreaterEqual", "greater_equal", np.greater_equal, None,
+    "Where a ≥ b, as booleans. No gradient.")

@@ -46,9 +46,7 @@ class Einsum(Contraction):
         self._is_inner = not (self._rows or self._columns)
 
     def compute(self, a: Array, b: Array) -> Array:
-        if not self._summed:
-            return np.multiply(self._spread(a, self.left), self._spread(b, self.right))
-        if self._is_inner and self._batch:  # matmul has no good way with vectors times vectors
+        if not self._summed or (self._is_inner and self._batch):  # no case for matmul
             return np.einsum(self.subscripts, a, b)
         length = dict(zip(self.left + self.right, a.shape + b.shape, strict=True))
         batch = [length[label] for label in self._batch]
@@ -60,12 +58,6 @@ class Einsum(Contraction):
         b = np.reshape(np.transpose(b, order_b), (*batch, inner, math.prod(columns)))
         product = np.reshape(np.matmul(a, b), (*batch, *rows, *columns))
         return np.transpose(product, order_result)
-
-    def _spread(self, operand: Array, labels: str) -> Array:
-        """An operand with its axes in the result's order, and length 1 where it has none."""
-        order = _order(labels, [label for label in self.result if label in labels])
-        index = tuple(slice(None) if label in labels else None for label in self.result)
-        return np.transpose(operand, order)[index]
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs

@@ -4,13 +4,15 @@ What loses accuracy or has no elementary formula is in special.py, activations i
 In the formulas g is the adjoint of the result and y the result.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor
 from .arithmetic import plain_number
 from .comparison import equal
-from .kinds import Elementwise, unary
+from .kinds import Elementwise, elementwise
 
 __all__ = [
     "Abs", "abs", "ArcSin", "arcsin", "ArcTan", "arctan", "Astype", "astype", "Clip", "clip",
@@ -19,111 +21,36 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Log(Elementwise):
-    """The natural logarithm, ln a. Adjoint: g/a."""
+cos: Callable[..., Tensor]  # used by the derivatives of sin and sinh, which come first
+cosh: Callable[..., Tensor]
 
-    compute = np.log
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad / node.inputs[0]
-
-
-class Exp(Elementwise):
-    """The exponential, eᵃ. Adjoint: g·y."""
-
-    compute = np.exp
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * node
-
-
-class Sqrt(Elementwise):
-    """The square root, √a. Adjoint: g/(2y)."""
-
-    compute = np.sqrt
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad / (node * 2)
-
-
-class Sin(Elementwise):
-    """The sine of a, in radians. Adjoint: g·cos a."""
-
-    compute = np.sin
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * cos(node.inputs[0])
-
-
-class Cos(Elementwise):
-    """The cosine of a, in radians. Adjoint: -g·sin a."""
-
-    compute = np.cos
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return -(out_grad * sin(node.inputs[0]))
-
-
-class Tan(Elementwise):
-    """The tangent of a, in radians. Adjoint: g·(1 + y²)."""
-
-    compute = np.tan
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * (node**2 + 1)
-
-
-class ArcSin(Elementwise):
-    """The angle from -π/2 to π/2 whose sine is a. Adjoint: g/√(1 - a²)."""
-
-    compute = np.arcsin
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        a = node.inputs[0]
-        return out_grad / sqrt((1 - a) * (1 + a))
-
-
-class ArcTan(Elementwise):
-    """The angle from -π/2 to π/2 whose tangent is a. Adjoint: g/(1 + a²)."""
-
-    compute = np.arctan
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad / (node.inputs[0] ** 2 + 1)
-
-
-class Sinh(Elementwise):
-    """The hyperbolic sine, (eᵃ - e⁻ᵃ)/2. Adjoint: g·cosh a."""
-
-    compute = np.sinh
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * cosh(node.inputs[0])
-
-
-class Cosh(Elementwise):
-    """The hyperbolic cosine, (eᵃ + e⁻ᵃ)/2. Adjoint: g·sinh a."""
-
-    compute = np.cosh
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * sinh(node.inputs[0])
-
-
-class Sign(Elementwise):
-    """-1, 0 or 1. No gradient: the derivative is 0 wherever it exists."""
-
-    compute = np.sign
-    differentiable = False
-
-
-class Abs(Elementwise):
-    """The absolute value, |a|. Adjoint: g·sign a, which is 0 at 0."""
-
-    compute = np.absolute
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * sign(node.inputs[0])
+# fmt: off
+Log, log = elementwise("Log", "log", np.log, lambda g, y, a: g / a,
+    "The natural logarithm, ln a. Adjoint: g/a.")
+Exp, exp = elementwise("Exp", "exp", np.exp, lambda g, y, a: g * y,
+    "The exponential, eᵃ. Adjoint: g·y.")
+Sqrt, sqrt = elementwise("Sqrt", "sqrt", np.sqrt, lambda g, y, a: g / (y * 2),
+    "The square root, √a. Adjoint: g/(2y).")
+Sin, sin = elementwise("Sin", "sin", np.sin, lambda g, y, a: g * cos(a),
+    "The sine of a, in radians. Adjoint: g·cos a.")
+Cos, cos = elementwise("Cos", "cos", np.cos, lambda g, y, a: -(g * sin(a)),
+    "The cosine of a, in radians. Adjoint: -g·sin a.")
+Tan, tan = elementwise("Tan", "tan", np.tan, lambda g, y, a: g * (y**2 + 1),
+    "The tangent of a, in radians. Adjoint: g·(1 + y²).")
+ArcSin, arcsin = elementwise(
+    "ArcSin", "arcsin", np.arcsin, lambda g, y, a: g / sqrt((1 - a) * (1 + a)),
+    "The angle from -π/2 to π/2 whose sine is a. Adjoint: g/√(1 - a²).")
+ArcTan, arctan = elementwise("ArcTan", "arctan", np.arctan, lambda g, y, a: g / (a**2 + 1),
+    "The angle from -π/2 to π/2 whose tangent is a. Adjoint: g/(1 + a²).")
+Sinh, sinh = elementwise("Sinh", "sinh", np.sinh, lambda g, y, a: g * cosh(a),
+    "The hyperbolic sine, (eᵃ - e⁻ᵃ)/2. Adjoint: g·cosh a.")
+Cosh, cosh = elementwise("Cosh", "cosh", np.cosh, lambda g, y, a: g * sinh(a),
+    "The hyperbolic cosine, (eᵃ + e⁻ᵃ)/2. Adjoint: g·sinh a.")
+Sign, sign = elementwise("Sign", "sign", np.sign, None,
+    "-1, 0 or 1. No gradient: the derivative is 0 wherever it exists.")
+Abs, abs = elementwise("Abs", "abs", np.absolute, lambda g, y, a: g * sign(a),
+    "The absolute value, |a|. Adjoint: g·sign a, which is 0 at 0.")
+# fmt: on
 
 
 class Clip(Elementwise):
@@ -156,20 +83,6 @@ class Astype(Elementwise):
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         dtype = node.inputs[0].dtype
         return astype(out_grad, dtype) if dtype.kind == "f" else out_grad
-
-
-log = unary(Log())
-exp = unary(Exp())
-sqrt = unary(Sqrt())
-sin = unary(Sin())
-cos = unary(Cos())
-tan = unary(Tan())
-arcsin = unary(ArcSin())
-arctan = unary(ArcTan())
-sinh = unary(Sinh())
-cosh = unary(Cosh())
-sign = unary(Sign())
-abs = unary(Abs())
 
 
 def clip(a: Tensor, low: float | None = None, high: float | None = None) -> Tensor:

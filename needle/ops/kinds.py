@@ -7,6 +7,7 @@
 - everything else is a plain `TensorOp` or `TensorTupleOp`.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -110,6 +111,35 @@ def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Ten
         return op(a, b)  # which makes constants of numbers and arrays
 
     return function_of(type(op), function, name)
+
+
+def elementwise(
+    kind: str, name: str, compute: np.ufunc, derivative: Callable[..., Any] | None, text: str
+) -> tuple[type[Elementwise], Callable[..., Tensor]]:
+    """An elementwise op and its function, stated in a line of a table.
+
+    Args:
+        kind: the name of the op's class.
+        name: the name of the function.
+        compute: NumPy's function.
+        derivative: the adjoint of the operand as a function of (g, y, a), for the adjoint g of the
+            result y; None if no gradient passes.
+        text: the docstring of both.
+    """
+
+    def gradient(self: Elementwise, out_grad: Tensor, node: Tensor) -> Any:
+        assert derivative is not None
+        return derivative(out_grad, node, *node.inputs)
+
+    members = {
+        "__doc__": text,
+        "__module__": sys._getframe(1).f_globals["__name__"],
+        "compute": compute,
+        "gradient": gradient,
+        "differentiable": derivative is not None,
+    }
+    op = type(kind, (Elementwise,), members)
+    return op, (unary if compute.nin == 1 else binary)(op(), name)
 
 
 def function_of(kind: type[TensorOp], function: Any, name: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Running sums, products and order along axes.
+"""Cumulative sums, products and sorting along axes.
 
 In the formulas g is the adjoint of the result.
 """
@@ -17,11 +17,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-class CumSum(TensorOp):
-    """y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j."""
-
-    def __init__(self, axis: int) -> None:
+class _AlongAxis(TensorOp):
+    def __init__(self, axis: int = -1) -> None:
         self.axis = axis
+
+
+class CumSum(_AlongAxis):
+    """y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j."""
 
     def compute(self, a: Array) -> Array:
         return np.cumsum(a, axis=normalize_axes(self.axis, a.ndim)[0])
@@ -31,7 +33,7 @@ class CumSum(TensorOp):
 
 
 class Prod(Reduction):
-    """Π a. Adjoint: g·Π_{j ≠ i} a_j, without a division, so that zeros do no harm."""
+    """Π a. Adjoint: g·Π_{j ≠ i} a_j, computed without a division, so that factors may be 0."""
 
     def compute(self, a: Array) -> Array:
         return np.prod(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
@@ -50,7 +52,7 @@ class Prod(Reduction):
 
 
 def _products_before(factors: Tensor) -> Tensor:
-    """Π_{j < i} a_j along the last axis, by doubling: ops all the way, so of every order."""
+    """Π_{j < i} a_j along the last axis, by doubling; made of ops, so differentiable again."""
     length = factors.shape[-1]
     products = _shifted(factors, 1) if length else factors
     step = 1
@@ -61,28 +63,22 @@ def _products_before(factors: Tensor) -> Tensor:
 
 
 def _shifted(factors: Tensor, step: int) -> Tensor:
-    """The last axis moved on by `step`, filled up with ones."""
+    """The elements moved by `step` along the last axis, with ones in front."""
     ones = constant_like(factors[..., :step], 1)
     return concatenate((ones, factors[..., :-step]), axis=-1)
 
 
-class ArgSort(TensorOp):
+class ArgSort(_AlongAxis):
     """The indices that sort a along an axis; equal elements keep their order. No gradient."""
 
     differentiable = False
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
 
     def compute(self, a: Array) -> Array:
         return np.argsort(a, axis=normalize_axes(self.axis, a.ndim)[0], kind="stable")
 
 
-class Sort(TensorOp):
-    """a in ascending order along an axis. Adjoint: g, put back where the elements came from."""
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
+class Sort(_AlongAxis):
+    """a in ascending order along an axis. Adjoint: g, moved back to where the elements were."""
 
     def compute(self, a: Array) -> Array:
         return np.sort(a, axis=normalize_axes(self.axis, a.ndim)[0])
@@ -92,28 +88,19 @@ class Sort(TensorOp):
         return TakeAlongAxis(self.axis)(out_grad, ranks)
 
 
-class TakeAlongAxis(TensorOp):
+class TakeAlongAxis(_AlongAxis):
     """a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹]."""
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
 
     def compute(self, a: Array, order: Array) -> Array:
         return np.take_along_axis(a, order, axis=self.axis)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        return TakeAlongAxis(self.axis)(out_grad, argsort(node.inputs[1], self.axis)), None
+        return self(out_grad, argsort(node.inputs[1], self.axis)), None
 
 
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:
-    """The running sums along `axis`, by default of the flattened tensor.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.cumsum(ndl.Tensor([1.0, 2.0, 3.0])).numpy()
-        array([1., 3., 6.])
-    """
-    return CumSum(0)(reshape(a, (a.size,))) if axis is None else CumSum(axis)(a)
+    """The cumulative sums along `axis`, by default of the flattened tensor."""
+    return CumSum(0)(reshape(a, -1)) if axis is None else CumSum(axis)(a)
 
 
 def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -130,22 +117,10 @@ def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 def argsort(a: Tensor, axis: int | None = -1) -> Tensor:
-    """The indices that sort a along `axis` (flattened if None); equal elements keep their order.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.argsort(ndl.Tensor([3.0, 1.0, 2.0])).numpy()
-        array([1, 2, 0])
-    """
-    return ArgSort(0)(reshape(a, (a.size,))) if axis is None else ArgSort(axis)(a)
+    """The indices that sort a along `axis` (flattened if None); equal elements keep their order."""
+    return ArgSort(0)(reshape(a, -1)) if axis is None else ArgSort(axis)(a)
 
 
 def sort(a: Tensor, axis: int | None = -1) -> Tensor:
-    """The values in ascending order along `axis` (flattened if None).
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.sort(ndl.Tensor([3.0, 1.0, 2.0])).numpy()
-        array([1., 2., 3.])
-    """
-    return Sort(0)(reshape(a, (a.size,))) if axis is None else Sort(axis)(a)
+    """The values in ascending order along `axis` (flattened if None)."""
+    return Sort(0)(reshape(a, -1)) if axis is None else Sort(axis)(a)

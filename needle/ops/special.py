@@ -13,39 +13,17 @@ from ..autograd import Array, Tensor
 from .arithmetic import where
 from .comparison import equal
 from .functions import exp
-from .kinds import Elementwise, binary, unary
+from .kinds import Elementwise, binary, elementwise, unary
 
 __all__ = ["Erf", "erf", "Expm1", "expm1", "Log1p", "log1p", "LogAddExp", "logaddexp"]
 
 
-class Log1p(Elementwise):
-    """ln(1 + a), accurate for small a. Adjoint: g/(1 + a).
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.log1p(ndl.Tensor(1e-20)).item()
-        1e-20
-    """
-
-    compute = np.log1p
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad / (node.inputs[0] + 1)
-
-
-class Expm1(Elementwise):
-    """eᵃ - 1, accurate for small a. Adjoint: g·eᵃ.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.expm1(ndl.Tensor(1e-20)).item()
-        1e-20
-    """
-
-    compute = np.expm1
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * exp(node.inputs[0])
+# fmt: off
+Log1p, log1p = elementwise("Log1p", "log1p", np.log1p, lambda g, y, a: g / (a + 1),
+    "ln(1 + a), accurate for small a. Adjoint: g/(1 + a).")
+Expm1, expm1 = elementwise("Expm1", "expm1", np.expm1, lambda g, y, a: g * exp(a),
+    "eᵃ - 1, accurate for small a. Adjoint: g·eᵃ.")
+# fmt: on
 
 
 class LogAddExp(Elementwise):
@@ -144,7 +122,5 @@ def _erf_single(x: Array) -> Array:
     return result
 
 
-log1p = unary(Log1p())
-expm1 = unary(Expm1())
 logaddexp = binary(LogAddExp())
 erf = unary(Erf())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .kinds import Axes, View, integers, normalize_axes, unbroadcast
+from .kinds import Axes, View, integers, normalize_axes, unary, unbroadcast
 
 __all__ = [
     "Identity", "identity", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
@@ -28,13 +28,16 @@ class Identity(View):
         return out_grad
 
 
-class StopGradient(View):
-    """a, as a constant: no gradient and no tangent passes."""
+class StopGradient(Identity):
+    """a, as a constant for differentiation: no gradient and no tangent passes.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.grad(lambda x: x * ndl.stop_gradient(x))(ndl.Tensor(3.0)).item()
+        3.0
+    """
 
     differentiable = False
-
-    def compute(self, a: Array) -> Array:
-        return a
 
 
 class Reshape(View):
@@ -120,36 +123,24 @@ class Flip(View):
         return flip(out_grad, self.axes)
 
 
-def identity(a: Tensor) -> Tensor:
-    """a, as another node of the graph."""
-    return Identity()(a)
-
-
-def stop_gradient(a: Tensor) -> Tensor:
-    """a, as a constant for differentiation.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.grad(lambda x: x * ndl.stop_gradient(x))(ndl.Tensor(3.0)).item()
-        3.0
-    """
-    return StopGradient()(a)
+identity = unary(Identity())
+stop_gradient = unary(StopGradient(), "stop_gradient")
 
 
 def reshape(a: Tensor, shape: Sequence[int] | int) -> Tensor:
-    """The elements in row-major order as `shape`, of which one length may be -1: what is left."""
+    """The elements in row-major order as `shape`; one length may be -1, which is inferred."""
     return Reshape(shape)(a)
 
 
 def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Joins the axes from `start_dim` to `end_dim` into one.
+    """a with the axes from `start_dim` to `end_dim` joined into one.
 
     Raises:
         IndexError: there is no such axis.
         ValueError: `end_dim` comes before `start_dim`.
     """
-    if not a.ndim:  # a number is flattened to one element
-        a = a.reshape((1,))
+    if not a.ndim:
+        return reshape(a, 1)
     for axis in (start_dim, end_dim):
         if not -a.ndim <= axis < a.ndim:
             raise IndexError(f"flatten: axis {axis} of a tensor of shape {a.shape}")
@@ -181,16 +172,16 @@ def flip(a: Tensor, axes: Axes = None) -> Tensor:
 
 
 def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:
-    """a with axes of length 1 put in, where they stand in the result's shape."""
-    new = integers(axes, "axes")
-    new = normalize_axes(new, a.ndim + len(new))
+    """a with new axes of length 1; `axes` are their positions in the result."""
+    given = integers(axes, "axes")
+    ndim = a.ndim + len(given)
+    new = normalize_axes(given, ndim)
     lengths = iter(a.shape)
-    ndim = a.ndim + len(new)
     return reshape(a, tuple(1 if axis in new else next(lengths) for axis in range(ndim)))
 
 
 def squeeze(a: Tensor, axes: Axes = None) -> Tensor:
-    """a without the given axes, which have length 1 (by default: without all such axes).
+    """a without the given axes of length 1, by default without all of them.
 
     Raises:
         ValueError: a given axis has another length.
@@ -200,5 +191,5 @@ def squeeze(a: Tensor, axes: Axes = None) -> Tensor:
     gone = normalize_axes(axes, a.ndim)
     for axis in gone:
         if a.shape[axis] != 1:
-            raise ValueError(f"squeeze: axis {axis} of shape {a.shape} has not length 1")
+            raise ValueError(f"squeeze: axis {axis} of shape {a.shape} does not have length 1")
     return reshape(a, tuple(length for axis, length in enumerate(a.shape) if axis not in gone))
