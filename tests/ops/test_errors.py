@@ -100,7 +100,7 @@ def test_axes_that_are_no_integers(name, axes):
         (lambda: tensor(2, 3).permute((0, 2)), IndexError, "axis 2 is out of range"),
         (lambda: tensor(2).expand_dims((0, 0)), ValueError, "name an axis twice"),
         (lambda: tensor(2).expand_dims(2), IndexError, "axis 2 is out of range for 2 axes"),
-        (lambda: tensor(2, 3).squeeze(0), ValueError, r"axis 0 of shape \(2, 3\) does not have length 1"),
+        (lambda: tensor(2, 3).squeeze(0), ValueError, r"shape \(2, 3\) does not have length 1"),
         (lambda: ndl.stack([tensor(2), tensor(2)], 2), IndexError, "axis 2 is out of range"),
         (lambda: ndl.split(tensor(2), 1), IndexError, "axis 1 is out of range for 1 axes"),
         (lambda: ndl.split(tensor()), IndexError, "axis 0 is out of range for 0 axes"),
