@@ -12,10 +12,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from ...device import to_numpy
 from ..indexing import concatenate
 from ..kinds import View, unary, unbroadcast
 from ..views import expand_dims
-from .matrices import diagonal_matrix, tril
+from .matrices import diagonal_mask, diagonal_matrix, tril
 from .solve import MatrixErrors, entries, name_matrix, solve
 
 __all__ = [
@@ -175,9 +176,10 @@ class FullRank(View):
     def check(self, r: Array) -> None:
         sizes = np.absolute(np.diagonal(r, axis1=-2, axis2=-1))
         is_zero = sizes <= _tolerance(sizes)
-        if _is_any(is_zero):
+        if is_zero.any().item():
+            *batch, _ = np.argwhere(to_numpy(is_zero))[0]
             raise np.linalg.LinAlgError(
-                f"{name_matrix(np.argwhere(is_zero)[0][:-1])} has linearly dependent columns: "
+                f"{name_matrix(batch)} has linearly dependent columns: "
                 "its QR factorization has no derivative"
             )
 
@@ -208,12 +210,12 @@ class SafeDivide(TensorOp):
     def check(self, x: Array, d: Array, w: Array) -> None:
         is_used = np.any(x != 0, axis=-2, keepdims=True)
         if self.pairs:
-            is_used = (is_used | np.swapaxes(is_used, -1, -2)) & ~_is_diagonal(w)
+            is_used = (is_used | np.swapaxes(is_used, -1, -2)) & ~diagonal_mask(w)
         is_wrong = self._is_zero(d, w) & is_used
-        if not _is_any(is_wrong):
+        if not is_wrong.any().item():
             return
-        *batch, i, j = map(int, np.argwhere(is_wrong)[0])
-        values = w[tuple(batch)]
+        *batch, i, j = map(int, np.argwhere(to_numpy(is_wrong))[0])
+        values = to_numpy(w)[tuple(batch)]
         if self.pairs:
             who = f"{self.kind}values {i} and {j} are equal to rounding ({values[i]}, {values[j]})"
         else:
@@ -229,7 +231,7 @@ class SafeDivide(TensorOp):
 
     def _is_zero(self, d: Array, w: Array) -> Array:
         is_zero = np.absolute(d) <= np.expand_dims(_tolerance(w), -2)
-        return is_zero | _is_diagonal(w) if self.pairs else is_zero
+        return is_zero | diagonal_mask(w) if self.pairs else is_zero
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         return cause
@@ -238,14 +240,6 @@ class SafeDivide(TensorOp):
         x, d, w = node.inputs
         adjoint_x = self(out_grad, d, w) if x.requires_grad else None
         return adjoint_x, unbroadcast(-self(out_grad * node, d, w), d.shape), None
-
-
-def _is_diagonal(w: Array) -> Array:
-    return np.eye(w.shape[-1], dtype=bool, like=w)
-
-
-def _is_any(mask: Array) -> bool:
-    return not np.array_equal(mask, np.zeros_like(mask))
 
 
 def _tolerance(values: Array) -> Array:

@@ -131,3 +131,10 @@ def triu(a: Tensor, k: int = 0) -> Tensor:
                [0., 4.]])
     """
     return Triu(k)(a)
+
+
+def diagonal_mask(values: Array) -> Array:
+    """(n, n), True on the diagonal, for values (..., n)."""
+    # not np.eye(..., like=values), which hands on an argument `device` that CuPy's eye lacks
+    rows = np.arange(values.shape[-1], like=values)
+    return rows[:, None] == rows

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
+from ...device import to_numpy
 from ..kinds import unary, unbroadcast
 from ..reductions import summation
 from ..tuples import TupleGetItem
 from ..views import expand_dims
-from .matrices import diagonal_matrix, trace
+from .matrices import diagonal_mask, diagonal_matrix, trace
 
 __all__ = [
     "Cofactor", "Det", "det", "Inverse", "inv", "inverse", "SlogDet", "SlogDetResult", "slogdet",
@@ -54,7 +55,7 @@ class _Invertible(MatrixErrors):
         reason = super()._reason(cause, *arrays)
         if reason != "Singular matrix":
             return reason
-        singular = np.argwhere(np.linalg.slogdet(arrays[0])[0] == 0)
+        singular = np.argwhere(to_numpy(np.linalg.slogdet(arrays[0])[0]) == 0)
         name = name_matrix(singular[0]) if len(singular) else "a matrix"
         return (
             f"{name} is singular: its rows are linearly dependent, and it has no inverse; "
@@ -134,7 +135,7 @@ class Cofactor(MatrixErrors, TensorOp):
     def compute(self, a: Array) -> Array:
         # A = U·S·V: the cofactors of S are products of its other elements, without a division
         u, s, v = np.linalg.svd(a)
-        is_own = np.eye(s.shape[-1], dtype=bool, like=s)
+        is_own = diagonal_mask(s)
         others = np.prod(np.where(is_own, 1, np.expand_dims(s, -2)), axis=-1)
         signs = np.expand_dims(np.linalg.det(u) * np.linalg.det(v), (-2, -1))
         return signs * np.matmul(u * np.expand_dims(others, -2), v)
