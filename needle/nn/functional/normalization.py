@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ... import init, ops
-from typing import Any
-
 from ...autograd import Tensor
 from ..checks import as_shape, check_channels, check_floats, check_groups, check_trailing
 
@@ -43,13 +42,9 @@ def batch_norm(
     check_floats("BatchNorm", x)
     channels = x.shape[1]
     axes = (0, *range(2, x.ndim))
-    scale = _along_channels(
     where: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
-        x, init.ones(channels, **where) if weight is None else weight
-    )
-    shift = _along_channels(
-        x, init.zeros(channels, **where) if bias is None else bias
-    )
+    scale = _along_channels(x, init.ones(channels, **where) if weight is None else weight)
+    shift = _along_channels(x, init.zeros(channels, **where) if bias is None else bias)
     if training:
         if x.size <= channels:
             raise ValueError(
@@ -122,14 +117,9 @@ def group_norm(
     samples, channels = x.shape[:2]
     check_groups(num_groups, channels)
     shape = (num_groups, channels // num_groups, 1)
-    scale = (
-        init.ones(*shape, device=x.device, dtype=x.dtype)
-        if weight is None
-        else weight.reshape(shape)
-    )
-    shift = (
-        init.zeros(*shape, **where) if bias is None else bias.reshape(shape)
-    )
+    where: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
+    scale = init.ones(*shape, **where) if weight is None else weight.reshape(shape)
+    shift = init.zeros(*shape, **where) if bias is None else bias.reshape(shape)
     grouped = x.reshape((samples, *shape[:2], math.prod(x.shape[2:])))
     return ops.normalize(grouped, scale, shift, (2, 3), eps).reshape(x.shape)
 
