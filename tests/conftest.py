@@ -23,28 +23,52 @@ def mode(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-def central_differences(
-    function: Callable[..., float], arrays: Sequence[np.ndarray], step: float = 1e-6
-) -> list[np.ndarray]:
-    """The gradient of a number-valued function of float64 arrays, element by element."""
-    arrays = [array.copy() for array in arrays]
-    gradients = [np.zeros_like(array) for array in arrays]
-    for array, gradient in zip(arrays, gradients, strict=True):
+def _differences(
+    function: Callable[[], Any], arrays: Sequence[np.ndarray], step: float = 1e-6
+) -> np.ndarray:
+    partials = []
+    for array in arrays:
         for index in np.ndindex(array.shape):
-            middle = array[index]
-            array[index] = middle + step
-            above = function(*arrays)
-            array[index] = middle - step
-            below = function(*arrays)
+            middle, values = array[index], []
+            for array[index] in (middle + step, middle - step):
+                values.append(function())
             array[index] = middle
-            gradient[index] = (above - below) / (2 * step)
-    return gradients
+            partials.append((values[0] - values[1]) / (2 * step))
+    return np.moveaxis(np.array(partials), 0, -1)
+
+
+def _derivative_at_zero(function: Callable[[float], Any], step: float = 1e-6) -> Any:
+    t = np.zeros(())
+    return _differences(lambda: function(t.item()), [t], step)[..., 0]
+
+
+def _numeric_gradient(
+    function: Callable[..., float], arrays: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    arrays = [array.copy() for array in arrays]
+    flat = _differences(lambda: function(*arrays), arrays)
+    pieces = np.split(flat, np.cumsum([array.size for array in arrays])[:-1])
+    return [piece.reshape(array.shape) for piece, array in zip(pieces, arrays, strict=True)]
+
+
+@pytest.fixture
+def differences() -> Callable[..., np.ndarray]:
+    """differences(function, arrays): the derivatives of function() by all elements of arrays.
+
+    Central differences: the arrays are changed in place. The elements are along the last axis."""
+    return _differences
+
+
+@pytest.fixture
+def derivative_at_zero() -> Callable[..., Any]:
+    """derivative_at_zero(function): that of function(t), by central differences."""
+    return _derivative_at_zero
 
 
 @pytest.fixture
 def numeric_gradient() -> Callable[..., list[np.ndarray]]:
-    """numeric_gradient(function, arrays): central differences in float64."""
-    return central_differences
+    """numeric_gradient(function, arrays): of a number, by central differences in float64."""
+    return _numeric_gradient
 
 
 def _check_derivatives(
@@ -65,10 +89,12 @@ def _check_derivatives(
         terms = [(g * d).sum() for g, d in zip(adjoints, directions, strict=True)]
         return sum(terms[1:], start=terms[0])
 
-    step = 1e-5
-    (high, _, above), (low, _, below), (_, inputs, middle) = map(gradients, (step, -step, 0.0))
-    first = (high.item() - low.item()) / (2 * step)
-    second = (product(above, others).item() - product(below, others).item()) / (2 * step)
+    def moved(step: float) -> np.ndarray:
+        objective, _, adjoints = gradients(step)
+        return np.array([objective.item(), product(adjoints, others).item()])
+
+    first, second = _derivative_at_zero(moved, 1e-5)
+    _, inputs, middle = gradients(0.0)
     np.testing.assert_allclose(product(middle, ways).item(), first, tolerance, tolerance)
     product(middle, others).backward()
     curvature = product([x.grad for x in inputs], ways).item()

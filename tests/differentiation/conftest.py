@@ -1,19 +1,15 @@
 """The table of ops, with ops such as users write; what is counted of the checks of every op."""
 
-import runpy
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import table
 
 import needle as ndl
 from needle import Tensor
-
-_OPS = runpy.run_path(str(Path(__file__).parents[1] / "ops" / "conftest.py"))
-
 
 # --- ops with `compute` and `gradient` alone, as users write them
 
@@ -79,8 +75,8 @@ _USER_ROWS = [
         [[(2, 2), (2, 2)]],
     ),
 ]
-CASES = [case for case in _OPS["CASES"] if case.differentiable] + [
-    _OPS["Case"](name, function, reference, shapes, frozenset({"floats"}))
+CASES = [case for case in table.CASES if case.differentiable] + [
+    table.Case(name, function, reference, shapes, frozenset({"floats"}))
     for name, function, reference, runs in _USER_ROWS
     for shapes in runs
 ]

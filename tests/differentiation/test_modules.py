@@ -29,18 +29,14 @@ def flat(parts):
     return np.concatenate([part.numpy().ravel() for part in parts])
 
 
-def differences(function, parameters, step=1e-6):
-    """The gradient of a number by the elements of `parameters`, by two-sided differences."""
-    slopes = []
-    for parameter in parameters:
-        array = parameter.realize_cached_data()
-        for index in np.ndindex(array.shape):
-            middle, values = array[index], []
-            for array[index] in (middle + step, middle - step):
-                values.append(function())
-            array[index] = middle
-            slopes.append((values[0] - values[1]) / (2 * step))
-    return np.array(slopes).T
+@pytest.fixture
+def by_parameters(differences):
+    """by_parameters(function, parameters): the derivatives by all elements of the parameters."""
+
+    def derivatives(function, parameters):
+        return differences(function, [parameter.realize_cached_data() for parameter in parameters])
+
+    return derivatives
 
 
 NAMES = ["0.weight", "0.bias", "2.weight", "2.bias"]
@@ -56,12 +52,12 @@ def test_gradient_has_the_names_of_the_parameters(model, loss, mode, close):
     close(value, loss(model))
 
 
-def test_gradient_is_that_of_differences(model, loss, close):
-    expected = differences(lambda: loss(model).item(), model.parameters())
+def test_gradient_is_that_of_differences(model, loss, close, by_parameters):
+    expected = by_parameters(lambda: loss(model).item(), model.parameters())
     close(flat(ndl.grad(loss)(model).values()), expected, 1e-8)
 
 
-def test_hessian_of_a_loss(model, loss, mode, close):
+def test_hessian_of_a_loss(model, loss, mode, close, by_parameters):
     hessian = ndl.hessian(loss)(model)
     parameters = dict(model.named_parameters())
     assert list(hessian) == NAMES
@@ -76,11 +72,11 @@ def test_hessian_of_a_loss(model, loss, mode, close):
         ]
     )
     close(matrix, matrix.T, 1e-10)
-    expected = differences(lambda: flat(ndl.grad(loss)(model).values()), model.parameters())
+    expected = by_parameters(lambda: flat(ndl.grad(loss)(model).values()), model.parameters())
     close(matrix, expected, 1e-7)
 
 
-def test_hessian_vector_product_and_tangent(model, loss, mode, close):
+def test_hessian_vector_product_and_tangent(model, loss, mode, close, by_parameters):
     rng = np.random.default_rng(1)
     directions = {name: Tensor(rng.normal(size=p.shape)) for name, p in model.named_parameters()}
     way = flat(directions.values())
@@ -88,12 +84,12 @@ def test_hessian_vector_product_and_tangent(model, loss, mode, close):
     close(ndl.jvp(loss, (model,), (directions,))[1], gradient @ way, 1e-10)
     product = ndl.hvp(loss, model, directions)
     assert list(product) == NAMES
-    expected = differences(lambda: flat(ndl.grad(loss)(model).values()), model.parameters()) @ way
+    expected = by_parameters(lambda: flat(ndl.grad(loss)(model).values()), model.parameters()) @ way
     close(flat(product.values()), expected, 1e-7)
 
 
 @pytest.mark.parametrize("way", ["reverse", "forward"])
-def test_jacobian_by_model_and_input(model, batch, way, close):
+def test_jacobian_by_model_and_input(model, batch, way, close, by_parameters):
     by_model, by_input = ndl.jacobian(lambda model, x: model(x), way, argnums=(0, 1))(
         model, batch[0]
     )
@@ -102,7 +98,7 @@ def test_jacobian_by_model_and_input(model, batch, way, close):
     ]  # fmt: skip
     assert by_input.shape == (5, 2, 5, 3)
     close(by_model["2.bias"][:, :, 0], np.tile(np.eye(2), (5, 1, 1)))
-    slope = differences(lambda: model(batch[0]).numpy().ravel(), [model[0].weight])
+    slope = by_parameters(lambda: model(batch[0]).numpy().ravel(), [model[0].weight])
     close(by_model["0.weight"].numpy().reshape(10, -1), slope, 1e-7)
 
 
@@ -133,7 +129,7 @@ def test_model_and_input_at_once(model, loss, batch):
     np.testing.assert_allclose(by_model["0.bias"].numpy(), model[0].bias.grad.numpy())
 
 
-def test_shared_layer_counts_every_use(mode, close):
+def test_shared_layer_counts_every_use(mode, close, by_parameters):
     class Twice(nn.Module):
         def __init__(self):
             super().__init__()
@@ -146,7 +142,7 @@ def test_shared_layer_counts_every_use(mode, close):
     model, x = Twice(), Tensor([[1.0, 2.0]], requires_grad=False)
     gradient = ndl.grad(lambda model: (model(x) ** 2).sum())(model)
     assert list(gradient) == ["first.weight", "first.bias"]
-    expected = differences(lambda: (model(x) ** 2).sum().item(), model.parameters())
+    expected = by_parameters(lambda: (model(x) ** 2).sum().item(), model.parameters())
     close(flat(gradient.values()), expected, 1e-7)
 
 

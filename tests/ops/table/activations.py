@@ -1,4 +1,4 @@
-"""Rows of the activation functions: see tests/ops/conftest.py."""
+"""Rows of the activation functions: see __init__.py."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Rows of the elementwise ops: see tests/ops/conftest.py."""
+"""Rows of the elementwise ops: see __init__.py."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Rows of linear algebra, running sums and order along axes: see tests/ops/conftest.py."""
+"""Rows of linear algebra, running sums and order along axes: see __init__.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Rows of reductions, of what normalises along axes, and of losses: see tests/ops/conftest.py."""
+"""Rows of reductions, of what normalises along axes, and of losses: see __init__.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Rows of views, indexing, tuples and products of matrices: see tests/ops/conftest.py."""
+"""Rows of views, indexing, tuples and products of matrices: see __init__.py."""
 
 import numpy as np
 
