@@ -161,6 +161,7 @@ class _CUDA(Device):
 
 _devices: dict[str, Device] = {}
 _cpu = Device("cpu", np)
+_cpu.array_type = np.ndarray, np.generic  # which NumPy gives for a result without axes
 _cuda = _CUDA()
 
 
@@ -202,7 +203,7 @@ def device_of(array: Any, default: Device | None = None) -> Device:
 
 def to_numpy(array: Any) -> np.ndarray:
     """An array of any device as a NumPy array: itself if it is one, else a copy on the host."""
-    return array if isinstance(array, np.ndarray) else array.get()
+    return np.asarray(array) if isinstance(array, np.ndarray | np.generic) else array.get()
 
 
 def manual_seed(seed: int) -> None:
