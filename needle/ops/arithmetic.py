@@ -53,6 +53,11 @@ class EWiseAdd(Elementwise):
         return out_grad, out_grad
 
 
+Negate, negate = elementwise(
+    "Negate", "negate", np.negative, lambda g, y, a: -g, "-a. Adjoint: -g."
+)
+
+
 class AddScalar(_WithScalar):
     """a + c. Adjoint: g."""
 
@@ -61,11 +66,6 @@ class AddScalar(_WithScalar):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return out_grad
-
-
-Negate, negate = elementwise(
-    "Negate", "negate", np.negative, lambda g, y, a: -g, "-a. Adjoint: -g."
-)
 
 
 class EWiseMul(Elementwise):

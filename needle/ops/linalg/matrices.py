@@ -86,26 +86,15 @@ def diagonal_matrix(values: Tensor) -> Tensor:
 
 
 def diagonal(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The elements a[i, i + offset] of two axes, which go; the diagonal is the last axis.
+    """The elements a[i, i + offset] of two axes, as the last axis of the result.
 
     `needle.linalg.diagonal` takes the last two axes.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.diagonal(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])).numpy()
-        array([1., 4.])
     """
     return Diagonal(offset, axis1, axis2)(a)
 
 
 def trace(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The sum of a diagonal. `needle.linalg.trace` takes the last two axes.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.trace(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])).item()
-        5.0
-    """
+    """The sum of a diagonal. `needle.linalg.trace` takes the last two axes."""
     return diagonal(a, offset, axis1, axis2).sum(-1)
 
 
@@ -122,14 +111,7 @@ def tril(a: Tensor, k: int = 0) -> Tensor:
 
 
 def triu(a: Tensor, k: int = 0) -> Tensor:
-    """The upper triangles of the last two axes: zeros below the k-th diagonal.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.triu(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])).numpy()
-        array([[1., 2.],
-               [0., 4.]])
-    """
+    """The upper triangles of the last two axes: zeros below the k-th diagonal."""
     return Triu(k)(a)
 
 

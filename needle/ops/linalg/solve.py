@@ -68,12 +68,6 @@ class Inverse(_Invertible, TensorOp):
 
     Raises:
         numpy.linalg.LinAlgError: a matrix is singular; the text says which.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.linalg.inv(ndl.Tensor([[2.0, 0.0], [0.0, 4.0]])).numpy()
-        array([[0.5 , 0.  ],
-               [0.  , 0.25]])
     """
 
     compute = staticmethod(np.linalg.inv)
@@ -197,11 +191,6 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: a matrix is singular; the text says which.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.linalg.solve(ndl.Tensor([[2.0, 0.0], [0.0, 4.0]]), ndl.Tensor([1.0, 1.0])).numpy()
-        array([0.5 , 0.25])
     """
     return Solve()(a, expand_dims(b, -1))[..., 0] if b.ndim == 1 else Solve()(a, b)
 
