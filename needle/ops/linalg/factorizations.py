@@ -43,9 +43,9 @@ class Cholesky(MatrixErrors, TensorOp):
         reason = super()._reason(cause, *arrays)
         if "positive definite" not in reason:
             return reason
-        smallest = np.linalg.eigvalsh(arrays[0])[..., 0]
-        index = np.unravel_index(int(np.argmin(smallest)), smallest.shape)
-        return f"{name_matrix([*map(int, index)])} is not positive definite: its smallest eigenvalue is {smallest.min()}"
+        smallest = to_numpy(np.linalg.eigvalsh(arrays[0]))[..., 0]
+        name = name_matrix(np.argwhere(~(smallest > smallest.min()))[0])
+        return f"{name} is not positive definite: its smallest eigenvalue is {smallest.min()}"
 
 
 class Eigh(MatrixErrors, TensorTupleOp):
