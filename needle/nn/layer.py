@@ -1,4 +1,7 @@
-"""Linear and bilinear maps, dropout, embedding, flattening."""
+"""Linear and bilinear maps, dropout, embedding, flattening.
+
+Errors for inputs are those of the functions that the layers call.
+"""
 
 import math
 from collections.abc import Sequence
@@ -32,10 +35,6 @@ class Linear(Module):
         weight: (in_features, out_features), Kaiming-uniform with fan_in = in_features.
         bias: (1, out_features), Kaiming-uniform with fan_in = out_features; None without bias.
 
-    Raises:
-        TypeError: the input is not a Tensor of floating-point numbers.
-        ValueError: the last axis of the input has another length.
-
     Example:
         >>> import needle as ndl
         >>> ndl.nn.Linear(784, 10)(ndl.init.rand(100, 784)).shape
@@ -47,7 +46,7 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
@@ -74,10 +73,6 @@ class Bilinear(Module):
     Attributes:
         weight: (out_features, in1_features, in2_features), U(±1/√in1_features).
         bias: (out_features,), U(±1/√in1_features); None without bias.
-
-    Raises:
-        TypeError: an input is not a Tensor of floating-point numbers.
-        ValueError: the last axis of an input has another length, or the leading axes differ.
     """
 
     def __init__(
@@ -86,7 +81,7 @@ class Bilinear(Module):
         in2_features: int,
         out_features: int,
         bias: bool = True,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
@@ -113,17 +108,13 @@ class Embedding(Module):
 
     Attributes:
         weight: (num_embeddings, embedding_dim), N(0, 1).
-
-    Raises:
-        TypeError: the indices are not a Tensor of integers, or of floats with integer values.
-        ValueError: an index is not in 0 ... num_embeddings - 1.
     """
 
     def __init__(
         self,
         num_embeddings: int,
         embedding_dim: int,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
@@ -146,7 +137,6 @@ class Dropout(Module):
     In eval mode, x itself. An element is kept where U(0, 1) ≤ 1 - p (Srivastava et al. 2014).
 
     Raises:
-        TypeError: in training, the input is not a Tensor of floating-point numbers.
         ValueError: p is not in [0, 1].
     """
 
@@ -169,11 +159,6 @@ class Flatten(Module):
     Args:
         start_dim: first axis to join.
         end_dim: last axis to join.
-
-    Raises:
-        TypeError: the input is not a Tensor.
-        IndexError: the input has no such axis.
-        ValueError: the input has no axes at all, or `end_dim` comes before `start_dim`.
     """
 
     start_dim: int = 1
@@ -195,11 +180,6 @@ class Unflatten(Module):
     Args:
         dim: axis to split.
         unflattened_size: lengths of the new axes; one of them may be -1, which is inferred.
-
-    Raises:
-        TypeError: the input is not a Tensor.
-        IndexError: the input has no such axis.
-        ValueError: the product of the lengths is not the length of the axis.
     """
 
     dim: int

@@ -1,7 +1,4 @@
-"""Losses as modules; their formulas, shapes and errors are those of `needle.nn.functional`.
-
-`reduction` is "mean", "sum" or "none".
-"""
+"""Losses as modules. Arguments, shapes and errors are those of the functions that they call."""
 
 from dataclasses import dataclass
 
@@ -86,16 +83,9 @@ class SmoothL1Loss(_Loss):
 
 @dataclass(eq=False, repr=False)
 class CrossEntropyLoss(_Loss):
-    """Softmax cross-entropy with class numbers or probabilities.
+    """Softmax cross-entropy of logits (N, C) with class numbers (N,) or probabilities (N, C).
 
-    Called with logits (N, C), (N, C, ...) or (C,); and either class numbers of that shape without
-    C, integers or floats with integer values, or probabilities, floats of the logits' shape.
-
-    Args:
-        weight: (C,), weight of each class.
-        ignore_index: label to ignore.
-        reduction: "mean" (weighted), "sum" or "none".
-        label_smoothing: ε in the smoothed target (1 - ε)·p + ε/C.
+    `weight` (C,) weighs the classes; see `functional.cross_entropy`.
     """
 
     weight: Tensor | None = None
@@ -116,9 +106,9 @@ class CrossEntropyLoss(_Loss):
 
 @dataclass(eq=False, repr=False)
 class NLLLoss(_Loss):
-    """Negative log-likelihood, -l_y for log-probabilities l and class number y.
+    """Negative log-likelihood, -l_y for log-probabilities l (N, C) and class numbers y (N,).
 
-    Arguments and shapes as in `CrossEntropyLoss`; targets are class numbers.
+    `weight` (C,) weighs the classes; see `functional.nll_loss`.
     """
 
     weight: Tensor | None = None
@@ -135,14 +125,7 @@ class NLLLoss(_Loss):
 class BCELoss(_Loss):
     """Binary cross-entropy of probabilities, -(t·ln p + (1 - t)·ln(1 - p)), finite at 0 and 1.
 
-    Called with p and t of one shape.
-
-    Args:
-        weight: weight of each element; broadcasts to the losses.
-        reduction: "mean", "sum" or "none".
-
-    Raises:
-        ValueError: a probability or a target is outside [0, 1].
+    `weight` weighs the elements; see `functional.binary_cross_entropy`.
     """
 
     weight: Tensor | None = None
@@ -156,10 +139,8 @@ class BCELoss(_Loss):
 class BCEWithLogitsLoss(_Loss):
     """Binary cross-entropy of σ(z), finite for any logit z.
 
-    Args:
-        weight: weight of each element; broadcasts to the losses.
-        reduction: "mean", "sum" or "none".
-        pos_weight: weight of the positive class; broadcasts to the losses.
+    `weight` weighs the elements, `pos_weight` the positive class; see
+    `functional.binary_cross_entropy_with_logits`.
     """
 
     weight: Tensor | None = None
@@ -176,9 +157,7 @@ class BCEWithLogitsLoss(_Loss):
 class KLDivLoss(_Loss):
     """Kullback-Leibler divergence, t·(ln t - x), given log-probabilities x.
 
-    Args:
-        reduction: "mean" over all elements, "batchmean" (the divergence), "sum" or "none".
-        log_target: whether targets are given as logarithms.
+    `reduction` may also be "batchmean"; see `functional.kl_div`.
     """
 
     reduction: str = "mean"

@@ -1,4 +1,4 @@
-"""Normalisation layers."""
+"""Normalisation layers. Inputs are checked by the functions that they call."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -37,7 +37,7 @@ class _BatchNorm(Module):
         dim: int,
         eps: float = 1e-5,
         momentum: float = 0.1,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = "float32",
         affine: bool = True,
         track_running_stats: bool = True,
@@ -94,10 +94,6 @@ class BatchNorm1d(_BatchNorm):
     Attributes:
         weight, bias: (dim,), initially ones and zeros; or None.
         running_mean, running_var: (dim,), buffers, initially zeros and ones; or None.
-
-    Raises:
-        TypeError: the input is not a Tensor of floating-point numbers.
-        ValueError: the input has another shape, or, in training, one value per channel.
     """
 
     layout = "(N, C) or (N, C, L)"
@@ -127,10 +123,6 @@ class LayerNorm(Module):
 
     Attributes:
         weight, bias: of shape normalized_shape, initially ones and zeros; or None.
-
-    Raises:
-        TypeError: the input is not a Tensor of floating-point numbers.
-        ValueError: the last axes of the input have other lengths.
     """
 
     def __init__(
@@ -139,7 +131,7 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
@@ -159,7 +151,11 @@ class LayerNorm1d(LayerNorm):
     """`LayerNorm` over the last axis, of length `dim`."""
 
     def __init__(
-        self, dim: int, eps: float = 1e-5, device: Device | None = None, dtype: Any = "float32"
+        self,
+        dim: int,
+        eps: float = 1e-5,
+        device: Device | str | None = None,
+        dtype: Any = "float32",
     ) -> None:
         super().__init__(dim, eps, device=device, dtype=dtype)
         self.dim = dim
@@ -179,8 +175,7 @@ class GroupNorm(Module):
         weight, bias: (num_channels,), initially ones and zeros; or None.
 
     Raises:
-        TypeError: the input is not a Tensor of floating-point numbers.
-        ValueError: num_groups does not divide num_channels, or the input has another shape.
+        ValueError: num_groups does not divide num_channels.
     """
 
     def __init__(
@@ -189,7 +184,7 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = "float32",
         *,
         bias: bool = True,
@@ -221,10 +216,6 @@ class RMSNorm(Module):
 
     Attributes:
         weight: of shape normalized_shape, initially ones; or None.
-
-    Raises:
-        TypeError: the input is not a Tensor of floating-point numbers.
-        ValueError: the last axes of the input have other lengths.
     """
 
     def __init__(
@@ -232,7 +223,7 @@ class RMSNorm(Module):
         normalized_shape: Sequence[int] | int,
         eps: float | None = None,
         elementwise_affine: bool = True,
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
