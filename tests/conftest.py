@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 import needle as ndl
+from needle import Device
 
 # benchmarks and examples come from the checkout; needle is the installed one, so they go last
 sys.path.append(str(Path(__file__).parents[1]))
@@ -130,7 +132,7 @@ class StrictArray(NDArrayOperatorsMixin):
     def astype(self, dtype: Any, copy: bool = True) -> "StrictArray":
         return StrictArray(self._data.astype(dtype, copy=copy))
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> "StrictArray":
+    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> "StrictArray":
         return self._wrapped(self._data.sum(axis=axis, keepdims=keepdims))
 
     def max(self, axis: Any = None, keepdims: bool = False) -> "StrictArray":
@@ -139,8 +141,17 @@ class StrictArray(NDArrayOperatorsMixin):
     def min(self, axis: Any = None, keepdims: bool = False) -> "StrictArray":
         return self._wrapped(self._data.min(axis=axis, keepdims=keepdims))
 
-    def copy(self) -> "StrictArray":
-        return StrictArray(self._data.copy())
+    def copy(self, order: str = "C") -> "StrictArray":
+        return StrictArray(self._data.copy(order))
+
+    def all(self) -> "StrictArray":
+        return StrictArray(np.asarray(self._data.all()))
+
+    def any(self) -> "StrictArray":
+        return StrictArray(np.asarray(self._data.any()))
+
+    def item(self) -> Any:
+        return self._data.item()
 
     def __len__(self) -> int:
         return len(self._data)
@@ -174,7 +185,7 @@ class StrictArray(NDArrayOperatorsMixin):
     def _refuse(self, *args: Any, **options: Any) -> Any:
         raise TypeError("a strict array does not convert itself")
 
-    __array__ = __float__ = __int__ = __bool__ = __index__ = __iter__ = item = tolist = _refuse
+    __array__ = __float__ = __int__ = __bool__ = __index__ = __iter__ = tolist = _refuse
 
 
 def _unwrapped(value: Any) -> Any:
@@ -200,3 +211,16 @@ def _as_index(index: Any) -> Any:
 def strict_array() -> type[StrictArray]:
     """strict_array(data): an array that speaks NumPy's protocols and nothing else."""
     return StrictArray
+
+
+def _strict(create: Callable[..., np.ndarray]) -> Callable[..., StrictArray]:
+    return lambda *args, **options: StrictArray(create(*args, **options))
+
+
+Device(
+    "strict",
+    SimpleNamespace(
+        ndarray=StrictArray,
+        **{name: _strict(getattr(np, name)) for name in ("array", "asarray", "full", "arange")},
+    ),
+)

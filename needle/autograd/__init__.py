@@ -6,6 +6,8 @@ leaves. This package knows no op: `needle.ops` binds the operators of `Tensor` t
 """
 
 from . import compatibility  # noqa: F401 - imported for what it does: LAZY_MODE, TENSOR_COUNTER
+from .abstract import AbstractArray
+from .assign import assign
 from .hooks import Hook
 from .modes import enable_grad, lazy_mode, no_grad
 from .op import Array, Op
@@ -19,6 +21,7 @@ from .tensor import Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .value import Value, count_live_tensors
 
 __all__ = [
+    "AbstractArray",
     "Array",
     "Hook",
     "Op",
@@ -27,6 +30,7 @@ __all__ = [
     "TensorTuple",
     "TensorTupleOp",
     "Value",
+    "assign",
     "clear_gradients",
     "compute_adjoints",
     "compute_gradient_of_variables",

@@ -29,6 +29,7 @@ class ArrayLike(_BoundMethods):
         requires_grad: bool
 
         def _array(self) -> Array: ...
+        def abstract(self) -> Any: ...
 
     # NumPy's operators leave `array * tensor` to Tensor.__rmul__
     __array_ufunc__ = None
@@ -36,24 +37,26 @@ class ArrayLike(_BoundMethods):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        data = self.cached_data  # not through _array(): gradients ask for it all the time
-        return (self._array() if data is None else data).shape
+        data = self.cached_data  # no helper function: gradients ask for it all the time
+        return (self.abstract() if data is None else data).shape
 
     @property
     def dtype(self) -> np.dtype:
         """The NumPy dtype of the elements."""
-        return self._array().dtype
+        data = self.cached_data
+        return (self.abstract() if data is None else data).dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
         data = self.cached_data
-        return (self._array() if data is None else data).ndim
+        return (self.abstract() if data is None else data).ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._array().size
+        data = self.cached_data
+        return (self.abstract() if data is None else data).size
 
     def numpy(self) -> np.ndarray:
         """A copy of the values as a NumPy array."""

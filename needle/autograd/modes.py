@@ -8,7 +8,7 @@ from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
-__all__ = ["enable_grad", "lazy_mode", "no_grad", "setting"]
+__all__ = ["enable_grad", "lazy_mode", "no_grad", "override"]
 
 is_lazy: ContextVar[bool] = ContextVar("is_lazy", default=False)
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
@@ -26,7 +26,7 @@ differentiate: ContextVar[Callable[..., Any] | None] = ContextVar("differentiate
 """Called with (out_grad, node) in the place of `node.op.gradient_as_tuple`, if it is set."""
 
 
-class setting(ContextDecorator):
+class override(ContextDecorator):
     """Context manager and decorator: `variable` has `value` inside, its former value after it.
 
     A class and not a generator, which would cost a short `backward` a hundredth of its time.
@@ -47,7 +47,7 @@ class setting(ContextDecorator):
         self.variable.reset(self._tokens.pop())
 
 
-def no_grad() -> setting:
+def no_grad() -> override:
     """Context manager and decorator: results record no graph and require no gradient.
 
     Example:
@@ -56,15 +56,15 @@ def no_grad() -> setting:
         ...     (ndl.Tensor([1.0]) * 2).requires_grad
         False
     """
-    return setting(grad_enabled, False)
+    return override(grad_enabled, False)
 
 
-def enable_grad(enabled: bool = True) -> setting:
+def enable_grad(enabled: bool = True) -> override:
     """Context manager and decorator: undoes a `no_grad` around it, if `enabled`."""
-    return setting(grad_enabled, enabled)
+    return override(grad_enabled, enabled)
 
 
-def lazy_mode() -> setting:
+def lazy_mode() -> override:
     """Context manager and decorator: values are computed when they are first needed.
 
     Example:
@@ -74,12 +74,12 @@ def lazy_mode() -> setting:
         >>> y.cached_data is None, y.item(), y.cached_data is None
         (True, 2.0, False)
     """
-    return setting(is_lazy, True)
+    return override(is_lazy, True)
 
 
 def notify(value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
     """Tell the observers of a new value."""
     watching = observers.get()
     for depth, observer in enumerate(watching):
-        with setting(observers, watching[:depth]):
+        with override(observers, watching[:depth]):
             observer(value, op, inputs)

@@ -1,6 +1,6 @@
 """Op: how to compute arrays forward, and how to build the graph of the adjoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,29 +10,46 @@ __all__ = ["Array", "Op"]
 Array = Any  # a NumPy array, or any type that speaks NumPy's protocols
 
 
-def _shape(array: Any) -> Any:
-    return tuple(map(_shape, array)) if isinstance(array, tuple) else array.shape
-
-
 class Op:
     """How arrays are computed forward, and how the graph of the adjoint is built.
 
-    Subclass `TensorOp` (or `TensorTupleOp`), define `compute` and `gradient`, and call the
-    instance on Tensors; parameters that are not differentiated belong in the instance.
+    Subclass `TensorOp` (one output) or `TensorTupleOp` (several), define `compute` and
+    `gradient`, and call the instance on Tensors. Everything that varies from call to call is an
+    operand; an instance holds only parameters that are fixed for all its calls: numbers, strings,
+    tuples, slices, dtypes.
     """
 
     value_type: ClassVar[type]
-    differentiable = True  # False: the result never requires a gradient (comparisons, argmax)
 
-    def __call__(self, *args: Any) -> Any:
-        return self.value_type.make_from_op(self, args)  # type: ignore[attr-defined]
+    differentiable = True
+    """False: the result never requires a gradient (comparisons, argmax)."""
+
+    is_random = False
+    """True: each call draws anew, through the device of its operands. Never merged or cached."""
+
+    materialize_grads = True
+    """False: `gradient` of an op with several outputs gets a tuple with None, not a TensorTuple
+    with zeros, for outputs that nothing was passed back to."""
+
+    check: Callable[..., None] | None = None
+    """check(*arrays): raises where `compute` has no result for the *values* of the operands.
+
+    Called before `compute`, which itself never branches on values."""
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for two ops of a class with equal parameters; unlike any other if the op draws."""
+        if self.is_random:
+            return type(self), object()
+        return type(self), tuple([(name, _frozen(vars(self)[name])) for name in sorted(vars(self))])
 
     # typed loosely, so that an op may state `compute = np.exp` or name its operands
     compute: Callable[..., Any]
     """compute(*arrays) -> array (or tuple of arrays): the op's value, by NumPy's functions only."""
 
-    check: Callable[..., None] | None = None
-    """check(*arrays), optional: raises if the operands hold values that `compute` is not for."""
+    def infer(self, *arrays: Any) -> Any:
+        """`AbstractArray`s of the result from those of the operands: `compute` run on them."""
+        return self.compute(*arrays)
 
     gradient: Callable[..., Any]
     """gradient(out_grad, node) -> Value or tuple: one adjoint an input, None where none is needed.
@@ -62,7 +79,7 @@ class Op:
                 f"for {len(node.inputs)} inputs: return one an input, None where none is needed"
             )
         for adjoint, operand in zip(adjoints, node.inputs):  # noqa: B905 - counted above
-            if adjoint is None:
+            if adjoint is None or adjoint.__class__ is dict:  # of entries of a tuple
                 continue
             try:
                 data = adjoint.cached_data
@@ -71,9 +88,7 @@ class Op:
                     f"{type(self).__name__}.gradient returned {type(adjoint).__name__} as an "
                     "adjoint: build it from tensors by ops, or return None where none is needed"
                 ) from None
-            if data.__class__ is tuple:
-                data = adjoint  # which tells the shapes of its entries
-            if data is None or data.shape != operand.shape:
+            if data is None or data.__class__ is tuple or data.shape != operand.shape:
                 fit = self._fit
                 pairs = zip(adjoints, node.inputs, strict=True)
                 return tuple(
@@ -82,19 +97,13 @@ class Op:
         return adjoints
 
     def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
-        """`adjoint` in the shape of `operand`. A lazy one of needle's is taken at its word."""
-        is_trusted = adjoint.cached_data is None and self._is_ours()
-        if is_trusted or adjoint.shape == operand.shape:
+        """`adjoint` in the shape of `operand`, or an error; may sum over broadcast axes first."""
+        if adjoint.shape == operand.shape:
             return adjoint
         raise ValueError(
             f"{type(self).__name__}.gradient returned an adjoint of shape {adjoint.shape} "
             f"for an input of shape {operand.shape}: an adjoint has the shape of its input"
         )
-
-    @classmethod
-    def _is_ours(cls) -> bool:
-        """Whether the op is needle's own, and no user's."""
-        return cls.__module__.startswith("needle.")
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         kinds = (IndexError, TypeError, OverflowError)
@@ -107,13 +116,34 @@ class Op:
         return str(cause)
 
     def _run(self, arrays: Sequence[Array]) -> Any:
-        """`compute`, with an error that names the op and the shapes."""
+        """`check` and `compute`, with an error that names the op and the shapes."""
         try:
             if self.check is not None:
                 self.check(*arrays)
             data = self.compute(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
-            raise self._error(cause, arrays) from (None if self._is_ours() else cause)
+            error = self._error(cause, arrays)
+            if error is cause:
+                raise
+            # an explanation replaces NumPy's error; any other shows where it came from
+            raise error from (cause if str(error).endswith(str(cause)) else None)
         if data.__class__ is not np.ndarray and isinstance(data, np.generic):
             return np.asarray(data)  # NumPy gives a scalar object where the result has no axes
         return data
+
+
+def _shape(array: Any) -> Any:
+    return tuple(map(_shape, array)) if isinstance(array, tuple) else array.shape
+
+
+def _frozen(parameter: Any) -> Hashable:
+    """A parameter as part of a key: 1, 1.0 and True differ, as do 0.0 and -0.0; nan equals nan."""
+    if isinstance(parameter, float):
+        return float, repr(parameter)
+    if isinstance(parameter, list | tuple):
+        return tuple(map(_frozen, parameter))
+    if isinstance(parameter, slice):
+        return slice, _frozen((parameter.start, parameter.stop, parameter.step))
+    if isinstance(parameter, dict):
+        return dict, tuple([(name, _frozen(value)) for name, value in parameter.items()])
+    return type(parameter), parameter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,49 +13,11 @@ if TYPE_CHECKING:
     from .value import Value
 
 __all__ = [
-    "EntryAdjoints",
     "clear_gradients",
     "compute_adjoints",
     "compute_gradient_of_variables",
     "find_topo_sort",
 ]
-
-
-class EntryAdjoints:
-    """The adjoint of a tuple of tensors as it comes back: entry by entry, zeros for the others.
-
-    Sums are made in place. With a tuple for each entry, zeros included, the n entries of a tuple
-    would cost n² additions.
-
-    Args:
-        sums: for the index of an entry its adjoint so far.
-    """
-
-    __slots__ = ("sums",)
-    cached_data = None  # as with a lazy value, whose shape nobody asks
-
-    def __init__(self, sums: dict[int, Any]) -> None:
-        self.sums = sums
-
-    def __iadd__(self, other: Any) -> Self:
-        entries = other.sums.items() if other.__class__ is EntryAdjoints else enumerate(other)
-        for index, adjoint in entries:
-            known = self.sums.get(index)
-            self.sums[index] = adjoint if known is None else known + adjoint
-        return self
-
-    def __radd__(self, other: Any) -> EntryAdjoints:  # of a whole tuple that came first
-        whole = EntryAdjoints(dict(enumerate(other)))
-        whole += self
-        return whole
-
-    def realize_cached_data(self) -> tuple[Any, ...]:
-        """The arrays of the entries that are not zeros."""
-        return tuple(adjoint.realize_cached_data() for adjoint in self.sums.values())
-
-    def whole(self, value: Any) -> Any:
-        """The adjoint as a tuple of `value`'s length."""
-        return value._with_entries(self.sums.items())
 
 
 def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> list[Value]:
@@ -163,8 +125,8 @@ def _walk_back(
         adjoint = adjoints.pop(node, None)
         if adjoint is None:  # requires no gradient, or none of its users passed one back
             continue
-        if adjoint.__class__ is EntryAdjoints:
-            adjoint = adjoint.whole(node)
+        if adjoint.__class__ is dict:
+            adjoint = _of_outputs(node, adjoint)
         if node._hooks:
             adjoint = _hooked(node, adjoint)
         op = node.op
@@ -187,11 +149,29 @@ def _walk_back(
                 whole = known.cached_data
                 data = partial.cached_data
                 np.add(whole, partial.realize_cached_data() if data is None else data, whole)
+            elif partial.__class__ is dict or known.__class__ is dict:
+                adjoints[operand] = _sum_of_entries(known, partial)
             else:
-                known += partial  # in place for EntryAdjoints, which the walk alone holds
+                known = known + partial
                 adjoints[operand] = known
                 if in_place and _can_grow(known.cached_data):
                     own_sums.add(operand)
+
+
+def _sum_of_entries(known: Any, partial: Any) -> dict[int, Any]:
+    """The sum of two adjoints of a tuple: dicts of entries, where the others are 0, or tuples."""
+    sums = known if known.__class__ is dict else dict(enumerate(known))
+    for index, entry in partial.items() if partial.__class__ is dict else enumerate(partial):
+        former = sums.get(index)
+        sums[index] = entry if former is None else former + entry
+    return sums
+
+
+def _of_outputs(node: Any, entries: dict[int, Any]) -> Any:
+    """The adjoint of a tuple from the adjoints of some of its entries."""
+    if node.op is None or node.op.materialize_grads or node._hooks:
+        return node._with_entries(entries.items())
+    return tuple([entries.get(index) for index in range(len(node))])
 
 
 def _can_grow(data: Any) -> bool:
@@ -217,8 +197,8 @@ def _hooked(node: Value, adjoint: Any) -> Any:
 
 def _in_precision_of(value: Any, adjoint: Any) -> Any:
     """`adjoint` in the floating-point dtype of `value`: mixing dtypes widens what lies between."""
-    if adjoint.__class__ is EntryAdjoints:
-        return adjoint.whole(value)
+    if adjoint.__class__ is dict:
+        return value._with_entries(adjoint.items())
     data, found = value.cached_data, adjoint.cached_data
     if data is None or found is None:  # lazy
         data, found = value.realize_cached_data(), adjoint.realize_cached_data()

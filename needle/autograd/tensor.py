@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +15,7 @@ from .op import Array, Op
 from .reverse import compute_gradient_of_variables
 from .value import Value
 
-__all__ = ["Tensor", "TensorOp", "TensorTuple", "TensorTupleOp"]
+__all__ = ["Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "as_operands"]
 
 
 class TensorTuple(Value):
@@ -24,7 +24,7 @@ class TensorTuple(Value):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self.realize_cached_data())
+        return len(self.abstract() if self.cached_data is None else self.cached_data)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(len(self)))
@@ -34,12 +34,14 @@ class TensorTuple(Value):
         arrays = self.cached_data
         if arrays is None or self.requires_grad or modes.observers.get():
             return tuple(self)
-        return tuple([Tensor.make_const(array) for array in arrays])  # which no graph is lost by
+        # no graph is lost, because no gradient is required
+        return tuple([Tensor.make_const(array) for array in arrays])
 
     @property
     def shape(self) -> Any:
         """The shapes of the entries."""
-        return tuple(array.shape for array in self.realize_cached_data())
+        known = self.abstract() if self.cached_data is None else self.cached_data
+        return tuple([array.shape for array in known])
 
     def detach(self) -> TensorTuple:
         """The same arrays outside the graph."""
@@ -193,40 +195,54 @@ class Tensor(Value, ArrayLike):
                 compute_gradient_of_variables(self, out_grad)
 
 
+def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
+    """`operands` with arrays and Python numbers made constants; numbers widen no tensor.
+
+    Raises:
+        TypeError: an operand is neither a Value nor real numbers.
+    """
+    for operand in operands:
+        if not isinstance(operand, Value):
+            break
+    else:
+        return operands
+    dtypes = [each.dtype for each in operands if isinstance(each, Tensor | np.ndarray)]
+    device = next((each.device for each in operands if isinstance(each, Tensor)), default_device())
+    return tuple(
+        [_as_operand(op, each, position, dtypes, device) for position, each in enumerate(operands)]
+    )
+
+
+def _as_operand(
+    op: Op, operand: Any, position: int, dtypes: list[np.dtype], device: Device
+) -> Value:
+    if isinstance(operand, Value):
+        return operand
+    if isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
+        return Tensor.make_const(operand if device == default_device() else device.array(operand))
+    if isinstance(operand, int | float | np.bool | np.integer | np.floating):
+        number = operand.item() if isinstance(operand, np.generic) else operand
+        return Tensor.make_const(device.array(number, np.result_type(*dtypes, number)))
+    kind = getattr(operand, "dtype", type(operand).__name__)
+    raise TypeError(
+        f"{type(op).__name__} expected a Tensor of real numbers as operand {position}, "
+        f"got {kind}: wrap it with needle.Tensor(...)"
+    )
+
+
+def _call(op: Op, *operands: Any) -> Any:
+    return op.value_type.make_from_op(op, as_operands(op, operands))  # type: ignore[attr-defined]
+
+
 class TensorOp(Op):
     """An op whose value is a Tensor."""
 
     value_type = Tensor
+    __call__ = _call
 
 
 class TensorTupleOp(Op):
-    """An op whose value is a TensorTuple."""
+    """An op with several outputs: its value is a TensorTuple."""
 
     value_type = TensorTuple
-
-
-def _as_values(op: Op, inputs: Sequence[Any]) -> tuple[Value, ...]:
-    """Operands with arrays and Python numbers made constants; numbers widen no tensor."""
-    if all(isinstance(operand, Value) for operand in inputs):
-        raise  # the AttributeError came from an op
-    dtypes = [value.dtype for value in inputs if isinstance(value, Tensor | np.ndarray)]
-    values: list[Value] = []
-    for position, operand in enumerate(inputs):
-        if isinstance(operand, Value):
-            values.append(operand)
-        elif isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
-            values.append(Tensor.make_const(operand))
-        elif isinstance(operand, int | float | np.bool | np.integer | np.floating):
-            number = operand.item() if isinstance(operand, np.generic) else operand
-            dtype = np.result_type(*dtypes, number)
-            values.append(Tensor.make_const(np.asarray(number, dtype)))
-        else:
-            kind = getattr(operand, "dtype", type(operand).__name__)
-            raise TypeError(
-                f"{type(op).__name__} expected a Tensor of real numbers as operand {position}, "
-                f"got {kind}: wrap it with needle.Tensor(...)"
-            )
-    return tuple(values)
-
-
-Value._as_values = staticmethod(_as_values)  # here, because it makes Tensors
+    __call__ = _call

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 from . import modes
+from .abstract import abstract_like
 from .hooks import Hook
 from .op import Array, Op
 from .reverse import copied
@@ -41,7 +42,7 @@ class Value:
     grad: Any  # a Value of the same kind, or None
 
     _hooks: dict[Any, Callable[[Any], Any]] | None = None
-    _as_values: Callable[[Op, Sequence[Any]], tuple[Any, ...]]
+    _abstract: Any = None
 
     @classmethod
     def make_const(cls, data: Array, requires_grad: bool = False) -> Self:
@@ -55,23 +56,20 @@ class Value:
 
     @classmethod
     def make_from_op(cls, op: Op, inputs: tuple[Any, ...]) -> Self:
-        """The value of `op` on `inputs`, computed at once unless in lazy mode.
+        """The value of `op` on `inputs`, which are Values: computed at once unless in lazy mode.
 
         Keeps `op` and `inputs` only where a gradient may flow back through them.
         """
         is_lazy = _lazy_mode() or LAZY_MODE
         requires_grad = False
         arrays = []
-        try:
-            for operand in inputs:
-                data = operand.cached_data
-                if data is None and not is_lazy:
-                    data = operand.realize_cached_data()
-                arrays.append(data)
-                if operand.requires_grad:
-                    requires_grad = True
-        except AttributeError:
-            return cls.make_from_op(op, cls._as_values(op, inputs))
+        for operand in inputs:
+            data = operand.cached_data
+            if data is None and not is_lazy:
+                data = operand.realize_cached_data()
+            arrays.append(data)
+            if operand.requires_grad:
+                requires_grad = True
         value = _new(cls)
         value.cached_data = None if is_lazy else op._run(arrays)
         value.grad = None
@@ -104,6 +102,33 @@ class Value:
                     value.op, value.inputs = None, ()
             stack.pop()
         return self.cached_data
+
+    def abstract(self) -> Any:
+        """The shape and dtype as an `AbstractArray` (a tuple of them), without computing anything.
+
+        Where an op's `compute` needs more than that, its value is computed after all.
+        """
+        stack: list[Value] = [self]
+        while stack:
+            value = stack[-1]
+            if value.cached_data is None and value._abstract is None:
+                unknown = [each for each in value.inputs if each._known() is None]
+                if unknown:
+                    stack += unknown
+                    continue
+                value._abstract = value._infer()
+            stack.pop()
+        return self._known()
+
+    def _known(self) -> Any:
+        return self._abstract if self.cached_data is None else abstract_like(self.cached_data)
+
+    def _infer(self) -> Any:
+        assert self.op is not None, "a leaf holds data"
+        try:
+            return self.op.infer(*[operand._known() for operand in self.inputs])
+        except Exception:  # whatever goes wrong without numbers: with them it works, or tells why
+            return abstract_like(self.realize_cached_data())
 
     def is_leaf(self) -> bool:
         """Whether no op made this value."""

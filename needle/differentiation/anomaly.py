@@ -51,13 +51,15 @@ def detect_anomaly() -> Iterator[None]:
         finally:
             depth -= 1
         for adjoint in adjoints:
-            if adjoint is not None:
-                _check("backward of ", adjoint.realize_cached_data(), node.op, node.inputs, node)
+            entries = adjoint.values() if isinstance(adjoint, dict) else (adjoint,)
+            for entry in entries:  # of a tuple's adjoint; else the adjoint itself
+                if entry is not None:
+                    _check("backward of ", entry.realize_cached_data(), node.op, node.inputs, node)
         return adjoints
 
     with (
-        modes.setting(modes.observers, (*modes.observers.get(), watch)),
-        modes.setting(modes.differentiate, differentiate),
+        modes.override(modes.observers, (*modes.observers.get(), watch)),
+        modes.override(modes.differentiate, differentiate),
         np.errstate(all="ignore"),  # errors say more than NumPy's warnings
     ):
         yield

@@ -33,8 +33,8 @@ class _Checkpoint(TensorTupleOp):
         """The function's result, and the tensors in it, computed."""
         with (
             modes.enable_grad(with_graph),
-            modes.setting(modes.is_lazy, self.is_lazy),
-            modes.setting(modes.is_recomputing, is_recomputing),
+            modes.override(modes.is_lazy, self.is_lazy),
+            modes.override(modes.is_recomputing, is_recomputing),
         ):
             result = self.function()
             outputs = flatten(result)[0]
@@ -111,7 +111,7 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     def note(values: Iterable[Tensor]) -> None:
         captured.update({id(value): value for value in values if value.requires_grad})
 
-    with modes.setting(modes.observers, (lambda value, op, inputs: note(inputs),)):
+    with modes.override(modes.observers, (lambda value, op, inputs: note(inputs),)):
         result, outputs = op.run(with_graph=False, is_recomputing=modes.is_recomputing.get())
     op.random_state.keep_used()
     note(outputs)

@@ -74,7 +74,7 @@ def push_forward(
             tangents.attach(parameter, tangent)
 
     try:
-        with modes.setting(modes.observers, (*modes.observers.get(), tangents.observe)):
+        with modes.override(modes.observers, (*modes.observers.get(), tangents.observe)):
             value = function(*arguments.substituted(start, start_parameter))
             outputs, rebuild = flatten(value)
         check_outputs(function, outputs)

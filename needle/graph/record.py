@@ -65,7 +65,7 @@ def record(module: Module) -> Iterator[Recording]:
         for path, part, _ in parts:
             # an attribute of the instance comes before the method of its class
             vars(part)["forward"] = noting(part.forward, path)
-        with modes.setting(modes.observers, (*modes.observers.get(), note)):
+        with modes.override(modes.observers, (*modes.observers.get(), note)):
             yield recording
     finally:
         for _, part, own_forward in parts:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Op
+from ..ops.indexing import ARRAY
 
 __all__ = ["ATOM", "Term", "number_term", "op_name", "op_parameters", "op_term"]
 
@@ -216,8 +217,9 @@ def _einsum(op: Any, operands: Sequence[Term]) -> Term:
 
 
 def _element(op: Any, operands: Sequence[Term]) -> Term:
+    arrays = iter(operands[1:])
     index = op.index if isinstance(op.index, tuple) else (op.index,)
-    parts = [_plain_text(part) or "?" for part in index]
+    parts = [next(arrays).text if part is ARRAY else _plain_text(part) or "?" for part in index]
     return Term(f"{operands[0].within(ATOM)}[{', '.join(parts) or '()'}]", ATOM)
 
 

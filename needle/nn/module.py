@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from typing import Any, Self
 
-from ..autograd import Hook, Tensor, clear_gradients
+from ..autograd import Hook, Tensor, assign, clear_gradients
 from ..device import Device
 from ..ops.transfer import device_and_dtype
 from .hooks import Hooks, call_with_hooks
@@ -195,7 +195,7 @@ class Module:
             for part in (tensor, tensor.grad):
                 if part is not None:
                     kind = dtype if part.dtype.kind == "f" else None
-                    part.cached_data = part.detach().to(device=device, dtype=kind).cached_data
+                    assign(part, part.detach().to(device=device, dtype=kind), in_place=False)
         return self
 
     def cpu(self) -> Self:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from . import binding, tangents  # noqa: F401 - for what they do: Tensor's operators, tangents
 from .activations import *
 from .arithmetic import *
-from .binary import *
 from .comparison import *
 from .contraction import *
 from .einsum import *

@@ -1,6 +1,7 @@
 """Picking elements out and putting them back.
 
-In the formulas g is the adjoint of the result.
+In the formulas g is the adjoint of the result. Arrays of indices are operands; `index` holds the
+rest of the index, with `ARRAY` in the place of each array.
 """
 
 import math
@@ -10,49 +11,97 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
-from .kinds import linear_tangent, normalize_axes
+from ..device import Device, default_device
+from .kinds import check_whole_numbers, linear_tangent, normalize_axes
+from .views import stop_gradient
 
-__all__ = ["Concatenate", "concatenate", "GetItem", "getitem", "ScatterAdd"]
+__all__ = ["Concatenate", "concatenate", "Embedding", "GetItem", "getitem", "ScatterAdd"]
+
+ARRAY = "array"
+Index = tuple[Any, ...]  # of integers, slices, None, Ellipsis and ARRAY
 
 
-class GetItem(TensorOp):
+class _Indexed(TensorOp):
+    """An op on a and arrays of indices. It is linear in a, and constant in the others."""
+
+    index: Index
+
+    def tangent(self, tangents: Sequence[Any], node: Tensor) -> Tensor | None:
+        moving = tangents[0]
+        return None if moving is None else self(moving, *node.inputs[1:])
+
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        return super()._error(cause, arrays[:1])
+
+    def _filled(self, arrays: tuple[Array, ...]) -> Index:
+        """The whole index."""
+        if not arrays:
+            return self.index
+        remaining = iter(arrays)
+        return tuple([next(remaining) if part is ARRAY else part for part in self.index])
+
+
+class GetItem(_Indexed):
     """a[index], with NumPy's basic and advanced indexing. Adjoint: g added up into zeros."""
 
-    tangent = linear_tangent
+    def __init__(self, index: Index) -> None:
+        self.index = index
 
-    def __init__(self, index: Any) -> None:
-        parts = index if isinstance(index, tuple) else (index,)
-        self.index = tuple(_plain(part) for part in parts)
+    def compute(self, a: Array, *arrays: Array) -> Array:
+        return a[self._filled(arrays)]
 
-    def compute(self, a: Array) -> Array:
-        return a[self.index]
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return ScatterAdd(self.index, node.inputs[0].shape)(out_grad)
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
+        a, *arrays = node.inputs
+        return ScatterAdd(self.index, a.shape)(out_grad, *arrays), *[None] * len(arrays)
 
 
-class ScatterAdd(TensorOp):
+class ScatterAdd(_Indexed):
     """Zeros of `shape` with a added at `index`, as often as it stands there. Adjoint: g[index]."""
 
-    tangent = linear_tangent
-
-    def __init__(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+    def __init__(self, index: Index, shape: tuple[int, ...]) -> None:
         self.index = index
         self.shape = shape
 
-    def compute(self, a: Array) -> Array:
+    def compute(self, a: Array, *arrays: Array) -> Array:
         result = np.zeros_like(a, shape=self.shape, order="C")
-        arrays = [_is_integer_array(part) for part in self.index]
-        if not any(arrays):  # slices and masks meet each element once
-            result[self.index] = a
-        elif all(arrays):
-            _add_rows(result, self.index, a)
+        index = self._filled(arrays)
+        are_integers = [part.dtype.kind != "b" for part in arrays]
+        if not any(are_integers):  # slices and masks meet each element once
+            result[index] = a
+        elif all(are_integers) and len(arrays) == len(index):
+            _add_rows(result, index, a)
         else:
-            np.add.at(result, self.index, a)
+            np.add.at(result, index, a)
         return result
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return GetItem(self.index)(out_grad)
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
+        arrays = node.inputs[1:]
+        return GetItem(self.index)(out_grad, *arrays), *[None] * len(arrays)
+
+
+class Embedding(GetItem):
+    """The rows of a matrix that indices name, whole numbers in any dtype. Adjoint: as GetItem."""
+
+    def __init__(self) -> None:
+        super().__init__((ARRAY,))
+
+    def check(self, weight: Array, rows: Array) -> None:
+        check_whole_numbers(rows, "Embedding expected whole numbers")
+        if not ((rows >= 0) & (rows < weight.shape[0])).all().item():
+            raise ValueError(
+                f"Embedding expected indices from 0 to {weight.shape[0] - 1}, "
+                f"got {rows.min()} to {rows.max()}"
+            )
+
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        return cause
+
+    def compute(self, weight: Array, rows: Array) -> Array:
+        return weight[rows.astype(np.intp)]
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
+        weight, rows = node.inputs
+        return ScatterAdd((ARRAY,), weight.shape)(out_grad, rows.astype(np.intp)), None
 
 
 class Concatenate(TensorOp):
@@ -77,10 +126,6 @@ class Concatenate(TensorOp):
         return tuple(pieces)
 
 
-def _is_integer_array(part: Any) -> bool:
-    return bool(getattr(part, "ndim", 0)) and part.dtype.kind != "b"
-
-
 _BLOCK = 65_536  # elements that are added at once: their positions take this much, not all of a
 
 
@@ -95,7 +140,7 @@ def _add_rows(result: Array, index: tuple[Array, ...], a: Array) -> None:
         rows = rows * length + part.astype(np.intp) % length  # counted from the start
     width = math.prod(result.shape[len(index) :])
     starts = rows.reshape(-1, 1) * width
-    columns = np.arange(width, like=rows)
+    columns = np.arange(width, like=result)
     elements, addends = result.reshape(-1), a.reshape(len(starts), width)
     step = max(1, _BLOCK // max(1, width))
     for start in range(0, len(starts), step):
@@ -104,28 +149,38 @@ def _add_rows(result: Array, index: tuple[Array, ...], a: Array) -> None:
         np.add.at(elements, positions.reshape(-1), addends[block].reshape(-1))
 
 
-def _plain(part: Any) -> Any:
-    """One entry of an index, with an array in place of a Tensor or a sequence."""
-    if part is None or part is Ellipsis or isinstance(part, int | slice):
-        return part
-    if isinstance(part, Tensor):
-        part = part.realize_cached_data()
-    elif not hasattr(part, "dtype"):
-        part = np.asarray(part)
-        part = part if part.size else part.astype(int)
-    if part.dtype.kind not in "biu":
-        raise TypeError(
-            f"an index holds integers or booleans, got {part.dtype}: use astype('int64')"
-        )
-    return part
-
-
 def getitem(a: Tensor, index: Any) -> Tensor:
     """a[index]: integers, slices, None, Ellipsis, and integer or boolean arrays or Tensors.
 
     An element that is picked several times gets the sum of the adjoints.
+
+    Raises:
+        IndexError: an index is out of range.
+        TypeError: an array of indices holds neither integers nor booleans.
     """
-    return GetItem(index)(a)
+    arrays: list[Tensor] = []
+    parts = index if isinstance(index, tuple) else (index,)
+    static = tuple([_static_part(part, arrays, a.device) for part in parts])
+    return GetItem(static)(a, *arrays)
+
+
+def _static_part(part: Any, arrays: list[Tensor], device: Device) -> Any:
+    """One entry of an index; in the place of a Tensor, array or list, which joins `arrays`."""
+    if part is None or part is Ellipsis or isinstance(part, int | slice):
+        return part
+    if isinstance(part, np.integer):
+        return int(part)
+    if not isinstance(part, Tensor):
+        if not hasattr(part, "dtype"):
+            part = np.asarray(part)
+            part = part if part.size else part.astype(int)  # of floats, for an empty list
+        part = Tensor.make_const(part if device == default_device() else device.array(part))
+    if part.dtype.kind not in "biu":
+        raise TypeError(
+            f"an index holds integers or booleans, got {part.dtype}: use astype('int64')"
+        )
+    arrays.append(stop_gradient(part) if part.requires_grad else part)
+    return ARRAY
 
 
 def concatenate(args: Sequence[Tensor], axis: int = 0) -> Tensor:

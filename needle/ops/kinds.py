@@ -164,24 +164,22 @@ def integers(given: Any, name: str) -> tuple[Any, ...]:
         raise TypeError(f"{name}: expected an integer or several, got {given!r}") from None
 
 
-def whole_numbers(array: Array, expected: str, hint: str = "") -> Array:
-    """An array of integers as it is; one of floats, if all of them are whole, as integers.
+def check_whole_numbers(array: Array, expected: str, hint: str = "") -> None:
+    """Raise unless an array holds integers, or floats that all are whole.
 
     Raises:
         TypeError: it holds something else. The text begins with `expected`; `hint` is for those
             who gave fractions.
     """
-    kind = array.dtype.kind
-    if kind in "iu":
-        return array
-    if kind != "f":
+    if array.dtype.kind in "iu":
+        return
+    if array.dtype.kind != "f":
         raise TypeError(f"{expected}, got {array.dtype}: use astype('int64')")
-    with np.errstate(invalid="ignore"):  # the cast of NaN and of infinity, which then differs
-        numbers = array.astype(np.int64)
-    if not np.array_equal(numbers, array):
-        fraction = np.extract(numbers != array, array)[0]
+    with np.errstate(invalid="ignore"):  # infinity has no remainder
+        is_whole = array % 1 == 0
+    if not is_whole.all().item():
+        fraction = array[~is_whole][0]
         raise TypeError(f"{expected}, got {fraction} among {array.dtype} numbers{hint}")
-    return numbers
 
 
 def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:

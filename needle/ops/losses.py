@@ -3,16 +3,21 @@
 In the formulas g is the adjoint of the result.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor, TensorOp
-from .kinds import whole_numbers
+from ..autograd import Array, Op, Tensor, TensorOp, TensorTupleOp
+from .arithmetic import maximum
+from .comparison import not_equal
+from .indexing import ARRAY, ScatterAdd
+from .kinds import Elementwise, binary, check_whole_numbers, constant_like
 from .reductions import softmax, summation
 
-__all__ = ["SoftmaxCrossEntropy", "softmax_cross_entropy"]
+__all__ = [
+    "BinaryCrossEntropy", "binary_cross_entropy", "NegativeLogLikelihood", "SoftmaxCrossEntropy",
+    "softmax_cross_entropy", "WeightedMean",
+]  # fmt: skip
 
 
 def class_numbers(labels: Array) -> Array:
@@ -21,98 +26,154 @@ def class_numbers(labels: Array) -> Array:
     Raises:
         TypeError: they hold something else.
     """
-    return whole_numbers(
-        labels,
-        "labels are whole class numbers",
-        ": cross_entropy takes probabilities too, in the shape of the logits",
-    )
+    _check_whole(labels)
+    return _as_integers(labels)
 
 
-def _at_labels(labels: Array) -> tuple[Array, Array]:
-    """The index of one element a row: the one that the row's label names."""
-    return np.arange(labels.shape[0], like=labels), labels
+def _check_whole(labels: Array) -> None:
+    hint = ": cross_entropy takes probabilities too, in the shape of the logits"
+    check_whole_numbers(labels, "labels are whole class numbers", hint)
+
+
+def _as_integers(labels: Array) -> Array:
+    return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
 
 
 _FEW_CLASSES = 64
 
 
-class _LogProbabilities(TensorOp):
-    """ln softmax(z) of each row, as a constant that the loss and its gradient share."""
-
-    differentiable = False
-
-    def compute(self, logits: Array) -> Array:
-        if logits.ndim != 2 or not logits.shape[1]:
-            raise ValueError("expected logits of shape (batch, classes)")
-        if logits.dtype.kind != "f":
-            logits = logits.astype(np.float64)  # the difference of small integers wraps around
-        # the methods of ufuncs: np.max and np.sum take twice as long on a small batch
-        if logits.shape[1] <= _FEW_CLASSES:
-            # NumPy reduces along the axis with the longer stride, several rows at a time
-            shifted = np.copy(logits, order="F")
-            shifted -= np.maximum.reduce(shifted, axis=1, keepdims=True)
-        else:
-            shifted = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-        shifted -= np.log(np.add.reduce(np.exp(shifted), axis=1, keepdims=True))
-        return shifted
-
-    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
-        return _cross_entropy._error(cause, arrays)  # the op that users know
+def _log_softmax(logits: Array) -> Array:
+    """ln softmax(z) of each row."""
+    if logits.dtype.kind != "f":
+        logits = logits.astype(np.float64)  # the difference of small integers wraps around
+    # methods of arrays: np.max and np.sum take twice as long on a small batch
+    if logits.shape[1] <= _FEW_CLASSES:
+        # NumPy reduces along the axis with the longer stride, several rows at a time
+        shifted = logits.copy("F")
+        shifted -= shifted.max(axis=1, keepdims=True)
+    else:
+        shifted = logits - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
-class SoftmaxCrossEntropy(TensorOp):
-    """logsumexp(z) - z_y for each row z of the logits and its class number y, or the mean of them.
+class _OfLabels(Op):
+    """What the losses of labels and their gradients have in common.
 
-    Its second operand is ln softmax(z), computed beforehand. Adjoint of the logits:
-    g·(softmax(z) - onehot(y)), for the mean divided by the number of rows.
+    Args:
+        mean: whether the losses are averaged over the labels that are not ignored.
+        ignore_index: the label to ignore; None if there is none.
     """
 
-    def __init__(self, mean: bool = False) -> None:
+    def __init__(self, mean: bool = False, ignore_index: int | None = None) -> None:
         self.mean = mean
+        self.ignore_index = ignore_index
 
-    def compute(self, logits: Array, log_probabilities: Array, labels: Array) -> Array:
-        labels = class_numbers(labels)
-        _check(logits, labels)
-        at_labels = log_probabilities[_at_labels(labels)]
-        if not self.mean:
-            return -at_labels
-        if not labels.size:
-            raise ValueError("the mean of no losses: expected logits of shape (batch, classes)")
-        return np.add.reduce(at_labels) / -labels.shape[0]
+    def _at_labels(self, labels: Array) -> tuple[tuple[Array, Array], Array | None]:
+        """The index of the element of each row that its label names, and which labels count.
 
-    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
-        return super()._error(cause, [arrays[0], *arrays[2:]])  # what the user passed
+        An ignored label is replaced by class 0. The second is None where all labels count.
+        """
+        labels = _as_integers(labels)
+        counted = None
+        if self.ignore_index is not None:
+            counted = labels != self.ignore_index
+            labels = np.where(counted, labels, 0)
+        return (np.arange(labels.shape[0], like=labels), labels), counted
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None, None]:
-        op = _mean_minus_one_hot if self.mean else _minus_one_hot
-        return _apply(op, (out_grad, *node.inputs)), None, None
+    def _count(self, counted: Array | None, rows: Array) -> Any:
+        """The number of labels that count."""
+        return rows.shape[0] if counted is None else counted.sum(dtype=rows.dtype)
+
+    def _check_labels(self, scores: Array, labels: Array) -> None:
+        if scores.ndim != 2 or not scores.shape[1]:
+            raise ValueError("expected logits of shape (batch, classes)")
+        _check_whole(labels)
+        rows, classes = scores.shape
+        if labels.shape != (rows,):
+            raise ValueError(f"expected {rows} labels, one a row, got {labels.shape}")
+        if not rows:
+            if self.mean:
+                raise ValueError("the mean of no losses: expected logits of shape (batch, classes)")
+            return
+        highest = self._highest(labels, classes)  # the one number that is read
+        if highest >= classes:
+            ignored = "" if self.ignore_index is None else f", or ignore_index={self.ignore_index}"
+            raise ValueError(
+                f"labels from {labels.min()} to {labels.max()} for {classes} classes: "
+                f"labels must be 0 to {classes - 1}{ignored}"
+            )
+        if self.mean and highest < 0:
+            raise ValueError("the mean of no losses: every label is ignored")
+
+    def _highest(self, labels: Array, classes: int) -> int:
+        """The highest label, at least `classes` if one is negative; -1 if all are ignored."""
+        if self.ignore_index is None:
+            return labels.astype(np.uint64).max().item()  # where negative labels are the highest
+        labels = labels.astype(np.int64)
+        checked = np.where(labels < 0, classes, labels)
+        return np.where(labels == self.ignore_index, -1, checked).max().item()
 
 
-class _SoftmaxMinusOneHot(TensorOp):
-    """w·(softmax(z) - onehot(y)) for each row z; for the mean, one weight w divided by the rows.
+class SoftmaxCrossEntropy(_OfLabels, TensorTupleOp):
+    """(losses, ln softmax(z)): logsumexp(z) - z_y for each row z of the logits and its label y.
+
+    With `mean`, the first output is the mean of the losses. The losses of ignored labels are 0,
+    and do not count in the mean. Adjoint of the logits: g·(softmax(z) - onehot(y)), for the mean
+    divided by the number of labels.
+    """
+
+    materialize_grads = False  # the second output is for the gradient alone
+
+    check = _OfLabels._check_labels
+
+    def compute(self, logits: Array, labels: Array) -> tuple[Array, Array]:
+        log_probabilities = _log_softmax(logits)
+        index, counted = self._at_labels(labels)
+        losses = log_probabilities[index]
+        if counted is not None:
+            losses = np.where(counted, losses, 0)
+        if self.mean:
+            return -losses.sum() / self._count(counted, losses), log_probabilities
+        return -losses, log_probabilities
+
+    def gradient(self, out_grad: Any, node: Any) -> tuple[Tensor, None]:
+        logits, labels = node.inputs
+        op = _SoftmaxMinusOneHot(self.mean, self.ignore_index)
+        return Tensor.make_from_op(op, (out_grad[0], logits, labels, node)), None
+
+
+class _SoftmaxMinusOneHot(_OfLabels, TensorOp):
+    """w·(softmax(z) - onehot(y)) for each row z; for the mean, one weight w divided by the labels.
 
     Adjoints: Σ g·(softmax(z) - onehot(y)) of a weight; that of w·softmax(z) of the row.
     """
 
-    def __init__(self, mean: bool) -> None:
-        self.mean = mean
-
     def compute(
-        self, weights: Array, logits: Array, log_probabilities: Array, labels: Array
+        self, weights: Array, logits: Array, labels: Array, outputs: tuple[Array, Array]
     ) -> Array:
-        result = np.exp(log_probabilities)
-        result[_at_labels(class_numbers(labels))] -= 1
-        result *= weights / labels.shape[0] if self.mean else weights[:, None]
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        weights, logits, _, labels = node.inputs
-        probabilities = softmax(logits, 1)
-        at_labels = out_grad[_at_labels(class_numbers(labels.realize_cached_data()))]
-        of_weights = (out_grad * probabilities).sum(1) - at_labels
+        index, counted = self._at_labels(labels)
+        result = np.exp(outputs[1])
+        result[index] -= 1
         if self.mean:
-            of_weights = of_weights.sum() / logits.shape[0]
-            weights = weights / logits.shape[0]
+            result *= weights / self._count(counted, result)
+        else:
+            result *= weights[:, None]
+        return result if counted is None else np.where(counted[:, None], result, 0)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
+        weights, logits, labels, _ = node.inputs
+        labels, counted = _numbers(labels, self.ignore_index)
+        if counted is not None:
+            out_grad = out_grad * counted.astype(out_grad.dtype).expand_dims(1)
+        probabilities = softmax(logits, 1)
+        of_weights = (out_grad * probabilities).sum(1) - out_grad[_row_numbers(logits), labels]
+        if self.mean:
+            count: Any = logits.shape[0]
+            if counted is not None:
+                count = counted.astype(out_grad.dtype).sum()
+            of_weights = of_weights.sum() / count
+            weights = weights / count
         else:
             weights = weights.expand_dims(1)
         weighted = out_grad * probabilities * weights
@@ -120,26 +181,73 @@ class _SoftmaxMinusOneHot(TensorOp):
         return of_weights, of_logits, None, None
 
 
-def _check(logits: Array, labels: Array) -> None:
-    if labels.shape != logits.shape[:1]:
-        raise ValueError(f"expected {logits.shape[0]} labels, one a row, got {labels.shape}")
-    classes = logits.shape[1]
-    try:
-        np.ravel_multi_index((labels,), (classes,))  # looks at both ends, in one fast pass
-    except ValueError:
-        raise ValueError(
-            f"labels from {np.min(labels)} to {np.max(labels)} for {classes} classes: "
-            f"labels must be 0 to {classes - 1}"
-        ) from None
+class NegativeLogLikelihood(_OfLabels, TensorOp):
+    """-l_y for each row l of log-probabilities and its label y, 0 where y is to be ignored.
+
+    Adjoint of the rows: -g at the labels, 0 elsewhere.
+    """
+
+    check = _OfLabels._check_labels
+
+    def __init__(self, ignore_index: int | None = None) -> None:
+        super().__init__(ignore_index=ignore_index)
+
+    def compute(self, log_probabilities: Array, labels: Array) -> Array:
+        index, counted = self._at_labels(labels)
+        losses = -log_probabilities[index]
+        return losses if counted is None else np.where(counted, losses, 0)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
+        rows, labels = node.inputs
+        labels, counted = _numbers(labels, self.ignore_index)
+        if counted is not None:
+            out_grad = out_grad * counted.astype(out_grad.dtype)
+        scatter = ScatterAdd((ARRAY, ARRAY), rows.shape)
+        return -scatter(out_grad, _row_numbers(rows), labels), None
 
 
-def softmax_cross_entropy(logits: Tensor, labels: Any, mean: bool = False) -> Tensor:
+def _numbers(labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor | None]:
+    """Labels as integers, 0 for those to ignore, and which are not; None if all count."""
+    labels = labels.astype(np.int64)
+    if ignore_index is None:
+        return labels, None
+    counted = not_equal(labels, ignore_index)
+    return labels * counted, counted
+
+
+def _row_numbers(rows: Tensor) -> Tensor:
+    return Tensor.make_const(np.arange(rows.shape[0], like=rows.realize_cached_data()))
+
+
+class WeightedMean(TensorOp):
+    """Σ a / Σ w for losses a that are weighted already. Adjoints: g / Σ w, -g·y / Σ w."""
+
+    def check(self, losses: Array, weights: Array) -> None:
+        if not weights.sum().item():
+            raise ValueError("the mean of no losses: every label is ignored or has weight 0")
+
+    def compute(self, losses: Array, weights: Array) -> Array:
+        return losses.sum() / weights.sum()
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor | None]:
+        losses, weights = node.inputs
+        share = out_grad / weights.sum()
+        of_weights = None
+        if weights.requires_grad:
+            of_weights = (-share * node).broadcast_to(weights.shape)
+        return share.broadcast_to(losses.shape), of_weights
+
+
+def softmax_cross_entropy(
+    logits: Tensor, labels: Any, mean: bool = False, ignore_index: int | None = None
+) -> Tensor:
     """The cross-entropy of each row's softmax with its class number.
 
     Args:
         logits: (batch, classes), floats.
         labels: (batch,), class numbers from 0 to classes - 1: integers, or floats that are whole.
         mean: whether to average over the batch.
+        ignore_index: a label whose loss is 0 and does not count in the mean.
 
     Returns:
         logsumexp(z) - z_y, finite for any finite logits: (batch,), or () for the mean.
@@ -149,14 +257,36 @@ def softmax_cross_entropy(logits: Tensor, labels: Any, mean: bool = False) -> Te
         ValueError: their number is not that of the rows, one is not a class, or there is none to
             take the mean of.
     """
-    log_probabilities = _apply(_log_probabilities, (logits,))
-    op = _mean_cross_entropy if mean else _cross_entropy
-    return _apply(op, (logits, log_probabilities, labels))
+    return SoftmaxCrossEntropy(mean, ignore_index)(logits, labels)[0]
 
 
-_apply = Tensor.make_from_op
-_log_probabilities = _LogProbabilities()
-_cross_entropy = SoftmaxCrossEntropy(mean=False)
-_mean_cross_entropy = SoftmaxCrossEntropy(mean=True)
-_minus_one_hot = _SoftmaxMinusOneHot(mean=False)
-_mean_minus_one_hot = _SoftmaxMinusOneHot(mean=True)
+# limits of logarithms and denominators at probabilities of exactly 0 and 1
+_LOWEST_LOG = -100
+_SMALLEST = 1e-12
+
+
+class BinaryCrossEntropy(Elementwise):
+    """-(t·ln p + (1 - t)·ln(1 - p)) of probabilities p and targets t, finite from 0 to 1.
+
+    Logarithms are at least -100. Adjoints: g·(p - t)/(p·(1 - p)), with a denominator of at least
+    10⁻¹², g·(ln(1 - p) - ln p).
+    """
+
+    def compute(self, p: Array, target: Array) -> Array:
+        return -(target * _limited(np.log, p) + (1 - target) * _limited(np.log1p, -p))
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor | None]:
+        p, target = node.inputs
+        of_target = None
+        if target.requires_grad:  # the loss is linear in it
+            ones, zeros = constant_like(target, 1), constant_like(target, 0)
+            of_target = out_grad * (self(p, ones) - self(p, zeros))
+        return out_grad * ((p - target) / maximum(p * (1 - p), _SMALLEST)), of_target
+
+
+def _limited(logarithm: np.ufunc, a: Array) -> Array:
+    with np.errstate(divide="ignore"):  # of 0, and log1p of -1
+        return np.maximum(logarithm(a), _LOWEST_LOG)
+
+
+binary_cross_entropy = binary(BinaryCrossEntropy(), "binary_cross_entropy")

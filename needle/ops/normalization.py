@@ -1,37 +1,42 @@
 """Normalisation to mean 0 and variance 1 along some axes, with a scale and a shift.
 
-Batch and layer normalisation are one computation over different axes. In the formulas g is the
-adjoint of the result y = x̂·w + b with x̂ = (x - mean)·r and r = 1/√(variance + eps), m(·) the mean
-over the normalised axes, and Σ the sum over the axes along which w is repeated.
+Batch, layer and group normalisation are one computation over different axes. In the formulas g is
+the adjoint of the result y = x̂·w + b with x̂ = (x - mean)·r and r = 1/√(variance + eps), m(·) the
+mean over the normalised axes, and Σ the sum over the axes along which w is repeated. The variance
+is the biased one.
 """
 
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp, modes
+from ..autograd import Array, Tensor, TensorTuple, TensorTupleOp
 from .kinds import normalize_axes, repeated_axes, unbroadcast
 from .reductions import mean, sum_over
 
-__all__ = ["BatchMoments", "Moments", "moments", "Normalize", "normalize"]
+__all__ = ["BatchNorm", "Normalize", "normalize"]
 
 Axes = tuple[int, ...]
 
 
-class Moments(TensorTupleOp):
-    """The mean and r = 1/√(variance + eps) over axes, which keep length 1.
+class Normalize(TensorTupleOp):
+    """(y, mean, r): y = x̂·w + b and, for the gradient, the moments of x. w and b broadcast to x.
 
-    The variance is the biased one. No gradient passes: `Normalize`, which takes them together
-    with their x, accounts for it.
+    Adjoints for that of y: r·(g·w - m(g·w) - x̂·m(g·w·x̂)), Σ g·x̂, Σ g.
     """
 
-    differentiable = False
+    materialize_grads = False
 
     def __init__(self, axes: Axes, eps: float = 1e-5) -> None:
         self.axes = axes
         self.eps = eps
 
-    def compute(self, x: Array) -> tuple[Array, Array]:
+    def compute(self, x: Array, weight: Array, bias: Array) -> tuple[Array, ...]:
+        average, variance = self._moments(x)
+        variance += self.eps
+        return self._normalized(x, weight, bias, average, variance)
+
+    def _moments(self, x: Array) -> tuple[Array, Array]:
         average = sum_over(x, self.axes)
         count = _count(x, average)
         average = average / count
@@ -39,74 +44,53 @@ class Moments(TensorTupleOp):
         deviation *= deviation
         variance = sum_over(deviation, self.axes)
         variance /= count
-        self._observe(average, variance)
-        variance += self.eps
-        root = np.sqrt(variance, out=variance)
-        return average, np.reciprocal(root, out=root)
+        return average, variance
 
-    def _observe(self, average: Array, variance: Array) -> None:
-        """Called with the moments of every x."""
-
-
-class BatchMoments(Moments):
-    """`Moments` that moves running statistics towards the moments of each batch it meets.
-
-    running ← (1 - momentum)·running + momentum·observed, written into the tensors' own arrays.
-    It is the op that writes, not its caller, so that a recorded graph does so whenever it runs; a
-    checkpoint that computes again does not.
-    No gradient passes.
-    """
-
-    def __init__(
-        self,
-        axes: Axes,
-        running_mean: Tensor,
-        running_var: Tensor,
-        momentum: float,
-        eps: float = 1e-5,
-    ) -> None:
-        self.axes = axes
-        self.eps = eps
-        self.running_mean = running_mean
-        self.running_var = running_var
-        self.momentum = momentum
-
-    def _observe(self, average: Array, variance: Array) -> None:
-        if not modes.is_recomputing.get():
-            self._move(self.running_mean.realize_cached_data(), average)
-            self._move(self.running_var.realize_cached_data(), variance)
-
-    def _move(self, running: Array, observed: Array) -> None:
-        running *= 1 - self.momentum
-        running += observed.reshape(running.shape) * self.momentum
-
-
-class Normalize(TensorOp):
-    """x̂·w + b, with the `Moments` of x over axes. w and b broadcast to x.
-
-    Adjoints: r·(g·w - m(g·w) - x̂·m(g·w·x̂)), none of the moments, Σ g·x̂, Σ g.
-    """
-
-    def __init__(self, axes: Axes, eps: float = 1e-5) -> None:
-        self.axes = axes
-        self.eps = eps
-
-    def compute(self, x: Array, moments: tuple[Array, Array], weight: Array, bias: Array) -> Array:
-        average, scale = moments
+    def _normalized(
+        self, x: Array, weight: Array, bias: Array, average: Array, scale: Array
+    ) -> tuple[Array, Array, Array]:
+        """`scale` comes in as variance + eps, in memory that is written to."""
+        np.sqrt(scale, out=scale)
+        np.reciprocal(scale, out=scale)
         result = x - average
         result *= scale * weight
         result += bias
-        return result
+        return result, average, scale
 
-    def gradient(self, out_grad: Tensor, node: Any) -> tuple[Tensor, None, Tensor, Tensor]:
-        x, moments, weight, _ = node.inputs
-        adjoint = _NormalizeAdjoint(self.axes, self.eps)(out_grad, x, moments, weight)
-        of_x, of_weight, of_bias = adjoint.tuple()
-        return of_x, None, of_weight, of_bias
+    def gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
+        x, weight, *others = node.inputs
+        adjoint = _NormalizeAdjoint(self.axes, self.eps)(out_grad[0], x, weight, node)
+        return *adjoint.tuple(), *[None] * (len(others) - 1)
+
+
+class BatchNorm(Normalize):
+    """(y, mean, r, new running mean, new running variance): `Normalize` with running statistics.
+
+    new = (1 - momentum)·running + momentum·observed. Adjoints: as `Normalize`, none of the
+    running statistics.
+    """
+
+    def __init__(self, axes: Axes, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__(axes, eps)
+        self.momentum = momentum
+
+    def compute(  # type: ignore[override] # it takes two operands more
+        self, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array
+    ) -> tuple[Array, ...]:
+        average, variance = self._moments(x)
+        new_mean = self._moved(running_mean, average)
+        new_var = self._moved(running_var, variance)
+        variance += self.eps
+        return *self._normalized(x, weight, bias, average, variance), new_mean, new_var
+
+    def _moved(self, running: Array, observed: Array) -> Array:
+        moved = running * (1 - self.momentum)
+        moved += observed.reshape(running.shape) * self.momentum
+        return moved
 
 
 class _NormalizeAdjoint(TensorTupleOp):
-    """The adjoints of x, w and b in `Normalize`, as a function of g, x, the moments and w.
+    """The adjoints of x, w and b in `Normalize`, as a function of g, x, w and its outputs.
 
     With J(v) = r·(v - m(v) - x̂·m(v·x̂)) they are J(g·w), Σ g·x̂ and Σ g. Let h, h_w and h_b be the
     adjoints of the three. J is symmetric, so the adjoint of g is w·J(h) + x̂·h_w + h_b and that of
@@ -119,9 +103,9 @@ class _NormalizeAdjoint(TensorTupleOp):
         self.eps = eps
 
     def compute(
-        self, out_grad: Array, x: Array, moments: tuple[Array, Array], weight: Array
+        self, out_grad: Array, x: Array, weight: Array, outputs: tuple[Array, ...]
     ) -> tuple[Array, Array, Array]:
-        average, scale = moments
+        average, scale = outputs[1:3]
         deviation = x - average
         repeated = repeated_axes(x.shape, weight.shape)
         adjoints = self._along if repeated == self.axes else self._across
@@ -158,8 +142,8 @@ class _NormalizeAdjoint(TensorTupleOp):
         result *= scale
         return result, of_weight, of_bias
 
-    def gradient(self, out_grad: TensorTuple, node: Any) -> tuple[Tensor, Tensor, None, Tensor]:
-        g, x, _, weight = node.inputs
+    def gradient(self, out_grad: TensorTuple, node: Any) -> tuple[Tensor, Tensor, Tensor, None]:
+        g, x, weight, _ = node.inputs
         h, h_weight, h_bias = out_grad.tuple()
 
         def m(v: Tensor) -> Tensor:
@@ -177,19 +161,14 @@ class _NormalizeAdjoint(TensorTupleOp):
         return (
             weight * along_h + normalized * h_weight + h_bias,
             jacobian(g * h_weight) - bend * scale,
-            None,
             unbroadcast(g * along_h, weight.shape),
+            None,
         )
 
 
 def _count(x: Array, reduced: Array) -> int:
     """How many elements of x go into one of `reduced`."""
     return x.size // max(1, reduced.size)
-
-
-def moments(x: Tensor, axes: Any, eps: float = 1e-5) -> TensorTuple:
-    """The mean and 1/√(variance + eps) of x over `axes`, which keep length 1, as constants."""
-    return Moments(normalize_axes(axes, x.ndim), eps)(x)
 
 
 def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1e-5) -> Tensor:
@@ -202,5 +181,4 @@ def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1
         axes: an axis or several.
         eps: keeps the root away from 0.
     """
-    axes = normalize_axes(axes, x.ndim)
-    return Normalize(axes, eps)(x, Moments(axes, eps)(x), weight, bias)
+    return Normalize(normalize_axes(axes, x.ndim), eps)(x, weight, bias)[0]

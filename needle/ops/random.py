@@ -1,28 +1,33 @@
-"""Ops that draw: each run of a graph draws anew, from NumPy's global random state."""
+"""Ops that draw anew whenever they run, through the device of their operand."""
 
-import numpy as np
-
-from ..autograd import Array, Tensor, TensorOp
-from ..device import Device, default_device
+from ..autograd import AbstractArray, Array, Tensor, TensorOp
+from ..device import Generator, device_of
 
 __all__ = ["DropoutMask", "dropout_mask"]
 
 
 class DropoutMask(TensorOp):
-    """1/(1 - p) with probability 1 - p, else 0, in the shape and dtype of a. No gradient."""
+    """1/(1 - p) with probability 1 - p, else 0, in the shape and dtype of a. No gradient.
+
+    Draws from `generator`, or from NumPy's global random state where that is None.
+    """
 
     differentiable = False
+    is_random = True
 
-    def __init__(self, p: float, device: Device | None = None) -> None:
+    def __init__(self, p: float, generator: Generator | None = None) -> None:
         self.p = p
-        self.device = device or default_device()
+        self.generator = generator
 
     def compute(self, a: Array) -> Array:
         keep = 1 - self.p
-        kept = self.device.rand(*a.shape) <= keep
-        return np.multiply(kept, 1 / keep if keep else 0, dtype=a.dtype)
+        kept = device_of(a).rand(*a.shape, generator=self.generator) <= keep
+        return kept.astype(a.dtype) * (1 / keep if keep else 0)
+
+    def infer(self, a: AbstractArray) -> AbstractArray:
+        return a  # and nothing is drawn
 
 
-def dropout_mask(a: Tensor, p: float) -> Tensor:
+def dropout_mask(a: Tensor, p: float, generator: Generator | None = None) -> Tensor:
     """A random mask for `a`: 1/(1 - p) where U(0, 1) ≤ 1 - p, else 0."""
-    return DropoutMask(p, a.device)(a)
+    return DropoutMask(p, generator)(a)

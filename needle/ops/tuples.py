@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from ..autograd.reverse import EntryAdjoints
 from .arithmetic import plain_number
 from .kinds import linear_tangent, normalize_axes
 
@@ -45,8 +44,8 @@ class TupleGetItem(TensorOp):
     def gradient(self, out_grad: Tensor, node: Tensor) -> TensorTuple:
         return with_entries(node.inputs[0], [(self.index, out_grad)])
 
-    def gradient_as_tuple(self, out_grad: Tensor, node: Tensor) -> tuple[EntryAdjoints]:
-        return (EntryAdjoints({self.index: out_grad}),)
+    def gradient_as_tuple(self, out_grad: Tensor, node: Tensor) -> tuple[dict[int, Tensor]]:
+        return ({self.index % len(node.inputs[0]): out_grad},)  # no zeros for the others
 
 
 def _entry(values: Sequence[Any], index: int) -> Any:
@@ -108,6 +107,9 @@ class FusedAddScalars(TensorTupleOp):
         return out_grad[0] + out_grad[1]
 
 
+_FIRST = [TupleGetItem(index) for index in range(8)]  # one instance for all calls
+
+
 def make_tuple(*args: Tensor) -> TensorTuple:
     """The tensors as one value of the graph."""
     return MakeTensorTuple()(*args)
@@ -121,7 +123,8 @@ def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
     """
     if isinstance(value.op, MakeTensorTuple):  # the graph needs no detour through the tuple
         return _entry(value.inputs, index)
-    return TupleGetItem(index)(value)
+    op = _FIRST[index] if index.__class__ is int and 0 <= index < 8 else TupleGetItem(index)
+    return Tensor.make_from_op(op, (value,))
 
 
 def add_tuples(a: TensorTuple, b: TensorTuple) -> TensorTuple:

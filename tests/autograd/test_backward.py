@@ -182,7 +182,7 @@ def test_gradients_with_memory_of_their_own_are_not_copied():
     x, w, b = Tensor(np.ones((4, 3))), Tensor(np.ones((3, 2))), Tensor(np.ones((1, 2)))
     output = (x @ w + b).relu().sum()
     made = []
-    with modes.setting(modes.observers, (lambda value, op, inputs: made.append(type(op)),)):
+    with modes.override(modes.observers, (lambda value, op, inputs: made.append(type(op)),)):
         output.backward(create_graph=False)
     assert ndl.MulScalar not in made
 

@@ -197,11 +197,6 @@ def test_lazy_value_is_computed_once():
 @pytest.mark.parametrize(
     "look",
     [
-        lambda t: t.shape,
-        lambda t: t.dtype,
-        lambda t: t.ndim,
-        lambda t: t.size,
-        lambda t: len(t),
         repr,
         str,
         bool,
@@ -210,7 +205,6 @@ def test_lazy_value_is_computed_once():
         lambda t: t.item(),
         lambda t: t.data,
         lambda t: t.detach(),
-        lambda t: list(t),
     ],
 )
 def test_looking_at_a_lazy_value_computes_it(look):
@@ -218,6 +212,34 @@ def test_looking_at_a_lazy_value_computes_it(look):
         y = Tensor([2.0]) * 3
         look(y)
     np.testing.assert_array_equal(y.cached_data, [6])
+
+
+@pytest.mark.parametrize(
+    ("look", "expected"),
+    [
+        (lambda t: t.shape, (4, 2)),
+        (lambda t: t.dtype, np.float32),
+        (lambda t: t.ndim, 2),
+        (lambda t: t.size, 8),
+        (len, 4),
+        (lambda t: [row.shape for row in t], [(2,)] * 4),
+    ],
+)
+def test_shape_and_dtype_of_a_lazy_value_compute_nothing(look, expected):
+    with ndl.lazy_mode():
+        x = Tensor(np.ones((4, 3), np.float32))
+        products = (x * 2) @ Tensor(np.ones((3, 2), np.float32))
+        assert look(products) == expected
+        assert products.cached_data is None
+
+
+def test_shape_of_a_deep_lazy_value_computes_nothing():
+    with ndl.lazy_mode():
+        x = y = Tensor([1.0, 2.0])
+        for _ in range(5_000):
+            y = y + x
+        assert y.shape == (2,)
+        assert y.cached_data is None
 
 
 def test_lazy_values_meet_eager_ones():

@@ -100,7 +100,7 @@ def test_backward_through_entries_takes_time_in_proportion(create_graph, use_who
         for row in rows:
             total = total + row * row
         made = []
-        with modes.setting(modes.observers, (lambda value, op, inputs: made.append(value),)):
+        with modes.override(modes.observers, (lambda value, op, inputs: made.append(value),)):
             total.backward(create_graph=create_graph)
         return len(made)
 

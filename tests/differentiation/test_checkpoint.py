@@ -117,11 +117,11 @@ def test_mode_of_backward_may_be_another(forward_mode, backward_mode, x):
     results = []
     for call in (ndl.checkpoint, plain):
         np.random.seed(0)
-        with ndl.autograd.modes.setting(ndl.autograd.modes.is_lazy, forward_mode == "lazy"):
+        with ndl.autograd.modes.override(ndl.autograd.modes.is_lazy, forward_mode == "lazy"):
             loss = call(lambda x: (drop(x) + drop(x * x)).sum(), x)
             loss.numpy()
         np.random.seed(1)
-        with ndl.autograd.modes.setting(ndl.autograd.modes.is_lazy, backward_mode == "lazy"):
+        with ndl.autograd.modes.override(ndl.autograd.modes.is_lazy, backward_mode == "lazy"):
             results.append(gradients(loss, x))
     assert results[0] == results[1]
 

@@ -191,7 +191,7 @@ def test_second_order_is_torchs(name, args, shape, options, lazy) -> None:
     theirs = getattr(torch.nn, name)(*args, **options, dtype=torch.float64)
     x = np.asfortranarray(np.random.randn(*shape))  # not contiguous
     mine, other = ndl.Tensor.make_const(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-    with ndl.autograd.modes.setting(ndl.autograd.modes.is_lazy, lazy):
+    with ndl.autograd.modes.override(ndl.autograd.modes.is_lazy, lazy):
         (ours(mine) ** 3).sum().backward()
         (mine.grad**2).sum().backward()
     (first,) = torch.autograd.grad((theirs(other) ** 3).sum(), other, create_graph=True)
@@ -218,14 +218,13 @@ def test_without_running_statistics_eval_mode_uses_the_batch() -> None:
     assert list(layer.buffers()) == []
 
 
-def test_lazy_batches_move_running_statistics_when_they_are_computed() -> None:
+def test_lazy_batches_move_running_statistics_at_once() -> None:
+    """An effect waits for nobody: other code may read what it changes."""
     eager, lazy = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     x = ndl.init.randn(6, 2)
     expected = eager(x).numpy()
     with ndl.lazy_mode():
         y = lazy(x)
-        assert y.cached_data is None
-        np.testing.assert_array_equal(lazy.running_mean.numpy(), 0)
     for _ in range(2):  # a second look computes nothing again
         np.testing.assert_array_equal(y.numpy(), expected)
     for name, tensor in lazy.named_buffers():

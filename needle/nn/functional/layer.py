@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from ...autograd import Tensor
-from ...ops import affine, flatten, matmul
-from ...ops.kinds import whole_numbers
-from ...ops.random import dropout_mask
+from ...device import Generator
+from ...ops import Embedding, affine, flatten, matmul
+from ...ops.random import DropoutMask
 from ..checks import check_features, check_floats, check_tensor
 
 __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
@@ -56,8 +56,16 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     return y if bias is None else y + bias
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(
+    x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
+) -> Tensor:
     """Each element 0 with probability p, else divided by 1 - p; x itself unless `training`.
+
+    Args:
+        x: any shape, floats.
+        p: probability of an element to be zeroed.
+        training: whether to drop anything.
+        generator: what to draw from; by default NumPy's global random state.
 
     Raises:
         TypeError: x holds no floating-point numbers.
@@ -68,7 +76,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     if not training:
         return x
     check_floats("Dropout", x)
-    return x * dropout_mask(x, p)
+    return x * DropoutMask(p, generator)(x)
 
 
 def embedding(x: Tensor, weight: Tensor) -> Tensor:
@@ -78,13 +86,11 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
         TypeError: x holds something else than whole numbers.
         ValueError: x names a row that does not exist.
     """
-    rows = whole_numbers(x.realize_cached_data(), "Embedding expected whole numbers")
-    if rows.size and not 0 <= rows.min() <= rows.max() < weight.shape[0]:
-        raise ValueError(
-            f"Embedding expected indices from 0 to {weight.shape[0] - 1}, "
-            f"got {rows.min()} to {rows.max()}"
-        )
-    return weight[rows]
+    check_tensor("Embedding", x)
+    return _embedding(weight, x)
+
+
+_embedding = Embedding()
 
 
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:

@@ -11,7 +11,6 @@ import numpy as np
 from ... import ops
 from ...autograd import Tensor
 from ...ops.kinds import broadcast_shape
-from ...ops.losses import class_numbers
 from ..checks import check_tensor
 
 __all__ = [
@@ -34,8 +33,8 @@ def cross_entropy(
         logits: (N, C), (N, C, ...) or (C,).
         target: class numbers of the logits' shape without C, integers or floats that are whole; or
             probabilities, floats of the logits' shape.
-        weight: (C,), what each class counts.
-        ignore_index: a class number that counts nothing; has no meaning for probabilities.
+        weight: (C,), the weight of each class.
+        ignore_index: label to ignore; has no meaning for probabilities.
         reduction: the mean is weighted: Σ losses / Σ weights of the labels. For probabilities it
             is the sum over the number of samples.
         label_smoothing: ε, mixes the target with equal probabilities: (1 - ε)·p + ε/C.
@@ -56,17 +55,18 @@ def cross_entropy(
                 f"cross_entropy: probabilities leave no class {ignore_index} to ignore"
             )
         return _cross_entropy_of_probabilities(logits, target, weight, reduction, label_smoothing)
-    rows, labels, counted = _rows_and_labels("cross_entropy", logits, target, ignore_index)
-    if weight is None and counted is None and not label_smoothing and reduction == "mean":
-        return ops.softmax_cross_entropy(rows, labels, mean=True)
+    rows, labels = _rows_and_labels("cross_entropy", logits, target)
+    if weight is None and not label_smoothing and reduction == "mean":
+        return ops.softmax_cross_entropy(rows, labels, True, ignore_index)
     weight = _of_classes(weight, rows, 1)
-    share = None if weight is None else weight[labels]
-    losses = _only(counted, _times(ops.softmax_cross_entropy(rows, labels), share))
+    losses = ops.softmax_cross_entropy(rows, labels, False, ignore_index)
+    counted, weights = _weights_of_labels(labels, weight, ignore_index, losses.dtype)
+    losses = losses if weight is None else losses * weights
     if label_smoothing:
-        classes = rows.shape[1]
-        even = -_times(ops.logsoftmax(rows), weight).sum(1) / classes
-        losses = losses * (1 - label_smoothing) + _only(counted, even) * label_smoothing
-    return _reduce_weighted(losses, share, counted, target.shape, reduction)
+        even = -_times(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
+        even = ops.where(counted, even, 0)
+        losses = losses * (1 - label_smoothing) + even * label_smoothing
+    return _reduce_weighted(losses, weights, target.shape, reduction)
 
 
 def nll_loss(
@@ -78,11 +78,12 @@ def nll_loss(
 ) -> Tensor:
     """-l_y for log-probabilities l and class number y; arguments as in `cross_entropy`."""
     check_reduction(reduction)
-    rows, labels, counted = _rows_and_labels("nll_loss", log_probabilities, target, ignore_index)
+    rows, labels = _rows_and_labels("nll_loss", log_probabilities, target)
+    losses = ops.NegativeLogLikelihood(ignore_index)(rows, labels)
     weight = _of_classes(weight, rows, 1)
-    share = None if weight is None else weight[labels]
-    losses = _only(counted, -_times(rows[np.arange(labels.size), labels], share))
-    return _reduce_weighted(losses, share, counted, target.shape, reduction)
+    _, weights = _weights_of_labels(labels, weight, ignore_index, losses.dtype)
+    losses = losses if weight is None else losses * weights
+    return _reduce_weighted(losses, weights, target.shape, reduction)
 
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -126,7 +127,7 @@ def binary_cross_entropy(
     Args:
         p: probabilities.
         target: probabilities of the same shape, mostly 0 and 1.
-        weight: what each element counts; broadcasts to the losses.
+        weight: the weight of each element; broadcasts to the losses.
         reduction: see the top of this module.
 
     Raises:
@@ -151,9 +152,9 @@ def binary_cross_entropy_with_logits(
     Args:
         logits: any shape.
         target: probabilities of the same shape, mostly 0 and 1.
-        weight: what each element counts; broadcasts to the losses.
+        weight: the weight of each element; broadcasts to the losses.
         reduction: see the top of this module.
-        pos_weight: what the term with t counts; broadcasts to the losses.
+        pos_weight: the weight of the term with t; broadcasts to the losses.
 
     Raises:
         ValueError: a target is outside [0, 1], or the shapes differ.
@@ -215,30 +216,27 @@ def _check_some(losses: Tensor) -> None:
 
 
 def _reduce_weighted(
-    losses: Tensor,
-    share: Tensor | None,
-    counted: Tensor | None,
-    shape: tuple[int, ...],
-    reduction: str,
+    losses: Tensor, weights: Tensor, shape: tuple[int, ...], reduction: str
 ) -> Tensor:
-    """As `_reduce`, with the mean divided by the sum of the shares of the labels that count."""
-    if counted is not None:
-        share = counted.astype(losses.dtype) if share is None else share * counted
-    if share is None or reduction != "mean" or not losses.size:
-        return _reduce(losses.reshape(shape) if reduction == "none" else losses, reduction)
-    total = share.sum()
-    if not total.item():
-        raise ValueError("the mean of no losses: every label is ignored or has weight 0")
-    return losses.sum() / total
+    """As `_reduce`, with the mean divided by the sum of the weights."""
+    if reduction == "mean" and losses.size:
+        return ops.WeightedMean()(losses, weights)
+    return _reduce(losses.reshape(shape) if reduction == "none" else losses, reduction)
+
+
+def _weights_of_labels(
+    labels: Tensor, weight: Tensor | None, ignore_index: int, dtype: np.dtype
+) -> tuple[Tensor, Tensor]:
+    """Which labels are not ignored, and the weight of each: that of its class, 0 if ignored."""
+    counted = ops.not_equal(labels, ignore_index)
+    weights = counted.astype(dtype)
+    if weight is not None:
+        weights = weights * weight[ops.where(counted, labels, 0).astype("int64")]
+    return counted, weights
 
 
 def _times(x: Tensor, weight: Tensor | None) -> Tensor:
     return x if weight is None else x * weight
-
-
-def _only(counted: Tensor | None, losses: Tensor) -> Tensor:
-    """The losses that count, 0 for the others, which may be infinite."""
-    return losses if counted is None else ops.where(counted, losses, 0)
 
 
 def _cross_entropy_of_probabilities(
@@ -253,37 +251,21 @@ def _cross_entropy_of_probabilities(
     return _reduce(-(target * ops.logsoftmax(logits, axis)).sum(axis), reduction)
 
 
-def _rows_and_labels(
-    name: str, scores: Tensor, target: Tensor, ignore_index: int
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Scores as (rows, classes), labels as (rows,), and which labels count.
-
-    The last is None where all do; an ignored label is replaced by class 0.
-    """
+def _rows_and_labels(name: str, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores as (rows, classes), labels as (rows,)."""
     axis = _class_axis(name, scores)
     expected = scores.shape[:axis] + scores.shape[axis + 1 :]
     target = _as_tensor(target)
-    labels = class_numbers(target.realize_cached_data()).reshape(-1)
     if target.shape != expected:
         raise ValueError(
             f"{name} expected labels of shape {expected} for scores of shape {scores.shape}, "
             f"got {target.shape}"
         )
-    classes = scores.shape[axis]
     if scores.ndim > 2:
         scores = scores.permute((0, *range(2, scores.ndim), 1))
-    rows = scores if scores.ndim == 2 else scores.reshape((target.size, classes))
-    ignored = labels == ignore_index
-    counted = None
-    if ignored.any():
-        counted = Tensor.make_const(~ignored)
-        labels = np.where(ignored, 0, labels)
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"{name}: labels from {labels.min()} to {labels.max()}, but {classes} classes: labels "
-            f"must be 0 to {classes - 1}, or ignore_index={ignore_index}"
-        )
-    return rows, Tensor.make_const(labels), counted
+    if scores.ndim != 2:
+        scores = scores.reshape((target.size, scores.shape[-1]))
+    return scores, target if target.ndim == 1 else target.reshape((target.size,))
 
 
 def _class_axis(name: str, scores: Tensor) -> int:
@@ -294,7 +276,7 @@ def _class_axis(name: str, scores: Tensor) -> int:
 
 
 def _of_classes(weight: Tensor | None, scores: Tensor, axis: int) -> Tensor | None:
-    """What each class counts, in the dtype of the scores, with axes of length 1 after its own."""
+    """The weight of each class, in the dtype of the scores, with axes of length 1 after its own."""
     if weight is None:
         return None
     classes = scores.shape[axis]
@@ -304,7 +286,7 @@ def _of_classes(weight: Tensor | None, scores: Tensor, axis: int) -> Tensor | No
 
 
 def _of_elements(weight: Tensor | None, losses: Tensor) -> Tensor | None:
-    """What each element counts, in the dtype of the losses."""
+    """The weight of each element, in the dtype of the losses."""
     if weight is None:
         return None
     if broadcast_shape(weight.shape, losses.shape) != losses.shape:
@@ -335,5 +317,5 @@ def _as_tensor(target: Any) -> Tensor:
 
 def _check_probabilities(what: str, x: Tensor) -> None:
     values = x.realize_cached_data()
-    if values.size and not 0 <= values.min() <= values.max() <= 1:
+    if not ((values >= 0) & (values <= 1)).all().item():
         raise ValueError(f"{what} must be from 0 to 1, got {values.min()} to {values.max()}")

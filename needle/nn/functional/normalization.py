@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ... import init, ops
-from ...autograd import Tensor
+from ...autograd import Tensor, assign
 from ..checks import as_shape, check_channels, check_floats, check_groups, check_trailing
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
@@ -52,10 +52,12 @@ def batch_norm(
                 f"shape {x.shape}: use a larger batch, or eval()"
             )
         if running_mean is None or running_var is None:
-            op = ops.Moments(axes, eps)
-        else:
-            op = ops.BatchMoments(axes, running_mean, running_var, momentum, eps)
-        return ops.Normalize(axes, eps)(x, op(x), scale, shift)
+            return ops.Normalize(axes, eps)(x, scale, shift)[0]
+        op = ops.BatchNorm(axes, momentum, eps)
+        outputs = op(x, scale, shift, running_mean, running_var)
+        assign(running_mean, outputs[3])
+        assign(running_var, outputs[4])
+        return outputs[0]
     if running_mean is None or running_var is None:
         raise ValueError("batch normalisation outside training expected running statistics")
     scale = scale * _along_channels(x, running_var + eps) ** -0.5

@@ -14,18 +14,13 @@ def _cross_entropy(z):
     return _log_sum_exp(z, 1, False) - np.max(z, 1)
 
 
-def _moments(x):
-    variance = np.var(x, axis=0, keepdims=True)
-    return np.mean(x, axis=0, keepdims=True), 1 / np.sqrt(variance + 1e-5)
-
-
 def _normalize(x, weight, bias, axes):
     variance = np.var(x, axis=axes, keepdims=True)
     deviation = x - np.mean(x, axis=axes, keepdims=True)
     return deviation / np.sqrt(variance + 1e-3) * weight + bias
 
 
-def _running(x):
+def _statistics(x):
     row = x.realize_cached_data()[0]
     return Tensor.make_const(np.zeros_like(row)), Tensor.make_const(np.ones_like(row))
 
@@ -121,6 +116,38 @@ ROWS = [
         [[(2, 65)], [(0, 3)]],
     ),
     (
+        "softmax_cross_entropy with a label to ignore",
+        lambda z: ops.softmax_cross_entropy(z, ops.argmax(z, 1), ignore_index=3),
+        lambda z: np.where(np.argmax(z, 1) == 3, 0, _cross_entropy(z)),
+        [[(3, 4)], [(4, 5)]],
+    ),
+    (
+        "softmax_cross_entropy mean with a label to ignore",
+        lambda z: ops.softmax_cross_entropy(z, ops.argmax(z, 1), mean=True, ignore_index=3),
+        lambda z: np.mean(_cross_entropy(z)[np.argmax(z, 1) != 3]),
+        [[(4, 5)]],
+    ),
+    *[
+        (
+            f"negative log-likelihood, {ignore_index} ignored",
+            lambda z, ignore_index=ignore_index: ops.NegativeLogLikelihood(ignore_index)(
+                z, ops.argmax(z, 1)
+            ),
+            lambda z, ignore_index=ignore_index: np.where(
+                np.argmax(z, 1) == ignore_index, 0, -np.max(z, 1)
+            ),
+            [[(3, 4)], [(1, 1)]],
+        )
+        for ignore_index in (None, 0)
+    ],
+    (
+        "weighted mean of losses",
+        lambda a, w: ops.WeightedMean()(a, w),
+        lambda a, w: np.sum(a) / np.sum(w),
+        [[(3,), (3,)], [(2, 2), (2,)]],
+        "positive",
+    ),
+    (
         "binary_cross_entropy",
         lambda z, t: ops.binary_cross_entropy(ops.sigmoid(z), ops.sigmoid(t)),
         lambda z, t: np.log(1 + np.exp(z)) - z / (1 + np.exp(-t)),
@@ -128,18 +155,10 @@ ROWS = [
     ),
     # normalisation
     (
-        "moments",
-        lambda x: ops.moments(x, 0),
-        _moments,
-        [[(3, 2)], [(3, 2, 2)]],
-        "constant",
-    ),
-    (
-        "moments that move running ones",
-        lambda x: ops.BatchMoments((0,), *_running(x), momentum=0.1)(x),
-        _moments,
-        [[(3, 2)]],
-        "constant",
+        "normalize a batch, with running statistics",
+        lambda x, w, b: ops.BatchNorm((0,), eps=1e-3)(x, w, b, *_statistics(x))[0],
+        lambda x, w, b: _normalize(x, w, b, 0),
+        [[(3, 2), (2,), (2,)]],
         "floats",
     ),
     *[

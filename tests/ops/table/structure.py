@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from needle import ops
+from needle import Tensor, ops
+from needle.ops.indexing import ARRAY
 
 ONE = "one operand"
 
@@ -18,7 +19,12 @@ _INDICES = [
 ]
 
 
-def _put(a):
+def _like(a, numbers):
+    """A constant where the array of `a` lives."""
+    return Tensor(numbers, device=a.device, requires_grad=False)
+
+
+def _scatter_add(a):
     result = np.zeros_like(a, shape=(4, 3))
     for row, target in enumerate([0, 2, 2]):
         result[target] += a[row]
@@ -201,9 +207,26 @@ ROWS = [
         for kind, index in _INDICES
     ],
     ("getitem of no axes", lambda a: ops.getitem(a, ...), lambda a: a, [[()]]),
-    ("put", lambda a: ops.ScatterAdd((np.array([0, 2, 2]),), (4, 3))(a), _put, [[(3, 3)]]),
     (
-        "put slice",
+        "scatter_add",
+        lambda a: ops.ScatterAdd((ARRAY,), (4, 3))(a, _like(a, [0, 2, 2])),
+        _scatter_add,
+        [[(3, 3)]],
+    ),
+    (
+        "embedding",
+        lambda a: ops.Embedding()(a, _like(a, [0, 2, 2])),
+        lambda a: a[[0, 2, 2]],
+        [[(3, 2)]],
+    ),
+    (
+        "embedding of whole floats",
+        lambda a: ops.Embedding()(a, _like(a, [[0, 2]]).astype(a.dtype)),
+        lambda a: a[[[0, 2]]],
+        [[(3, 2)]],
+    ),
+    (
+        "scatter_add to a slice",
         lambda a: ops.ScatterAdd((slice(1, 3),), (4,))(a),
         lambda a: np.pad(a, 1),
         [[(2,)]],
