@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import init
-from ..autograd import Tensor
+from ..autograd import Tensor, assign
 from ..device import Generator
 from ..init import calculate_gain
 
@@ -154,7 +154,7 @@ def _draw(
 
 
 def _fill(tensor: Tensor, values: Tensor) -> Tensor:
-    tensor.realize_cached_data()[...] = values.realize_cached_data()
+    assign(tensor, values)
     return tensor
 
 

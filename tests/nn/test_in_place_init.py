@@ -7,6 +7,7 @@ import pytest
 
 import needle as ndl
 from needle import nn
+from needle.autograd import modes
 
 
 def weight(dtype: str = "float32") -> nn.Parameter:
@@ -130,3 +131,18 @@ def test_what_does_not_fit() -> None:
 def test_integers_hold_no_draws(fill) -> None:
     with pytest.raises(TypeError, match="random values are floats, which a tensor of int64 cannot"):
         fill(ndl.Tensor([[1, 2], [3, 4]]))
+
+
+@pytest.mark.parametrize("fill", [nn.init.ones_, nn.init.eye_, nn.init.kaiming_uniform_])
+def test_observers_see_the_assignment(fill) -> None:
+    tensor = ndl.init.zeros(2, 3)
+    seen = []
+
+    def note(value, op, inputs) -> None:
+        seen.append((value, type(op).__name__))
+
+    with modes.override(modes.observers, (note,)):
+        fill(tensor)
+    ((value, op),) = seen
+    assert value is tensor
+    assert op == "Assign"
