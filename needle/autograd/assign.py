@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import modes
-from .tensor import Tensor, TensorOp
+from .op import Op
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 __all__ = ["assign"]
 
 
-class Assign(TensorOp):
+class Assign(Op):
     """The values of the second operand, written into the array of the first. No gradient."""
 
     differentiable = False

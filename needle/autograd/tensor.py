@@ -10,6 +10,7 @@ import numpy as np
 from ..device import Device, as_device, default_device, device_of
 from . import modes
 from .array_like import ArrayLike
+from .assign import assign
 from .modes import no_grad
 from .op import Array, Op
 from .reverse import compute_gradient_of_variables
@@ -126,7 +127,7 @@ class Tensor(Value, ArrayLike):
                 f"data of a {self.dtype} tensor of shape {self.shape} cannot be replaced by "
                 f"{value.dtype} of shape {value.shape}: convert with astype or reshape first"
             )
-        self.cached_data = value.realize_cached_data()
+        assign(self, value, in_place=False)
 
     def detach(self) -> Tensor:
         """A Tensor outside the graph that shares this one's array."""

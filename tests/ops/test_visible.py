@@ -1,0 +1,192 @@
+"""What a step depends on is visible: data are operands, ops can be compared, shapes are inferred."""
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle import Tensor, nn
+from needle.autograd import AbstractArray, Op, Value, find_topo_sort, modes
+from needle.autograd.abstract import NeedsNumbers, abstract_like
+
+NOT_SYMBOLIC = {
+    "getitem by a mask": "the number of elements that a mask selects depends on its values",
+}
+
+
+def recorded(function):
+    """(op, inputs, value) of every op that runs while `function()` is called."""
+    found = []
+    note = lambda value, op, inputs: found.append((op, inputs, value))  # noqa: E731
+    with modes.override(modes.observers, (*modes.observers.get(), note)):
+        function()
+    return found
+
+
+def step_of(case):
+    """Forward and both derivatives of a row of the table."""
+
+    def step():
+        inputs = [Tensor(array) for array in case.arrays()]
+        objective = case.objective(inputs)
+        if not case.differentiable:
+            return
+        objective.backward()
+        gradients = [x.grad for x in inputs if x.grad is not None and x.grad.requires_grad]
+        if gradients:
+            sum((g * g).sum() for g in gradients).backward()
+
+    return step
+
+
+def held_arrays(value, seen=()):
+    """The arrays and Tensors that an op's instance holds, in containers and objects, too."""
+    if isinstance(value, np.ndarray | Value):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set):
+        return [array for part in value for array in held_arrays(part)]
+    return []
+
+
+def test_instances_hold_no_arrays(case):
+    ops = {op for op, _, _ in recorded(step_of(case))}
+    assert ops
+    assert [op for op in ops if held_arrays(vars(op))] == []
+
+
+def test_compute_runs_on_shapes_and_dtypes(case):
+    if case.name in NOT_SYMBOLIC:
+        pytest.skip(NOT_SYMBOLIC[case.name])
+    for op, inputs, value in recorded(step_of(case)):
+        arrays = [abstract_like(operand.realize_cached_data()) for operand in inputs]
+        inferred = op.infer(*arrays)
+        actual = value.realize_cached_data()
+        pairs = (
+            zip(inferred, actual, strict=True)
+            if isinstance(actual, tuple)
+            else [(inferred, actual)]
+        )
+        for abstract, array in pairs:
+            assert isinstance(abstract, AbstractArray), op
+            assert (abstract.shape, abstract.dtype) == (array.shape, array.dtype), op
+
+
+def test_lazy_shapes_compute_nothing(case):
+    if case.name in NOT_SYMBOLIC:
+        pytest.skip(NOT_SYMBOLIC[case.name])
+    with ndl.lazy_mode():
+        outputs = case.outputs([Tensor(array) for array in case.arrays()])
+        for output, expected in zip(outputs, case.expected(case.arrays()), strict=True):
+            assert output.shape == expected.shape
+            assert output.dtype == expected.dtype
+        computed = [
+            node for node in find_topo_sort(outputs) if node.op and node.cached_data is not None
+        ]
+        assert computed == []
+
+
+def test_rows_that_need_numbers_do(all_cases):
+    named = [case for case in all_cases if case.name in NOT_SYMBOLIC]
+    assert {case.name for case in named} == NOT_SYMBOLIC.keys()
+    for case in named:
+        op, inputs, _ = recorded(step_of(case))[0]
+        with pytest.raises(NeedsNumbers):
+            op.infer(*[abstract_like(operand.realize_cached_data()) for operand in inputs])
+
+
+def test_equal_parameters_have_equal_keys(case):
+    first, second = recorded(step_of(case)), recorded(step_of(case))
+    assert len(first) == len(second)
+    for (op, _, _), (again, _, _) in zip(first, second, strict=True):
+        assert type(op) is type(again)
+        assert (op.key == again.key) is not op.is_random
+        assert op.is_random or hash(op.key) == hash(again.key)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (ndl.AddScalar(1), ndl.AddScalar(1.0)),
+        (ndl.MulScalar(0.0), ndl.MulScalar(-0.0)),
+        (ndl.AddScalar(1), ndl.MulScalar(1)),
+        (ndl.Summation(0), ndl.Summation((0,), keepdims=True)),
+        (ndl.GetItem((slice(0, 1),)), ndl.GetItem((slice(0, 2),))),
+    ],
+)
+def test_other_parameters_have_other_keys(a, b):
+    assert a.key != b.key
+    assert a.key == a.key
+
+
+def test_ops_that_draw_equal_none():
+    op = ndl.ops.random.DropoutMask(0.5)
+    assert op.is_random
+    assert op.key != op.key
+    assert ndl.ops.random.DropoutMask(0.5).key != op.key
+
+
+# --- layers and losses
+
+
+def layer_steps():
+    x, images = ndl.init.randn(6, 4), ndl.init.randn(3, 4, 5, 5)
+    labels = Tensor([0, 3, 1, 2, 0, 1], requires_grad=False)
+    weights = Tensor([1.0, 2.0, 0.5, 1.0], dtype="float32", requires_grad=False)
+    probabilities = ndl.softmax(ndl.init.randn(6, 4)).detach()
+    losses = {
+        "CrossEntropyLoss": (nn.CrossEntropyLoss(weights, 3, label_smoothing=0.1), x, labels),
+        "plain CrossEntropyLoss": (nn.CrossEntropyLoss(), x, labels),
+        "probabilities": (nn.CrossEntropyLoss(), x, probabilities),
+        "SoftmaxLoss": (nn.SoftmaxLoss(), x, labels),
+        "NLLLoss": (nn.NLLLoss(weights, ignore_index=2), x, labels),
+        "BCELoss": (nn.BCELoss(), ndl.sigmoid(x), probabilities),
+        "BCEWithLogitsLoss": (nn.BCEWithLogitsLoss(pos_weight=weights), x, probabilities),
+        "KLDivLoss": (nn.KLDivLoss(), x, probabilities),
+        "MSELoss": (nn.MSELoss(), x, probabilities),
+    }
+    layers = {
+        "BatchNorm1d": (nn.BatchNorm1d(4), x),
+        "BatchNorm2d": (nn.BatchNorm2d(4), images),
+        "BatchNorm1d in eval mode": (nn.BatchNorm1d(4).eval(), x),
+        "LayerNorm": (nn.LayerNorm(4), x),
+        "GroupNorm": (nn.GroupNorm(2, 4), images),
+        "RMSNorm": (nn.RMSNorm(4), x),
+        "Dropout": (nn.Dropout(0.5), x),
+        "Linear": (nn.Linear(4, 3), x),
+        "Embedding": (nn.Embedding(4, 3), labels),
+    }
+    return {**losses, **layers}
+
+
+@pytest.mark.parametrize("name", layer_steps())
+def test_layers_and_losses_hold_no_data(name):
+    function, *operands = layer_steps()[name]
+    for operand in operands:
+        operand.requires_grad = operand.dtype.kind == "f"
+    seen = recorded(lambda: function(*operands).sum().backward())
+    assert [op for op, _, _ in seen if held_arrays(vars(op))] == []
+    reached = {id(value) for _, inputs, _ in seen for value in inputs}
+    assert all(id(operand) in reached for operand in operands)
+    assert all(isinstance(op, Op) for op, _, _ in seen)
+
+
+def test_new_running_statistics_are_assigned():
+    layer, x = nn.BatchNorm1d(3), ndl.init.randn(5, 3)
+    seen = recorded(lambda: layer(x))
+    made = {id(value) for op, _, value in seen if type(op).__name__ != "Assign"}
+    assigned = {id(inputs[0]): inputs[1] for op, inputs, _ in seen if type(op).__name__ == "Assign"}
+    assert assigned.keys() == {id(layer.running_mean), id(layer.running_var)}
+    assert all(id(value) in made for value in assigned.values())
+
+
+def test_assigned_data_are_seen():
+    x, new = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+
+    def change():
+        x.data = new
+
+    ((op, inputs, value),) = recorded(change)
+    assert type(op).__name__ == "Assign"
+    assert value is inputs[0] is x
+    assert inputs[1] is new
