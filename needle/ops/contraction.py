@@ -156,4 +156,6 @@ _affine = Affine()
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x·W + b: x (..., in), weight (in, out), bias (out,) or (1, out)."""
-    return _affine(x, weight, bias)
+    if isinstance(x, Tensor) and isinstance(weight, Tensor) and isinstance(bias, Tensor):
+        return Tensor.make_from_op(_affine, (x, weight, bias))
+    return _affine(x, weight, bias)  # which makes constants of arrays

@@ -25,8 +25,8 @@ _Labelled = tuple[str, Tensor]  # a letter for each axis, and the tensor
 class Einsum(Contraction):
     """Σ a·b over the labels that the result lacks: `Einsum("ij,jk->ik")(a, b)`.
 
-    A label stands once in a term, and in two terms or all three, with one length. Adjoints:
-    einsum of g and b with the labels of a, einsum of a and g with the labels of b.
+    A label occurs at most once in a term, and in at least two terms. Adjoints: einsum of g and b
+    with the labels of a, einsum of a and g with the labels of b.
     """
 
     def __init__(self, subscripts: str) -> None:
@@ -82,16 +82,16 @@ def einsum(subscripts: Any, *operands: Any, optimize: bool | str = "greedy") -> 
     """A sum of products of any number of tensors, by Einstein's convention (np.einsum).
 
     Args:
-        subscripts: a letter an axis, terms divided by commas: `"ij,jk->ik"`. Without `->`, the
-            letters that stand once are the result's, in alphabetical order. `...` stands for
-            axes that broadcast, a letter twice in a term for its diagonal. NumPy's other form,
-            `einsum(a, [0, 1], b, [1, 2], [0, 2])`, is understood, too.
-        operands: the tensors, one a term.
-        optimize: the order of contraction of three and more, "greedy" or "optimal"
-            as np.einsum has it; False for the order in which they stand.
+        subscripts: one letter for each axis, terms separated by commas: `"ij,jk->ik"`. Without
+            `->` the result has the letters that occur once, in alphabetical order. `...` stands
+            for axes that broadcast; a letter that occurs twice in a term takes its diagonal.
+            NumPy's other form, `einsum(a, [0, 1], b, [1, 2], [0, 2])`, is accepted, too.
+        operands: the tensors, one for each term.
+        optimize: the order of contraction of three or more operands, "greedy" or "optimal" as in
+            np.einsum; False contracts them from left to right.
 
     Raises:
-        ValueError: the terms do not fit the operands, or lengths differ under one letter.
+        ValueError: the terms do not fit the operands, or a letter stands for several lengths.
 
     Example:
         >>> import needle as ndl
@@ -162,7 +162,7 @@ def _width(subscripts: str, term: str, shape: _Shape) -> int:
     if not is_fitting or not set(named) <= set(_LETTERS):
         raise ValueError(
             f"einsum {subscripts!r}: term {term!r} does not fit an operand of shape "
-            f"{shape}: it takes one letter an axis, and '...' for any number of axes"
+            f"{shape}: it takes one letter for each axis, and '...' for any number of axes"
         )
     return width
 
@@ -190,7 +190,8 @@ def _lengths(subscripts: str, terms: Sequence[str], shapes: Sequence[_Shape]) ->
 
 
 def _once_each(labels: str, tensor: Tensor, shape: _Shape, length: dict[str, int]) -> _Labelled:
-    """The operand with each label once: diagonals taken, axes that broadcast left out."""
+    """The operand with each label once: repeated labels take diagonals, axes of length 1 that
+    broadcast are removed."""
     sizes = list(shape)
     for label in sorted(label for label in set(labels) if labels.count(label) > 1):
         while labels.count(label) > 1:
@@ -210,7 +211,7 @@ def _once_each(labels: str, tensor: Tensor, shape: _Shape, length: dict[str, int
 def _path(
     equation: str, lengths: tuple[tuple[str, int], ...], optimize: bool | str
 ) -> list[tuple[int, ...]]:
-    """Which operands to contract in which order; each product joins the end of the line."""
+    """The positions of the operands of each contraction; its product is appended to the rest."""
     length = dict(lengths)
     terms = equation.partition("->")[0].split(",")
     if len(terms) < 3:

@@ -1,7 +1,7 @@
-"""What NumPy's functions do with Tensors: np.sum(tensor, axis=0) stays in the graph.
+"""NumPy's functions of Tensors: np.sum(tensor, axis=0) stays in the graph.
 
-Those in the table are needle's, under NumPy's argument names; to all others a Tensor is its array.
-NumPy's elementwise functions (np.exp) take no Tensor, since its `__array_ufunc__` is None.
+A function in the table calls needle's, with NumPy's argument names; all others get the Tensor's
+array. NumPy's elementwise functions (np.exp) take no Tensor, since its `__array_ufunc__` is None.
 """
 
 import inspect

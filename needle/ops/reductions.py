@@ -1,9 +1,7 @@
 """Reductions over axes. `axes` is an int, several ints, or None for all axes.
 
-The reduced axes disappear; with `keepdims` they stay, at length 1.
-
-In the formulas g is the adjoint of the result and y the result, both with the reduced axes put
-back at length 1.
+The reduced axes disappear; with `keepdims` they stay, at length 1. In the formulas g is the
+adjoint of the result and y the result, both with the reduced axes kept.
 """
 
 import math

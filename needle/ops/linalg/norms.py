@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Array, Tensor
-from ..arithmetic import where
+from ..arithmetic import plain_number, where
 from ..comparison import equal, not_equal
 from ..functions import abs, sign
 from ..kinds import Axes, Reduction, normalize_axes
@@ -26,7 +26,7 @@ class Norm(Reduction):
     def compute(self, a: Array) -> Array:
         floats = a.astype(np.result_type(a.dtype, 0.0), copy=False)
         axes = self.reduced_axes(a.ndim)
-        return np.sqrt(np.sum(np.square(floats), axis=axes, keepdims=self.keepdims))
+        return np.sqrt(np.square(floats).sum(axis=axes, keepdims=self.keepdims))
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
@@ -38,21 +38,20 @@ class PowerNorm(Reduction):
 
     def __init__(self, p: float, axes: Axes = None, keepdims: bool = False) -> None:
         super().__init__(axes, keepdims)
-        self.p = p
+        self.p = plain_number(p)
 
     def compute(self, a: Array) -> Array:
         floats = np.absolute(a.astype(np.result_type(a.dtype, 0.0), copy=False))
         axes = self.reduced_axes(a.ndim)
-        total = np.sum(floats**self.p, axis=axes, keepdims=self.keepdims)
-        return total ** (1 / self.p)
+        return (floats**self.p).sum(axis=axes, keepdims=self.keepdims) ** (1 / self.p)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
         is_zero = equal(a, 0)
-        # powers of 0 may be infinite, which 0 times is no number
+        # powers of 0 may be infinite, and 0 times infinity is NaN
         ratio = where(is_zero, 1, abs(a) * self.expand(_inverse_or_zero(node), a))
-        slope = where(is_zero, 0, ratio ** (self.p - 1))
-        return self.expand(out_grad, a) * (slope * sign(a))
+        power = where(is_zero, 0, ratio ** (self.p - 1))
+        return self.expand(out_grad, a) * (power * sign(a))
 
 
 def _inverse_or_zero(a: Tensor) -> Tensor:
@@ -71,12 +70,12 @@ def norm(
 
     Args:
         x: the tensor.
-        ord: of vectors: None or 2 (√Σ x²), 1, inf, -inf, 0 (how many are not 0), or another
-            number p ((Σ |x|ᵖ)^(1/p)); of matrices: None or "fro" (√Σ x²), "nuc" (the sum of the
-            singular values), 1, -1, inf, -inf (sums of |x| down columns and along rows), 2, -2
-            (the largest and the smallest singular value).
+        ord: of vectors: None or 2 (√Σ x²), 1, inf, -inf, 0 (the number of nonzero elements), or
+            another number p ((Σ |x|ᵖ)^(1/p)); of matrices: None or "fro" (√Σ x²), "nuc" (the sum
+            of the singular values), 1, -1, inf, -inf (the largest or smallest sum of |x| of a
+            column or row), 2, -2 (the largest and the smallest singular value).
         axis: by default all: x flattened if `ord` is None, else one vector or one matrix.
-        keepdims: leave the reduced axes in at length 1.
+        keepdims: whether the reduced axes stay, at length 1.
 
     The gradient of the 2-norm at 0 is 0.
 
@@ -116,7 +115,7 @@ def _vector_norm(x: Tensor, order: Any, axis: int, keepdims: bool) -> Tensor:
 
 _OF_SIZES = {1: summation, np.inf: max, -np.inf: min}
 _OF_SINGULAR_VALUES = {2: max, -2: min, "nuc": summation}
-# how sums of |x| are compared, and whether they run down columns (0) or along rows (1)
+# how sums of |x| are compared, and whether they are of columns (0) or rows (1)
 _OF_LINES = {1: (max, 0), -1: (min, 0), np.inf: (max, 1), -np.inf: (min, 1)}
 
 
