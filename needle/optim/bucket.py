@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor
+from .. import ops
+from ..autograd import Array, Tensor, no_grad
+from ..autograd.assign import assign
+from ..autograd.modes import observers
+from .compiler import compile_numbers
 from .program import structure
 from .settings import ParamGroup
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
+    from .program import Program
 
 __all__ = ["Bucket", "fill_buckets"]
 
@@ -135,15 +140,14 @@ class Bucket:
 
     def prepare(self, optimizer: Optimizer) -> None:
         """Find the program for the settings there are, and make what it needs."""
-        key = structure(self.group)
-        if key == self.structure:
+        if self.is_prepared():
             return
         initial = optimizer.initial_state(self.group)
         for name, fill in initial.items():
             if name not in self.state:
                 self.state[name] = np.full_like(self.arrays[0], fill, shape=self.shape)
         self.used_state = [self.state[name] for name in initial]
-        self.program, self.compiled = optimizer._compiled(key, self.group, initial, self.joined)
+        self.program, self.compiled = optimizer._compiled(self.group, initial, self.joined)
         count = self.compiled.scratch
         scratch = self.scratch
         if self.joined and count * self.size > scratch.size:  # a rule that needs much
@@ -156,7 +160,13 @@ class Bucket:
             if self.joined:
                 changed = self._parts(buffers[self.compiled.change]) if buffers else []
                 self.arguments.insert(0, changed)
-        self.structure = key
+        self.numbers: list[Tensor] = []  # of a recorded step
+        self.structure = structure(self.group)
+
+    def is_prepared(self, program: Program | None = None) -> bool:
+        """Whether the bucket has a program, or this one, and it fits the settings."""
+        is_other = program is not None and program is not self.program
+        return not is_other and structure(self.group) == self.structure
 
     def update(self, optimizer: Optimizer, gradients: list[Array]) -> None:
         """Change the parameters by the optimizer's rule; `gradients` holds one for each."""
@@ -174,6 +184,41 @@ class Bucket:
                 size, shape = piece[0].size, piece[0].shape
                 buffers = [buffer[:size].reshape(shape) for buffer in self.buffers]
                 function(*piece, *buffers, self.group, self.steps)
+
+    def record(self, optimizer: Optimizer) -> None:
+        """The same update by ops on Tensors, one parameter after another, seen by observers."""
+        self.prepare(optimizer)
+        if not self.numbers:
+            like = self.arrays[0]
+            self.compute_numbers = compile_numbers(self.program)
+            self.numbers = [
+                Tensor.make_const(np.zeros_like(like, shape=())) for _ in self.program.numbers
+            ]
+            self.state_tensors = [
+                [Tensor.make_const(part) for part in self._parts(array)]
+                for array in self.used_state
+            ]
+        self.advance()
+        for position, param in enumerate(self.params):
+            gradient = ops.astype(param.grad, param.dtype)
+            states = [tensors[position] for tensors in self.state_tensors]
+            with no_grad():
+                results = self.program.run([param, gradient, *states, *self.numbers])
+            for _, value in results:  # in lazy mode, from values before the step
+                value.realize_cached_data()
+            for target, value in results:
+                assign(target, value)
+
+    def advance(self) -> None:
+        """Count a step, and give the recorded step the numbers of it."""
+        if self.used_state:
+            self.steps += 1
+        token = observers.set(())  # replayed, the numbers of one step would last for ever
+        for tensor, number in zip(
+            self.numbers, self.compute_numbers(self.group, self.steps), strict=True
+        ):
+            assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
+        observers.reset(token)
 
 
 def _pieces(arrays: list[Array], limit: int) -> Iterator[list[Array]]:

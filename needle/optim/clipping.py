@@ -99,7 +99,7 @@ def _norm(gradients: list[Array], p: float) -> float:
     largest = _norm(gradients, math.inf)
     if not math.isfinite(largest):
         return largest
-    return largest * _norm([gradient / largest for gradient in gradients], p)
+    return largest * _read(sum(_power_sum(each / largest, p) for each in gradients)) ** (1 / p)
 
 
 def _power_sum(gradient: Array, p: float) -> Array:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .formula import Symbol
-from .program import Program
+
+if TYPE_CHECKING:
+    from .program import Program
 
 __all__ = ["Update", "compile_numbers", "compile_update"]
 

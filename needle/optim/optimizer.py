@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..autograd import Tensor, clear_gradients, enable_grad
+from ..autograd.modes import observers
 from .bucket import Bucket, fill_buckets
 from .clipping import clip_grad_norm_
 from .compiler import Update, compile_update
-from .program import Program
+from .program import Program, structure
 from .settings import ParamGroup, group_setting
 from .state import load_state, save_state
 
@@ -65,6 +66,7 @@ class Optimizer:
         self.params: list[Tensor] = []
         self.param_groups: list[ParamGroup] = []
         self._buckets: list[Bucket] = []  # filled by the first step
+        self._recorded: list[tuple[Bucket, Program]] = []  # of the last step that was observed
         self._saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
         self._programs: dict[Any, Any] = {}  # the rule, traced and compiled, by structure
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
@@ -165,24 +167,56 @@ class Optimizer:
         buckets = self._buckets or self._fill_buckets()
         # all gradients first: in lazy mode they are computed here, from values before the step
         work = [(bucket, bucket.gradients()) for bucket in buckets]
+        is_recorded = bool(observers.get())
+        if is_recorded:
+            self._recorded = []
         for bucket, gradients in work:
-            if len(gradients) == len(bucket.params):
-                bucket.update(self, gradients)
-            elif gradients:
+            if 0 < len(gradients) < len(bucket.params):
                 position = buckets.index(bucket)
-                parts = bucket.split()  # whole before the old one goes
-                buckets[position : position + 1] = parts
-                parts[0].update(self, gradients)
+                buckets[position : position + 1] = bucket, _ = bucket.split()
+            if gradients and is_recorded:
+                bucket.record(self)
+                self._recorded.append((bucket, bucket.program))
+            elif gradients:
+                bucket.update(self, gradients)
         return loss
+
+    def advance(self) -> None:
+        """Count a step, and update the numbers that a recorded step reads: lr, say.
+
+        A step that observers watch (see `needle.autograd.modes`) consists of ops and assignments
+        on Tensors. Call this before those of the last recorded step are run once more.
+
+        Raises:
+            RuntimeError: no step was recorded, or it does not fit any more, because state was
+                loaded, gradients came to lack, a flag changed, or a setting became 0 or 1.
+        """
+        for bucket, program in self._recorded:
+            if bucket not in self._buckets or not bucket.is_prepared(program):
+                self._recorded = []
+        if not self._recorded:
+            raise RuntimeError(
+                f"{type(self).__name__} has no recorded step that fits its settings and state: "
+                "record a step with them"
+            )
+        for bucket, _ in self._recorded:
+            bucket.advance()
+
+    def source(self) -> str:
+        """The update rule as it is compiled: a Python function for each layout of parameters."""
+        for bucket in self._buckets or self._fill_buckets():
+            bucket.prepare(self)
+        return "\n".join(dict.fromkeys(bucket.compiled.source for bucket in self._buckets))
 
     def _fill_buckets(self) -> list[Bucket]:
         self._buckets, self._saved = fill_buckets(self.param_groups, self._saved), {}
         return self._buckets
 
     def _compiled(
-        self, key: Any, group: ParamGroup, state: Mapping[str, float], joined: bool
+        self, group: ParamGroup, state: Mapping[str, float], joined: bool
     ) -> tuple[Program, Update]:
         """The rule for groups like `group`, traced and compiled once."""
+        key = structure(group)
         if key not in self._programs:
             self._programs[key] = Program(self, group, list(state))
         program = self._programs[key]
@@ -191,7 +225,7 @@ class Optimizer:
         return program, self._programs[program, joined]
 
     def _regroup(self, state: dict[Tensor, dict[str, Any]]) -> None:
-        self._saved, self._buckets = state, []
+        self._saved, self._buckets, self._recorded = state, [], []
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
@@ -203,7 +237,13 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # buckets hold views of shared memory, which a copy or a pickle would tear apart
-        return {**self.__dict__, "_saved": self.state, "_buckets": [], "_programs": {}}
+        return {
+            **self.__dict__,
+            "_saved": self.state,
+            "_buckets": [],
+            "_recorded": [],
+            "_programs": {},
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of settings and state, parameters by position, laid out as in PyTorch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ _OPS: dict[Any, Callable[..., Any]] = {
     np.subtract: operator.sub,
     np.negative: operator.neg,
     np.absolute: operator.abs,
-    np.positive: operator.pos,
+    np.positive: lambda a: a if isinstance(a, Tensor) else Tensor(a),
 }
 """The functions of Tensors that have other names than NumPy's."""
 
@@ -87,23 +87,24 @@ class Program:
                 results[array] = value
         return results
 
-    def run(
-        self, theta: Tensor, g: Tensor, state: Mapping[str, Tensor], numbers: Sequence[Tensor]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """The rule by needle's ops: the new value of each Tensor that changes.
+    def run(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """The rule by needle's ops: Tensors that change, each with its new value.
+
+        Args:
+            tensors: θ, the gradient, the state arrays and `numbers`.
 
         Raises:
             TypeError: needle has no op for a function.
         """
-        values: dict[Symbol, Any] = {self.theta: theta, self.gradient: g}
-        values |= {self.state[name]: tensor for name, tensor in state.items()}
-        values |= zip(self.numbers, numbers, strict=True)
+        given = [self.theta, self.gradient, *self.state.values(), *self.numbers]
+        values: dict[Symbol, Any] = dict(zip(given, tensors, strict=True))
         for call in self.calls:
             if call.is_array:
                 name = call.function.__name__
                 op = _OPS.get(call.function) or getattr(ops, name, None)
                 if op is None:
                     raise TypeError(f"np.{name} has no op: this update rule cannot be recorded")
-                operands = [values[x] if isinstance(x, Symbol) else x for x in call.operands]
-                values[call] = op(*operands)
+                values[call] = op(
+                    *[values[x] if isinstance(x, Symbol) else x for x in call.operands]
+                )
         return [(values[array], values[value]) for array, value in self.results.items()]
