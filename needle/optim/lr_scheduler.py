@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
 from .one_cycle import OneCycleLR
 from .optimizer import Optimizer
 from .schedule import LRScheduler, Schedule, per_group
-from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, POSITIVE, UNIT, choice, count, number
+from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, choice, count
 
 __all__ = [
     "ConstantLR",
@@ -27,147 +28,111 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
-_START = number(lambda x: 0 < x <= 1, "a number in (0, 1]")
 
 
+@dataclass(eq=False, repr=False)
 class StepLR(LRScheduler):
-    """lr times `gamma` every `step_size` epochs.
+    """Multiplies lr by `gamma` every `step_size` epochs."""
 
-    Raises:
-        ValueError: `step_size` is no positive whole number, or `gamma` is negative.
-    """
-
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = count("step_size", step_size)
-        self.gamma = NON_NEGATIVE("gamma", gamma)
-        super().__init__(optimizer)
+    step_size: int
+    gamma: float = 0.1
 
     def multiplier(self, epoch: int, group: int) -> float:
         return self.gamma ** (epoch // self.step_size)
 
 
+@dataclass(eq=False, repr=False)
 class MultiStepLR(LRScheduler):
-    """lr times `gamma` at each of the epochs `milestones`.
+    """Multiplies lr by `gamma` at each of the epochs `milestones`."""
 
-    Raises:
-        ValueError: a milestone is no positive whole number, or `gamma` is negative.
-    """
-
-    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
-        self.milestones = sorted(count("milestones", epoch) for epoch in milestones)
-        self.gamma = NON_NEGATIVE("gamma", gamma)
-        super().__init__(optimizer)
+    milestones: Sequence[int]
+    gamma: float = 0.1
 
     def multiplier(self, epoch: int, group: int) -> float:
         return self.gamma ** bisect_right(self.milestones, epoch)
 
 
+@dataclass(eq=False, repr=False)
 class ExponentialLR(LRScheduler):
-    """lr times `gamma` every epoch.
+    """Multiplies lr by `gamma` every epoch."""
 
-    Raises:
-        ValueError: `gamma` is negative.
-    """
-
-    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = NON_NEGATIVE("gamma", gamma)
-        super().__init__(optimizer)
+    gamma: float
 
     def multiplier(self, epoch: int, group: int) -> float:
         return self.gamma**epoch
 
 
+@dataclass(eq=False, repr=False)
 class LinearLR(LRScheduler):
-    """lr times a multiplier that goes from `start_factor` to `end_factor` in a straight line.
+    """lr times a factor that changes linearly over the first `total_iters` epochs.
 
     Args:
-        optimizer: whose learning rates change.
+        optimizer: its learning rates change.
         start_factor: in (0, 1], at epoch 0.
         end_factor: in [0, 1], from epoch `total_iters` on.
-        total_iters: how many epochs the way takes.
-
-    Raises:
-        ValueError: a setting is out of its range.
+        total_iters: the number of epochs between them.
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
-    ) -> None:
-        self.start_factor = _START("start_factor", start_factor)
-        self.end_factor = UNIT("end_factor", end_factor)
-        self.total_iters = count("total_iters", total_iters)
-        super().__init__(optimizer)
+    start_factor: float = 1 / 3
+    end_factor: float = 1.0
+    total_iters: int = 5
 
     def multiplier(self, epoch: int, group: int) -> float:
-        share = min(epoch / self.total_iters, 1.0)
-        return self.start_factor + (self.end_factor - self.start_factor) * share
+        progress = min(epoch / self.total_iters, 1.0)
+        return self.start_factor + (self.end_factor - self.start_factor) * progress
 
 
+@dataclass(eq=False, repr=False)
 class ConstantLR(LRScheduler):
-    """lr times `factor` during the first `total_iters` epochs.
+    """lr times `factor`, in [0, 1], during the first `total_iters` epochs."""
 
-    Raises:
-        ValueError: `factor` is outside [0, 1], or `total_iters` is no positive whole number.
-    """
-
-    def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
-        self.factor = UNIT("factor", factor)
-        self.total_iters = count("total_iters", total_iters)
-        super().__init__(optimizer)
+    factor: float = 1 / 3
+    total_iters: int = 5
 
     def multiplier(self, epoch: int, group: int) -> float:
         return self.factor if epoch < self.total_iters else 1.0
 
 
+@dataclass(eq=False, repr=False)
 class PolynomialLR(LRScheduler):
-    """lr times (1 - epoch / total_iters)^power, until 0.
+    """lr times (1 - epoch / total_iters)^power, and 0 from epoch `total_iters` on."""
 
-    Raises:
-        ValueError: `total_iters` is no positive whole number, or `power` is not above 0.
-    """
-
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
-        self.total_iters = count("total_iters", total_iters)
-        self.power = POSITIVE("power", power)
-        super().__init__(optimizer)
+    total_iters: int = 5
+    power: float = 1.0
 
     def multiplier(self, epoch: int, group: int) -> float:
         return (1 - min(epoch / self.total_iters, 1.0)) ** self.power
 
 
+@dataclass(eq=False, repr=False)
 class CosineAnnealingLR(LRScheduler):
     """lr from its initial value to `eta_min` along half a cosine wave of `T_max` epochs, and back.
 
-        lr = eta_min + (initial lr - eta_min)·(1 + cos(π·epoch / T_max)) / 2
-
-    Raises:
-        ValueError: `T_max` is no positive whole number, or `eta_min` is negative.
+    lr = eta_min + (initial lr - eta_min)·(1 + cos(π·epoch / T_max)) / 2
     """
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max = count("T_max", T_max)
-        self.eta_min = self.floor = NON_NEGATIVE("eta_min", eta_min)
-        super().__init__(optimizer)
+    T_max: int
+    eta_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.floor = self.eta_min
+        super().__post_init__()
 
     def multiplier(self, epoch: int, group: int) -> float:
         return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
 
 
 class LambdaLR(LRScheduler):
-    """lr times the result of a function of the epoch.
+    """lr times a function of the epoch.
 
     Args:
-        optimizer: whose learning rates change.
-        lr_lambda: the function, or a list of one for each parameter group; groups added later
+        optimizer: its learning rates change.
+        lr_lambda: the function, or a list with one for each parameter group; groups added later
             take the last. `state_dict()` leaves functions out.
 
     Raises:
         ValueError: the list has another length than the parameter groups.
-        TypeError: something in the list cannot be called.
+        TypeError: `lr_lambda` holds something that is not a function.
     """
 
     not_saved = LRScheduler.not_saved | {"lr_lambdas"}
@@ -177,7 +142,7 @@ class LambdaLR(LRScheduler):
         optimizer: Optimizer,
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
     ) -> None:
-        Schedule.__init__(self, optimizer)
+        self._check(optimizer)
         self.lr_lambdas = per_group("lr_lambda", lr_lambda, optimizer)
         for function in self.lr_lambdas:
             if not callable(function):
@@ -189,19 +154,19 @@ class LambdaLR(LRScheduler):
 
 
 class ReduceLROnPlateau(Schedule):
-    """lr times `factor` when a metric has stopped getting better.
+    """Multiplies lr by `factor` when a metric has stopped improving.
 
     Args:
-        optimizer: whose learning rates change.
-        mode: "min" if less is better, "max" if more is.
+        optimizer: its learning rates change.
+        mode: "min" if a lower metric is better, "max" if a higher one is.
         factor: in [0, 1).
-        patience: how many epochs without improvement pass unpunished.
-        threshold: how much better is better.
-        threshold_mode: "rel": relative to the best; "abs": a difference.
-        cooldown: epochs after a reduction in which nothing counts.
-        min_lr: the lowest learning rate, or a list of one for each parameter group; groups added
-            later take the last.
-        eps: smaller reductions are left out.
+        patience: number of epochs without improvement that are tolerated.
+        threshold: minimum change that counts as an improvement.
+        threshold_mode: "rel": relative to the best metric; "abs": an absolute difference.
+        cooldown: number of epochs after a reduction in which bad epochs are not counted.
+        min_lr: the lowest learning rate, or a list with one for each parameter group; groups
+            added later take the last.
+        eps: reductions smaller than this are not made.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -223,7 +188,7 @@ class ReduceLROnPlateau(Schedule):
         min_lr: float | list[float] = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        super().__init__(optimizer)
+        self._check(optimizer)
         self.mode = choice("mode", mode, ("min", "max"))
         self.factor = HALF_OPEN_UNIT("factor", factor)
         self.patience = count("patience", patience, least=0)
@@ -237,7 +202,7 @@ class ReduceLROnPlateau(Schedule):
         self.cooldown_counter = 0
 
     def step(self, metrics: Any) -> None:
-        """Take note of the metric of an epoch: a number, or a tensor of one element."""
+        """Count an epoch with this metric: a number, or a tensor of one element."""
         metric = float(metrics)
         self.last_epoch += 1
         if self._is_better(metric):
@@ -269,16 +234,16 @@ class ReduceLROnPlateau(Schedule):
 
 
 class SequentialLR(Schedule):
-    """One schedule after another: warm-up, then cosine, say.
+    """Runs one schedule after another: a warm-up, then cosine annealing, for example.
 
     Args:
-        optimizer: whose learning rates change.
+        optimizer: its learning rates change.
         schedulers: in order, all of the same optimizer. Each starts from its epoch 0.
-        milestones: the epochs at which the second, third, ... take over.
+        milestones: the epochs at which the second, third, ... start.
 
     Raises:
         ValueError: there is no scheduler, one belongs to another optimizer or needs a metric, or
-            the milestones are not growing, positive, and one fewer than the schedulers.
+            the milestones are not increasing, positive, and one fewer than the schedulers.
 
     Example:
         warm_up = LinearLR(optimizer, start_factor=0.1, total_iters=5)
@@ -293,7 +258,7 @@ class SequentialLR(Schedule):
         schedulers: Sequence[LRScheduler | SequentialLR],
         milestones: Sequence[int],
     ) -> None:
-        super().__init__(optimizer)
+        self._check(optimizer)
         self.schedulers = list(schedulers)
         self.milestones = [count("milestones", epoch) for epoch in milestones]
         if not self.schedulers or len(self.milestones) != len(self.schedulers) - 1:

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from .optimizer import Optimizer
-from .settings import ParamGroup
+from .settings import NON_NEGATIVE, POSITIVE, UNIT, ParamGroup, count, number
 
 __all__ = ["LRScheduler", "Schedule", "per_group"]
 
 
-class Schedule:
-    """What all schedules share: an optimizer, a count of steps, and a state for checkpoints.
+def _milestones(name: str, epochs: Any) -> list[int]:
+    return sorted(count(name, epoch) for epoch in epochs)
 
-    Raises:
-        TypeError: `optimizer` is none.
-    """
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "step_size": count,
+    "total_iters": count,
+    "T_max": count,
+    "milestones": _milestones,
+    "gamma": NON_NEGATIVE,
+    "eta_min": NON_NEGATIVE,
+    "power": POSITIVE,
+    "start_factor": number(lambda x: 0 < x <= 1, "a number in (0, 1]"),
+    "end_factor": UNIT,
+    "factor": UNIT,
+}
+"""What the fields of schedules may be."""
+
+
+class Schedule:
+    """The base of all schedules: an optimizer, a count of steps, and a state for checkpoints."""
 
     not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer"})
+    last_epoch: int
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def _check(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(
                 f"{type(self).__name__} takes an Optimizer, got {type(optimizer).__name__}"
@@ -62,18 +79,20 @@ class Schedule:
         return sorted(vars(self).keys() - self.not_saved)
 
 
+@dataclass(eq=False, repr=False)
 class LRScheduler(Schedule):
     """A schedule given by a multiplier: lr = floor + (initial lr - floor)·multiplier(epoch).
 
-    A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1). So several
-    schedules on one optimizer multiply, a learning rate changed by hand stays changed, and a
-    parameter group added later goes along from the learning rate it came with.
-    An epoch is one call of `step()`, be it made after every epoch or after every batch.
+    A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1): the learning rate
+    there is may come from other schedules of the optimizer, which multiply, from a change by
+    hand, which stays, or with a parameter group that was added later.
+    An epoch is one call of `step()`, whether it is made after every epoch or every batch.
 
-    A subclass defines `multiplier`.
+    A subclass defines `multiplier`. Its fields are checked where needle has one of that name.
 
     Raises:
-        TypeError: `optimizer` is none.
+        TypeError: `optimizer` is not an Optimizer.
+        ValueError: a setting is out of its range.
 
     Example:
         >>> import needle as ndl
@@ -86,10 +105,14 @@ class LRScheduler(Schedule):
         [0.05]
     """
 
+    optimizer: Optimizer
     floor = 0.0
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        super().__init__(optimizer)
+    def __post_init__(self) -> None:
+        self._check(self.optimizer)
+        for field in fields(self):
+            if check := _CHECKS.get(field.name):
+                setattr(self, field.name, check(field.name, getattr(self, field.name)))
         self.base_lrs = [group.setdefault("initial_lr", group["lr"]) for group in self.groups]
         self._begin()
 
@@ -103,32 +126,29 @@ class LRScheduler(Schedule):
             group["lr"] = base
         self._begin()
 
-    def _begin(self) -> None:
-        """Epoch 0 on top of the learning rates there are: other schedules may have changed them."""
-        self.last_epoch = 0
-        self.multipliers = [self.multiplier(0, group) for group in range(len(self.base_lrs))]
-        for group, multiplier in zip(self.groups, self.multipliers, strict=False):
-            group["lr"] = self._scaled(group["lr"], multiplier)
-
     def step(self) -> None:
         """Go to the next epoch."""
-        for number in range(len(self.multipliers), len(self.groups)):  # added since
-            self.multipliers.append(self.multiplier(self.last_epoch, number))
-            group = self.groups[number]
-            self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
-        epoch = self.last_epoch + 1
-        for number, former in enumerate(self.multipliers):
-            new = self.multiplier(epoch, number)
-            group = self.groups[number]
-            if former == 0:  # nothing is left to multiply
-                group["lr"] = self._scaled(self.base_lrs[number], new)
-            else:
-                group["lr"] = self._scaled(group["lr"], new / former)
-            self.multipliers[number] = new
-        self.last_epoch = epoch
+        self._go_to(self.last_epoch + 1)
 
-    def _scaled(self, lr: float, by: float) -> float:
-        return self.floor + (lr - self.floor) * by
+    def _begin(self) -> None:
+        """Epoch 0 on top of the learning rates there are: other schedules may have changed them."""
+        self.multipliers = [1.0] * len(self.base_lrs)
+        self._go_to(0)
+
+    def _go_to(self, epoch: int) -> None:
+        for position, group in enumerate(self.groups):
+            if position == len(self.base_lrs):  # a group added since
+                self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
+                self.multipliers.append(self.multiplier(self.last_epoch, position))
+            former, new = self.multipliers[position], self.multiplier(epoch, position)
+            lr, ratio = group["lr"], new
+            if former == 0:  # nothing is left to multiply
+                lr = self.base_lrs[position]
+            else:
+                ratio = new / former
+            group["lr"] = self.floor + (lr - self.floor) * ratio
+            self.multipliers[position] = new
+        self.last_epoch = epoch
 
 
 def per_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
