@@ -55,16 +55,7 @@ class Adam(Optimizer):
         betas: tuple[float, float] | None = None,
         maximize: bool = False,
     ) -> None:
-        settings = ParamGroup()
-        settings.update(
-            lr=lr,
-            betas=(beta1, beta2) if betas is None else betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
-            maximize=maximize,
-        )
-        super().__init__(params, settings)
+        super().__init__(params, locals())
 
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
         return _WITH_LARGEST if group["amsgrad"] else _MEANS
@@ -114,14 +105,4 @@ class AdamW(Adam):
         betas: tuple[float, float] | None = None,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            amsgrad,
-            betas=betas,
-            maximize=maximize,
-        )
+        Optimizer.__init__(self, params, locals())

@@ -1,15 +1,9 @@
-"""How a step walks over parameters and memory: few NumPy calls, and a bounded scratch array.
-
-Small parameters that share their settings are updated together: their gradients are gathered into
-one flat array, the rule runs once over it, and the change goes back to the parameters' own arrays.
-A step over 22 small parameters then costs a dozen NumPy calls, not 22 dozens. A large parameter is
-updated in pieces that fit the cache.
-"""
+"""Parameters that are updated together: one large one, or several small ones."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +13,13 @@ from .. import ops
 from ..autograd import Array, Tensor, no_grad
 from ..autograd.assign import assign
 from ..autograd.modes import observers
-from .compiler import compile_numbers
-from .program import structure
+from .program import Program, structure
 from .settings import ParamGroup
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
-    from .program import Program
 
-__all__ = ["Bucket", "fill_buckets"]
-
-_SMALL = 8_192  # elements: up to here, gathering is cheaper than a rule's calls
-_LEAST_SCRATCH = 32_768  # elements: what models smaller than this may spend on speed
-_MOST_SCRATCH = 131_072  # elements: pieces of this size were faster than the whole, and than others
+__all__ = ["Bucket", "Scratch"]
 
 
 class Scratch:
@@ -138,7 +126,7 @@ class Bucket:
         )
         return with_gradient, without
 
-    def prepare(self, optimizer: Optimizer) -> None:
+    def prepare(self, optimizer: Optimizer, programs: dict[Any, Program]) -> None:
         """Find the program for the settings there are, and make what it needs."""
         if self.is_prepared():
             return
@@ -147,7 +135,11 @@ class Bucket:
             if name not in self.state:
                 self.state[name] = np.full_like(self.arrays[0], fill, shape=self.shape)
         self.used_state = [self.state[name] for name in initial]
-        self.program, self.compiled = optimizer._compiled(self.group, initial, self.joined)
+        key = structure(self.group)
+        if key not in programs:
+            programs[key] = Program(optimizer, self.group, list(initial))
+        self.program = programs[key]
+        self.compiled = self.program.compiled(self.joined)
         count = self.compiled.scratch
         scratch = self.scratch
         if self.joined and count * self.size > scratch.size:  # a rule that needs much
@@ -161,16 +153,15 @@ class Bucket:
                 changed = self._parts(buffers[self.compiled.change]) if buffers else []
                 self.arguments.insert(0, changed)
         self.numbers: list[Tensor] = []  # of a recorded step
-        self.structure = structure(self.group)
+        self.structure = key
 
     def is_prepared(self, program: Program | None = None) -> bool:
         """Whether the bucket has a program, or this one, and it fits the settings."""
         is_other = program is not None and program is not self.program
         return not is_other and structure(self.group) == self.structure
 
-    def update(self, optimizer: Optimizer, gradients: list[Array]) -> None:
-        """Change the parameters by the optimizer's rule; `gradients` holds one for each."""
-        self.prepare(optimizer)
+    def update(self, gradients: list[Array]) -> None:
+        """Change the parameters by the rule; `gradients` holds one for each."""
         if self.used_state:
             self.steps += 1
         function = self.compiled.function
@@ -185,12 +176,10 @@ class Bucket:
                 buffers = [buffer[:size].reshape(shape) for buffer in self.buffers]
                 function(*piece, *buffers, self.group, self.steps)
 
-    def record(self, optimizer: Optimizer) -> None:
+    def record(self) -> None:
         """The same update by ops on Tensors, one parameter after another, seen by observers."""
-        self.prepare(optimizer)
         if not self.numbers:
             like = self.arrays[0]
-            self.compute_numbers = compile_numbers(self.program)
             self.numbers = [
                 Tensor.make_const(np.zeros_like(like, shape=())) for _ in self.program.numbers
             ]
@@ -215,7 +204,7 @@ class Bucket:
             self.steps += 1
         token = observers.set(())  # replayed, the numbers of one step would last for ever
         for tensor, number in zip(
-            self.numbers, self.compute_numbers(self.group, self.steps), strict=True
+            self.numbers, self.program.compute_numbers(self.group, self.steps), strict=True
         ):
             assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
         observers.reset(token)
@@ -234,58 +223,3 @@ def _pieces(arrays: list[Array], limit: int) -> Iterator[list[Array]]:
         step = limit * length // size
         for start in range(0, length, step):
             yield [array[start : start + step] for array in arrays]
-
-
-def fill_buckets(
-    groups: Sequence[ParamGroup], saved: Mapping[Tensor, dict[str, Any]]
-) -> list[Bucket]:
-    """Distribute the parameters of all groups over buckets, small ones together.
-
-    Args:
-        groups: the parameter groups.
-        saved: step count and state arrays of the parameters that have some.
-    """
-    arrays: dict[Any, list[Array]] = {}
-    for group in groups:
-        for param in group["params"]:
-            array = param.realize_cached_data()
-            arrays.setdefault(_kind(array), []).append(array)
-    scratches = {kind: _scratch(of_kind, len(arrays)) for kind, of_kind in arrays.items()}
-    return [
-        Bucket(group, params, scratch, saved)
-        for group in groups
-        for params, scratch in _distribute(group["params"], saved, scratches)
-    ]
-
-
-def _kind(array: Array) -> Any:
-    return type(array), array.dtype
-
-
-def _scratch(arrays: Sequence[Array], kinds: int) -> Scratch:
-    """Memory for the largest of `arrays`, or for a piece of it; less where kinds have to share."""
-    largest = max(array.size for array in arrays)
-    size = min(max(largest, _LEAST_SCRATCH), _MOST_SCRATCH)
-    return Scratch(arrays[0], max(size // kinds, 2 * _SMALL))
-
-
-def _distribute(
-    params: Sequence[Tensor], saved: Mapping[Tensor, dict[str, Any]], scratches: dict[Any, Scratch]
-) -> Iterator[tuple[list[Tensor], Scratch]]:
-    together: dict[Any, list[Tensor]] = {}
-    filled: dict[Any, int] = {}
-    for param in params:
-        array = param.realize_cached_data()
-        kind = _kind(array)
-        if array.size > _SMALL:
-            yield [param], scratches[kind]
-            continue
-        state = saved.get(param, {})
-        key = kind, state.get("step", 0), tuple(state)
-        if filled.get(key, 0) + array.size > scratches[kind].size // 2:
-            yield together.pop(key), scratches[kind]
-            filled[key] = 0
-        together.setdefault(key, []).append(param)
-        filled[key] = filled.get(key, 0) + array.size
-    for (kind, *_), rest in together.items():
-        yield rest, scratches[kind]

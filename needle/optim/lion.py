@@ -51,14 +51,7 @@ class Lion(Optimizer):
         betas: tuple[float, float] | None = None,
         maximize: bool = False,
     ) -> None:
-        settings = ParamGroup()
-        settings.update(
-            lr=lr,
-            betas=(beta1, beta2) if betas is None else betas,
-            weight_decay=weight_decay,
-            maximize=maximize,
-        )
-        super().__init__(params, settings)
+        super().__init__(params, locals())
 
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
         return {"exp_avg": 0.0}

@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..autograd import Tensor, clear_gradients, enable_grad
-from ..autograd.modes import observers
-from .bucket import Bucket, fill_buckets
 from .clipping import clip_grad_norm_
-from .compiler import Update, compile_update
-from .program import Program, structure
+from .executor import Executor
 from .settings import ParamGroup, group_setting
 from .state import load_state, save_state
 
@@ -32,12 +29,13 @@ class Optimizer:
         params: the tensors to train, pairs of name and tensor (`model.named_parameters()`), or
             parameter groups: dicts with "params" and the settings in which the group differs
             from the defaults.
-        defaults: the settings of groups that state none.
+        defaults: the default settings of groups. `locals()` of an `__init__` whose arguments are
+            the settings will do.
 
     Raises:
         ValueError: `params` is empty, holds a tensor twice or one that an op made, or a setting
             is out of its range or unknown.
-        TypeError: `params` is no list but a model, a tensor or a group, or it holds something
+        TypeError: `params` is a model, a tensor or a group instead of a list, or holds something
             that is not a Tensor of floating-point numbers.
 
     Example:
@@ -57,18 +55,20 @@ class Optimizer:
     """
 
     decouples_weight_decay = False
-    """True: weight decay shrinks θ by lr·weight_decay; False: it adds weight_decay·θ to g."""
+    """Whether weight decay is part of the step, as in AdamW, and not of the gradient."""
 
     lr = group_setting("lr")
 
     def __init__(self, params: Params, defaults: Mapping[str, Any] | None = None) -> None:
-        self.defaults = dict(defaults or {})
+        left_out = {"self", "params", "__class__"}  # of locals()
+        settings = ParamGroup()
+        for name, value in (defaults or {}).items():
+            if name not in left_out and not (name == "betas" and value is None):
+                settings[name] = value
+        self.defaults = dict(settings)
         self.params: list[Tensor] = []
         self.param_groups: list[ParamGroup] = []
-        self._buckets: list[Bucket] = []  # filled by the first step
-        self._recorded: list[tuple[Bucket, Program]] = []  # of the last step that was observed
-        self._saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
-        self._programs: dict[Any, Any] = {}  # the rule, traced and compiled, by structure
+        self._executor = Executor()
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
                 "an optimizer takes a list of tensors or of parameter groups, got one "
@@ -101,7 +101,7 @@ class Optimizer:
         new = ParamGroup()
         new.update({**self.defaults, **group, "params": params})
         self.check_group(new)
-        self._regroup(self.state)
+        self._executor.regroup(self.state)
         self.params += params
         self.param_groups.append(new)
 
@@ -164,21 +164,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        buckets = self._buckets or self._fill_buckets()
-        # all gradients first: in lazy mode they are computed here, from values before the step
-        work = [(bucket, bucket.gradients()) for bucket in buckets]
-        is_recorded = bool(observers.get())
-        if is_recorded:
-            self._recorded = []
-        for bucket, gradients in work:
-            if 0 < len(gradients) < len(bucket.params):
-                position = buckets.index(bucket)
-                buckets[position : position + 1] = bucket, _ = bucket.split()
-            if gradients and is_recorded:
-                bucket.record(self)
-                self._recorded.append((bucket, bucket.program))
-            elif gradients:
-                bucket.update(self, gradients)
+        self._executor.step(self)
         return loss
 
     def advance(self) -> None:
@@ -191,59 +177,20 @@ class Optimizer:
             RuntimeError: no step was recorded, or it does not fit any more, because state was
                 loaded, gradients came to lack, a flag changed, or a setting became 0 or 1.
         """
-        for bucket, program in self._recorded:
-            if bucket not in self._buckets or not bucket.is_prepared(program):
-                self._recorded = []
-        if not self._recorded:
+        if not self._executor.advance():
             raise RuntimeError(
                 f"{type(self).__name__} has no recorded step that fits its settings and state: "
                 "record a step with them"
             )
-        for bucket, _ in self._recorded:
-            bucket.advance()
 
     def source(self) -> str:
         """The update rule as it is compiled: a Python function for each layout of parameters."""
-        for bucket in self._buckets or self._fill_buckets():
-            bucket.prepare(self)
-        return "\n".join(dict.fromkeys(bucket.compiled.source for bucket in self._buckets))
-
-    def _fill_buckets(self) -> list[Bucket]:
-        self._buckets, self._saved = fill_buckets(self.param_groups, self._saved), {}
-        return self._buckets
-
-    def _compiled(
-        self, group: ParamGroup, state: Mapping[str, float], joined: bool
-    ) -> tuple[Program, Update]:
-        """The rule for groups like `group`, traced and compiled once."""
-        key = structure(group)
-        if key not in self._programs:
-            self._programs[key] = Program(self, group, list(state))
-        program = self._programs[key]
-        if (program, joined) not in self._programs:
-            self._programs[program, joined] = compile_update(program, joined)
-        return program, self._programs[program, joined]
-
-    def _regroup(self, state: dict[Tensor, dict[str, Any]]) -> None:
-        self._saved, self._buckets, self._recorded = state, [], []
+        return self._executor.source(self)
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
         """What each parameter has gathered: "step" and the arrays of `initial_state`."""
-        gathered = dict(self._saved)
-        for bucket in self._buckets:
-            gathered.update(bucket.states())
-        return gathered
-
-    def __getstate__(self) -> dict[str, Any]:
-        # buckets hold views of shared memory, which a copy or a pickle would tear apart
-        return {
-            **self.__dict__,
-            "_saved": self.state,
-            "_buckets": [],
-            "_recorded": [],
-            "_programs": {},
-        }
+        return self._executor.state
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of settings and state, parameters by position, laid out as in PyTorch.
@@ -263,7 +210,7 @@ class Optimizer:
         groups, state = load_state(state_dict, self.params, self.param_groups, self.initial_state)
         for group, settings in zip(self.param_groups, groups, strict=True):
             group.update(settings)
-        self._regroup(state)
+        self._executor.regroup(state)
 
     def reset_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Tensor
+from .compiler import Update, compile_numbers, compile_update
 from .formula import Symbol, calls_of
 from .settings import ParamGroup
 
@@ -69,6 +71,7 @@ class Program:
         self.calls = calls_of(self.results.values())
         operands = [x for call in self.calls if call.is_array for x in call.symbols]
         self.numbers = list(dict.fromkeys(x for x in operands if not x.is_array))
+        self._compiled: dict[bool, Update] = {}
 
     def _results(self, rule: str, returned: Any) -> dict[Symbol, Symbol]:
         """The calls that compute new values, by the array which these are written to."""
@@ -86,6 +89,17 @@ class Program:
                     value = Symbol(function=np.positive, operands=(value,), is_array=True)
                 results[array] = value
         return results
+
+    def compiled(self, joined: bool) -> Update:
+        """The function for one parameter, or for several that are `joined`."""
+        if joined not in self._compiled:
+            self._compiled[joined] = compile_update(self, joined)
+        return self._compiled[joined]
+
+    @cached_property
+    def compute_numbers(self) -> Callable[..., list[float]]:
+        """(settings, step) → the values of `numbers`."""
+        return compile_numbers(self)
 
     def run(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """The rule by needle's ops: Tensors that change, each with its new value.

@@ -63,20 +63,11 @@ def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "lr": NON_NEGATIVE,
-    "weight_decay": NON_NEGATIVE,
-    "lr_decay": NON_NEGATIVE,
-    "eps": NON_NEGATIVE,
+    **dict.fromkeys(["lr", "weight_decay", "lr_decay", "eps"], NON_NEGATIVE),
     "initial_accumulator_value": NON_NEGATIVE,
-    "momentum": HALF_OPEN_UNIT,
-    "beta1": HALF_OPEN_UNIT,
-    "beta2": HALF_OPEN_UNIT,
-    "alpha": HALF_OPEN_UNIT,
+    **dict.fromkeys(["momentum", "beta1", "beta2", "alpha"], HALF_OPEN_UNIT),
     "dampening": lambda name, value: None if value is None else _DAMPENING(name, value),
-    "nesterov": _flag,
-    "amsgrad": _flag,
-    "centered": _flag,
-    "maximize": _flag,
+    **dict.fromkeys(["nesterov", "amsgrad", "centered", "maximize"], _flag),
 }
 
 SETTINGS = frozenset(_CHECKS)
@@ -97,7 +88,9 @@ class ParamGroup(dict[str, Any]):
         if name == "params" and name in self:
             raise ValueError("the parameters of a group are fixed: use optimizer.add_param_group")
         if name == "betas":
-            self["beta1"], self["beta2"] = _pair(value)
+            if not isinstance(value, list | tuple) or len(value) != 2:
+                raise ValueError(f"betas must be a pair (beta1, beta2), got {value!r}")
+            self["beta1"], self["beta2"] = value
         else:
             check = _CHECKS.get(name)
             super().__setitem__(name, value if check is None else check(name, value))
@@ -111,14 +104,6 @@ class ParamGroup(dict[str, Any]):
         if name == "betas" and "beta1" in self:
             return self["beta1"], self["beta2"]
         raise KeyError(name)
-
-
-def _pair(value: Any) -> tuple[Any, Any]:
-    try:
-        beta1, beta2 = value
-    except (TypeError, ValueError):
-        raise ValueError(f"betas must be a pair (beta1, beta2), got {value!r}") from None
-    return beta1, beta2
 
 
 def group_setting(name: str) -> Any:

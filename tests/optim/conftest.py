@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle.optim import SGD, Adagrad, Adam, AdamW, Lion, RMSprop, bucket
+from needle.optim import SGD, Adagrad, Adam, AdamW, Lion, RMSprop, executor
 
 # a matrix, a row, a vector, a number, and a matrix larger than all others together
 SHAPES = ((6, 5), (1, 5), (5,), (), (40, 30))
@@ -47,7 +47,7 @@ def lay_out(monkeypatch) -> Callable[[str], None]:
         for name, value in zip(
             ("_SMALL", "_LEAST_SCRATCH", "_MOST_SCRATCH"), LAYOUTS[layout], strict=True
         ):
-            monkeypatch.setattr(bucket, name, value)
+            monkeypatch.setattr(executor, name, value)
 
     return choose
 

@@ -1,0 +1,140 @@
+"""How a step walks over parameters and memory: few NumPy calls, and a bounded scratch array.
+
+Small parameters that share their settings are updated together: their gradients are gathered into
+one flat array, the rule runs once over it, and the change goes back to the parameters' own arrays.
+A step over 22 small parameters then costs a dozen NumPy calls, not 22 dozens. A large parameter is
+updated in pieces that fit the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..autograd import Array, Tensor
+from ..autograd.modes import observers
+from .bucket import Bucket, Scratch
+from .program import Program
+from .settings import ParamGroup
+
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
+__all__ = ["Executor"]
+
+_SMALL = 8_192  # elements: up to here, gathering is cheaper than a rule's calls
+_LEAST_SCRATCH = 32_768  # elements: what models smaller than this may spend on speed
+_MOST_SCRATCH = 131_072  # elements: pieces of this size were faster than the whole, and than others
+
+
+class Executor:
+    """Runs the update rule of an optimizer, in place or by ops that an observer sees."""
+
+    def __init__(self) -> None:
+        self.buckets: list[Bucket] = []  # filled by the first step
+        self.saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
+        self.programs: dict[Any, Program] = {}  # by the structure of groups
+        self.recorded: list[tuple[Bucket, Program]] = []  # of the last step that was observed
+
+    @property
+    def state(self) -> dict[Tensor, dict[str, Any]]:
+        """The step count and state arrays of each parameter that has some: views."""
+        gathered = dict(self.saved)
+        for bucket in self.buckets:
+            gathered.update(bucket.states())
+        return gathered
+
+    def regroup(self, state: dict[Tensor, dict[str, Any]]) -> None:
+        """Go on from this state, with the parameter groups of the next step."""
+        self.saved, self.buckets, self.recorded = state, [], []
+
+    def __getstate__(self) -> dict[str, Any]:
+        # buckets hold views of shared memory, which a copy or a pickle would tear apart
+        return {**vars(Executor()), "saved": self.state}
+
+    def _filled(self, optimizer: Optimizer) -> list[Bucket]:
+        if not self.buckets:
+            self.buckets, self.saved = _fill_buckets(optimizer.param_groups, self.saved), {}
+        return self.buckets
+
+    def step(self, optimizer: Optimizer) -> None:
+        """Update the parameters that have gradients."""
+        buckets = self._filled(optimizer)
+        # all gradients first: in lazy mode they are computed here, from values before the step
+        work = [(bucket, bucket.gradients()) for bucket in buckets]
+        if is_recorded := bool(observers.get()):
+            self.recorded = []
+        for bucket, gradients in work:
+            if not gradients:
+                continue
+            if len(gradients) < len(bucket.params):
+                parts = bucket.split()
+                position = buckets.index(bucket)
+                buckets[position : position + 1] = parts
+                bucket = parts[0]
+            bucket.prepare(optimizer, self.programs)
+            if is_recorded:
+                self.recorded.append((bucket, bucket.program))
+                bucket.record()
+            else:
+                bucket.update(gradients)
+
+    def advance(self) -> bool:
+        """Count a step for the recorded one, and update its numbers; False if it does not fit."""
+        for bucket, program in self.recorded:
+            if bucket not in self.buckets or not bucket.is_prepared(program):
+                return False
+        for bucket, _ in self.recorded:
+            bucket.advance()
+        return bool(self.recorded)
+
+    def source(self, optimizer: Optimizer) -> str:
+        """The compiled functions."""
+        buckets = self._filled(optimizer)
+        for bucket in buckets:
+            bucket.prepare(optimizer, self.programs)
+        return "\n".join(dict.fromkeys(bucket.compiled.source for bucket in buckets))
+
+
+def _fill_buckets(
+    groups: Sequence[ParamGroup], saved: Mapping[Tensor, dict[str, Any]]
+) -> list[Bucket]:
+    """Distribute the parameters of all groups over buckets, small ones together."""
+    arrays: dict[Any, list[Array]] = {}
+    for group in groups:
+        for param in group["params"]:
+            arrays.setdefault(_kind(param), []).append(param.realize_cached_data())
+    scratch = {}
+    for kind, of_kind in arrays.items():
+        largest = max(_LEAST_SCRATCH, *[array.size for array in of_kind])
+        size = min(largest, _MOST_SCRATCH) // len(arrays)  # kinds share the memory
+        scratch[kind] = Scratch(of_kind[0], max(size, 2 * _SMALL))
+    buckets = []
+    for group in groups:
+        together: dict[Any, list[Tensor]] = {}
+        for param in group["params"]:
+            state, alone = saved.get(param, {}), param if param.size > _SMALL else None
+            key = _kind(param), state.get("step", 0), tuple(state), alone
+            together.setdefault(key, []).append(param)
+        for (kind, *_), params in together.items():
+            for part in _parts(params, scratch[kind].size // 2):
+                buckets.append(Bucket(group, part, scratch[kind], saved))
+    return buckets
+
+
+def _kind(param: Tensor) -> Any:
+    array = param.realize_cached_data()
+    return type(array), array.dtype
+
+
+def _parts(params: list[Tensor], limit: int) -> Iterator[list[Tensor]]:
+    """Parts of at most `limit` elements, or of a single parameter."""
+    part: list[Tensor] = []
+    size = 0
+    for param in params:
+        if part and size + param.size > limit:
+            yield part
+            part, size = [], 0
+        part.append(param)
+        size += param.size
+    yield part
