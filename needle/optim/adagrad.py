@@ -22,11 +22,11 @@ class Adagrad(Optimizer):
     Args:
         params: the tensors to train, or parameter groups.
         lr: learning rate.
-        lr_decay: how fast the learning rate falls with the number of steps t.
+        lr_decay: decay of the learning rate with the number of steps t.
         weight_decay: strength of the L2 penalty.
-        initial_accumulator_value: where s starts.
-        eps: keeps the divisor from 0.
-        maximize: climb instead of descend.
+        initial_accumulator_value: the initial value of s.
+        eps: added to the divisor, against division by 0.
+        maximize: maximize instead of minimize.
 
     Raises:
         ValueError: a setting is out of its range.

@@ -20,18 +20,18 @@ class Adam(Optimizer):
         v ← β₂·v + (1 - β₂)·g²
         θ ← θ - lr·(m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + eps)
 
-    AMSGrad puts the largest v so far in the place of v.
+    AMSGrad uses the largest v so far instead of v.
 
     Args:
         params: the tensors to train, or parameter groups.
         lr: learning rate.
-        beta1: β₁ in [0, 1), how slowly m forgets.
-        beta2: β₂ in [0, 1), how slowly v forgets.
-        eps: keeps the divisor from 0.
+        beta1: β₁ in [0, 1), the decay rate of m.
+        beta2: β₂ in [0, 1), the decay rate of v.
+        eps: added to the divisor, against division by 0.
         weight_decay: strength of the L2 penalty.
         amsgrad: use the largest v.
-        betas: (beta1, beta2), as in PyTorch, in the place of both.
-        maximize: climb instead of descend.
+        betas: (beta1, beta2), as in PyTorch, instead of both.
+        maximize: maximize instead of minimize.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -58,7 +58,8 @@ class Adam(Optimizer):
         super().__init__(params, locals())
 
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
-        return _WITH_LARGEST if group["amsgrad"] else _MEANS
+        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
+        return dict.fromkeys(names, 0.0)
 
     def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
         lr, beta1, beta2 = settings.lr, settings.beta1, settings.beta2
@@ -78,12 +79,8 @@ class Adam(Optimizer):
         return theta - change, new_state
 
 
-_MEANS = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
-_WITH_LARGEST = {**_MEANS, "max_exp_avg_sq": 0.0}
-
-
 class AdamW(Adam):
-    """Adam whose weight decay does not pass through the means (Loshchilov and Hutter 2019).
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
         θ ← θ - lr·weight_decay·θ, then Adam's step with g = grad
 

@@ -152,7 +152,7 @@ class Bucket:
             if self.joined:
                 changed = self._parts(buffers[self.compiled.change]) if buffers else []
                 self.arguments.insert(0, changed)
-        self.numbers: list[Tensor] = []  # of a recorded step
+        self.numbers: list[Tensor] | None = None  # of a recorded step
         self.structure = key
 
     def is_prepared(self, program: Program | None = None) -> bool:
@@ -178,20 +178,15 @@ class Bucket:
 
     def record(self) -> None:
         """The same update by ops on Tensors, one parameter after another, seen by observers."""
-        if not self.numbers:
-            like = self.arrays[0]
-            self.numbers = [
-                Tensor.make_const(np.zeros_like(like, shape=())) for _ in self.program.numbers
-            ]
-            self.state_tensors = [
-                [Tensor.make_const(part) for part in self._parts(array)]
-                for array in self.used_state
-            ]
+        if self.numbers is None:
+            numbers = [np.zeros_like(self.arrays[0], shape=()) for _ in self.program.numbers]
+            self.numbers = [Tensor.make_const(number) for number in numbers]
+            parts = zip(self.arrays, *map(self._parts, self.used_state), strict=True)
+            self.state_tensors = [[Tensor.make_const(part) for part in own] for _, *own in parts]
         self.advance()
-        for position, param in enumerate(self.params):
-            gradient = ops.astype(param.grad, param.dtype)
-            states = [tensors[position] for tensors in self.state_tensors]
+        for param, states in zip(self.params, self.state_tensors, strict=True):
             with no_grad():
+                gradient = ops.astype(param.grad, param.dtype)
                 results = self.program.run([param, gradient, *states, *self.numbers])
             for _, value in results:  # in lazy mode, from values before the step
                 value.realize_cached_data()
@@ -202,10 +197,9 @@ class Bucket:
         """Count a step, and give the recorded step the numbers of it."""
         if self.used_state:
             self.steps += 1
-        token = observers.set(())  # replayed, the numbers of one step would last for ever
-        for tensor, number in zip(
-            self.numbers, self.program.compute_numbers(self.group, self.steps), strict=True
-        ):
+        numbers = self.program.compute_numbers(self.group, self.steps)
+        token = observers.set(())  # a recorded assignment would repeat the numbers of this step
+        for tensor, number in zip(self.numbers or (), numbers, strict=True):
             assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
         observers.reset(token)
 

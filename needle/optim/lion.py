@@ -19,16 +19,16 @@ class Lion(Optimizer):
         θ ← θ - lr·sign(β₁·m + (1 - β₁)·grad)
         m ← β₂·m + (1 - β₂)·grad
 
-    Since every element moves by lr, it wants a learning rate some ten times below Adam's.
+    Every element moves by lr, so lr should be about ten times lower than Adam's.
 
     Args:
         params: the tensors to train, or parameter groups.
         lr: learning rate.
-        beta1: β₁ in [0, 1), the share of m in the direction.
-        beta2: β₂ in [0, 1), how slowly m forgets.
-        weight_decay: how fast θ shrinks.
-        betas: (beta1, beta2), as in PyTorch, in the place of both.
-        maximize: climb instead of descend.
+        beta1: β₁ in [0, 1), the weight of m in the direction.
+        beta2: β₂ in [0, 1), the decay rate of m.
+        weight_decay: strength of the decoupled weight decay.
+        betas: (beta1, beta2), as in PyTorch, instead of both.
+        maximize: maximize instead of minimize.
 
     Raises:
         ValueError: a setting is out of its range.

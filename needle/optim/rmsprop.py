@@ -20,18 +20,18 @@ class RMSprop(Optimizer):
         u ← momentum·u + g / (√v + eps)
         θ ← θ - lr·u
 
-    `centered` (Graves 2013) takes the mean's square from v, which makes it a variance:
-    m ← alpha·m + (1 - alpha)·g, and √(v - m²) in the place of √v.
+    With `centered` (Graves 2013), the variance v - m² replaces v, where
+    m ← alpha·m + (1 - alpha)·g.
 
     Args:
         params: the tensors to train, or parameter groups.
         lr: learning rate.
-        alpha: in [0, 1), how slowly v and m forget.
-        eps: keeps the divisor from 0.
+        alpha: in [0, 1), the decay rate of v and m.
+        eps: added to the divisor, against division by 0.
         weight_decay: strength of the L2 penalty.
         momentum: in [0, 1).
         centered: divide by the standard deviation.
-        maximize: climb instead of descend.
+        maximize: maximize instead of minimize.
 
     Raises:
         ValueError: a setting is out of its range.

@@ -25,13 +25,13 @@ class SGD(Optimizer):
         momentum: in [0, 1).
         weight_decay: strength of the L2 penalty.
         dampening: None, the default, means `momentum`: u is a mean of past gradients, and starts
-            at 0. A number gives PyTorch's rule, in which the first gradient enters u whole;
+            at 0. A number gives PyTorch's rule, in which the first gradient is not damped;
             `dampening=0` is PyTorch's default.
         nesterov: look one step of momentum ahead (Sutskever et al. 2013).
-        maximize: climb instead of descend.
+        maximize: maximize instead of minimize.
 
     Raises:
-        ValueError: a setting is out of its range, or nesterov lacks its momentum.
+        ValueError: a setting is out of its range, or nesterov is set without momentum.
     """
 
     momentum = group_setting("momentum")

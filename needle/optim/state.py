@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,19 +46,15 @@ def load_state(
     """
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= saved.keys():
         raise ValueError('an optimizer\'s state is a dict with the keys "state" and "param_groups"')
-    _refuse(_group_differences(saved["param_groups"], groups))
-    loaded = []
-    for group in saved["param_groups"]:
+    _refuse(list(_group_differences(saved["param_groups"], groups)))
+    loaded, names = [], []
+    for group, theirs in zip(groups, saved["param_groups"], strict=True):
         loaded.append(ParamGroup())
-        loaded[-1].update({name: group[name] for name in group.keys() - {"params", "shapes"}})
+        loaded[-1].update({name: theirs[name] for name in theirs.keys() - {"params", "shapes"}})
+        names += [{"step", *initial_state(loaded[-1])}] * len(group["params"])
     # keys come back from a file as text, and numbers as tensors
     entries = {int(position): entry for position, entry in saved["state"].items()}
-    names = [
-        initial_state(new)
-        for group, new in zip(groups, loaded, strict=True)
-        for _ in group["params"]
-    ]
-    _refuse(_state_differences(entries, params, names))
+    _refuse(list(_state_differences(entries, params, names)))
     return loaded, {params[at]: _copy_state(entry, params[at]) for at, entry in entries.items()}
 
 
@@ -70,50 +66,39 @@ def _refuse(differences: list[str]) -> None:
 
 def _group_differences(
     saved: Sequence[Mapping[str, Any]], groups: Sequence[ParamGroup]
-) -> list[str]:
+) -> Iterator[str]:
     if len(saved) != len(groups):
-        return [f"{len(saved)} parameter groups in the state, {len(groups)} here"]
-    differences = []
+        yield f"{len(saved)} parameter groups in the state, {len(groups)} here"
+        return
     for number, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
         only_theirs = sorted(SETTINGS & theirs.keys() - ours.keys())
         only_ours = sorted(SETTINGS & ours.keys() - theirs.keys())
         if only_theirs or only_ours:
-            differences.append(
-                f"group {number}: settings only in the state {only_theirs}, only here {only_ours}"
-            )
-        count, here = len(theirs.get("params", ())), len(ours["params"])
-        if count != here:
-            differences.append(f"group {number}: {count} parameters in the state, {here} here")
+            yield f"group {number}: settings only in the state {only_theirs}, only here {only_ours}"
+        here = [param.shape for param in ours["params"]]
+        shapes = [tuple(shape) for shape in theirs.get("shapes", here)]
+        count = len(theirs.get("params", ()))
+        if count != len(here):
+            yield f"group {number}: {count} parameters in the state, {len(here)} here"
             continue
-        shapes = [param.shape for param in ours["params"]]
-        for at, (shape, own) in enumerate(zip(theirs.get("shapes", shapes), shapes, strict=True)):
-            if tuple(shape) != own:
-                differences.append(
-                    f"group {number}, parameter {at}: shape {tuple(shape)} in the state, {own} here"
-                )
-    return differences
+        for at, (shape, own) in enumerate(zip(shapes, here, strict=True)):
+            if shape != own:
+                yield f"group {number}, parameter {at}: shape {shape} in the state, {own} here"
 
 
 def _state_differences(
-    entries: Mapping[int, Mapping[str, Any]],
-    params: Sequence[Tensor],
-    names: Sequence[Mapping[str, float]],
-) -> list[str]:
-    differences = []
+    entries: Mapping[int, Mapping[str, Any]], params: Sequence[Tensor], names: Sequence[set[str]]
+) -> Iterator[str]:
     for at, entry in entries.items():
         if not 0 <= at < len(params):
-            differences.append(f"parameter {at}: there are {len(params)} here")
+            yield f"parameter {at}: there are {len(params)} here"
             continue
-        missing = sorted({"step", *names[at]} - entry.keys())
-        if missing:
-            differences.append(f"parameter {at}: the state lacks {missing}, has {sorted(entry)}")
+        if missing := sorted(names[at] - entry.keys()):
+            yield f"parameter {at}: the state lacks {missing}, has {sorted(entry)}"
         for name in entry.keys() - {"step"}:
             shape, own = np.shape(entry[name]), params[at].shape
             if shape != own:
-                differences.append(
-                    f"parameter {at}: {name} of shape {shape} in the state, {own} here"
-                )
-    return differences
+                yield f"parameter {at}: {name} of shape {shape} in the state, {own} here"
 
 
 def _copy_state(entry: Mapping[str, Any], param: Tensor) -> dict[str, Any]:
