@@ -8,8 +8,8 @@ from ..autograd import Tensor
 from ..ops.kinds import integers
 
 __all__ = [
-    "as_shape", "check_channels", "check_features", "check_floats", "check_groups",
-    "check_probability", "check_tensor", "check_trailing",
+    "as_shape", "check_channels", "check_features", "check_floats", "check_fraction",
+    "check_groups", "check_reduction", "check_tensor", "check_trailing",
 ]  # fmt: skip
 
 
@@ -69,10 +69,17 @@ def check_groups(num_groups: int, channels: int) -> None:
         raise ValueError(f"GroupNorm: {channels} channels do not split into {num_groups} groups")
 
 
-def check_probability(layer: str, p: float) -> None:
-    """Raise unless p is from 0 to 1."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"{layer}: p must be a probability from 0 to 1, got {p}")
+def check_fraction(what: str, value: float) -> None:
+    """Raise unless `value` is from 0 to 1."""
+    if value is None or not 0 <= value <= 1:
+        raise ValueError(f"{what} must be from 0 to 1, got {value}")
+
+
+def check_reduction(reduction: str, *more: str) -> None:
+    """Raise unless `reduction` is one of mean, sum, none, or of `more`."""
+    known = ("mean", "sum", "none", *more)
+    if reduction not in known:
+        raise ValueError(f"reduction {reduction!r}: expected one of {', '.join(known)}")
 
 
 def as_shape(layer: str, lengths: Sequence[int] | int) -> tuple[int, ...]:

@@ -5,14 +5,14 @@ Errors for inputs are those of the functions that the layers call.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import init
 from ..autograd import Tensor
-from ..device import Device
+from ..device import Device, Generator
 from . import functional
-from .checks import check_probability, check_tensor
+from .checks import check_fraction, check_tensor
 from .module import Module, Parameter
 
 __all__ = ["Bilinear", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
@@ -136,17 +136,22 @@ class Dropout(Module):
 
     In eval mode, x itself. An element is kept where U(0, 1) ≤ 1 - p (Srivastava et al. 2014).
 
+    Args:
+        p: probability of an element to be set to 0.
+        generator: source of the random numbers, by default NumPy's global state.
+
     Raises:
         ValueError: p is not in [0, 1].
     """
 
     p: float = 0.5
+    generator: Generator | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_probability("Dropout", self.p)
+        check_fraction("Dropout: p", self.p)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.p, self.training)
+        return functional.dropout(x, self.p, self.training, self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

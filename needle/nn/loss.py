@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .. import ops
 from ..autograd import Tensor
 from . import functional
-from .functional.loss import check_reduction
+from .checks import check_fraction, check_reduction
 from .module import Module
 
 __all__ = [
@@ -95,8 +95,7 @@ class CrossEntropyLoss(_Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must be from 0 to 1, got {self.label_smoothing}")
+        check_fraction("label_smoothing", self.label_smoothing)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(

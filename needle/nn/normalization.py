@@ -7,7 +7,7 @@ from .. import init
 from ..autograd import Tensor
 from ..device import Device
 from . import functional
-from .checks import as_shape, check_channels, check_groups
+from .checks import as_shape, check_channels, check_fraction, check_groups
 from .module import Module, Parameter
 
 __all__ = [
@@ -45,8 +45,7 @@ class _BatchNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if momentum is None or not 0 <= momentum <= 1:
-            raise ValueError(f"{type(self).__name__}: momentum from 0 to 1, got {momentum}")
+        check_fraction(f"{type(self).__name__}: momentum", momentum)
         self.dim = dim
         self.eps = eps
         self.momentum = momentum

@@ -60,7 +60,7 @@ def test_a_lazy_graph_draws_when_it_is_computed() -> None:
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
 def test_p_is_a_probability(p) -> None:
-    with pytest.raises(ValueError, match=f"p must be a probability from 0 to 1, got {p}"):
+    with pytest.raises(ValueError, match=f"p must be from 0 to 1, got {p}"):
         nn.Dropout(p)
     with pytest.raises(ValueError, match=f"got {p}"):
         nn.functional.dropout(ndl.init.ones(3), p)
@@ -73,3 +73,19 @@ def test_integers_cannot_be_scaled() -> None:
 
 def test_p_is_shown() -> None:
     assert repr(nn.Dropout(0.2)) == "Dropout(p=0.2)"
+
+
+def test_draws_come_from_the_generator_that_is_given() -> None:
+    x = ndl.init.ones(4, 50)
+    np.random.seed(0)
+    first = nn.Dropout(generator=ndl.Generator(seed=3))
+    second = nn.Dropout(generator=ndl.Generator(seed=3))
+    y = first(x).numpy()
+    second(x)
+    assert np.random.rand() == np.random.RandomState(0).rand()  # the global state is not used
+    np.testing.assert_array_equal(first(x).numpy(), second(x).numpy())
+    assert (first(x).numpy() != y).any()
+    kept = ndl.Generator(seed=3).rand(4, 50) <= 0.5
+    np.testing.assert_array_equal(y, 2.0 * kept)
+    with pytest.raises(TypeError):
+        nn.Dropout(0.5, ndl.Generator())  # by keyword only
