@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from .. import ops
 from ..autograd import Tensor
 from . import functional
 from .checks import check_fraction, check_reduction
@@ -15,13 +14,7 @@ __all__ = [
 
 
 class SoftmaxLoss(Module):
-    """Softmax cross-entropy, the mean over the batch of logsumexp(z) - z_y.
-
-    Called with logits (N, C) and class numbers (N,), integers or floats with integer values.
-
-    Raises:
-        TypeError: a label is not an integer.
-        ValueError: the number of labels is not N, or one is outside the classes.
+    """Softmax cross-entropy of logits (N, C) and class numbers (N,): mean of logsumexp(z) - z_y.
 
     Example:
         >>> import needle as ndl
@@ -31,7 +24,7 @@ class SoftmaxLoss(Module):
     """
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        return ops.softmax_cross_entropy(logits, y, mean=True)
+        return functional.softmax_loss(logits, y)
 
 
 class _Loss(Module):

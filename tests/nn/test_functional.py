@@ -53,7 +53,7 @@ FORMS = [
     (RMS, F.rms_norm, [draw(4, 3)], {"normalized_shape": 3}),
     (nn.Dropout(0.0), F.dropout, [draw(4, 3)], {"p": 0.0}),
     (nn.CrossEntropyLoss(), F.cross_entropy, [draw(4, 3), LABELS], {}),
-    (nn.SoftmaxLoss(), F.cross_entropy, [draw(4, 3), LABELS], {}),
+    (nn.SoftmaxLoss(), F.softmax_loss, [draw(4, 3), LABELS], {}),
     (nn.NLLLoss(reduction="sum"), F.nll_loss, [draw(4, 3), LABELS], {"reduction": "sum"}),
     (nn.MSELoss(), F.mse_loss, PAIR, {}),
     (nn.L1Loss(), F.l1_loss, PAIR, {}),

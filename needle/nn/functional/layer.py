@@ -7,7 +7,7 @@ from ...autograd import Tensor
 from ...device import Generator
 from ...ops import Embedding, affine, flatten, matmul
 from ...ops.random import DropoutMask
-from ..checks import check_features, check_floats, check_tensor
+from ..checks import check_features, check_floats, check_fraction, check_tensor
 
 __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
 
@@ -22,7 +22,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     check_features("Linear", x, weight.shape[-2:][0])
     if bias is None:
         return matmul(x, weight)
-    if x.ndim == 1 and bias.ndim == 2:  # whose axis of length 1 would show in the result
+    if x.ndim == 1 and bias.ndim == 2:  # the result would keep its axis of length 1
         bias = bias.reshape((bias.size,))
     return affine(x, weight, bias)
 
@@ -63,16 +63,15 @@ def dropout(
 
     Args:
         x: any shape, floats.
-        p: probability of an element to be zeroed.
-        training: whether to drop anything.
-        generator: what to draw from; by default NumPy's global random state.
+        p: probability of an element to be set to 0.
+        training: whether to change anything.
+        generator: source of the random numbers, by default NumPy's global state.
 
     Raises:
-        TypeError: x holds no floating-point numbers.
+        TypeError: in training, x is not a Tensor of floating-point numbers.
         ValueError: p is not in [0, 1].
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p must be a probability from 0 to 1, got {p}")
+    check_fraction("dropout: p", p)
     if not training:
         return x
     check_floats("Dropout", x)
@@ -80,11 +79,11 @@ def dropout(
 
 
 def embedding(x: Tensor, weight: Tensor) -> Tensor:
-    """The rows of `weight` (number, dim) that x (...) names: (..., dim).
+    """The rows of `weight` (number, dim) at the indices x (...): (..., dim).
 
     Raises:
-        TypeError: x holds something else than whole numbers.
-        ValueError: x names a row that does not exist.
+        TypeError: x is not a Tensor of integers, or of floats with integer values.
+        ValueError: an index is not in 0 ... number - 1.
     """
     check_tensor("Embedding", x)
     return _embedding(weight, x)

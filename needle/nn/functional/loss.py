@@ -1,7 +1,13 @@
 """Losses.
 
-`reduction` is "mean", "sum" or "none": what becomes of the losses of the single elements. A loss
-has the dtype of what is judged (float64 for integers); targets and weights are converted to it.
+The first operand is a Tensor; targets and weights may be arrays. The result has the dtype of the
+first operand, float64 if that is an integer type; targets and weights are converted to it.
+`reduction` says what becomes of the losses of the elements: "mean", "sum", or "none".
+
+Raises:
+    TypeError: the first operand is not a Tensor.
+    ValueError: shapes do not fit, a probability is outside [0, 1], `reduction` is unknown, or
+        there are no losses to take the mean of.
 """
 
 from typing import Any
@@ -11,12 +17,23 @@ import numpy as np
 from ... import ops
 from ...autograd import Tensor
 from ...ops.kinds import broadcast_shape
-from ..checks import check_tensor
+from ..checks import check_fraction, check_reduction, check_tensor
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
-    "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
+    "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss", "softmax_loss",
 ]  # fmt: skip
+
+
+def softmax_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean of logsumexp(z) - z_y over the rows z of logits (N, C) and class numbers y (N,).
+
+    Raises:
+        TypeError: a label is not an integer, or a float with an integer value.
+        ValueError: a label is outside the classes, or the number of labels is not N.
+    """
+    check_tensor("softmax_loss", logits)
+    return ops.softmax_cross_entropy(logits, y, mean=True)
 
 
 def cross_entropy(
@@ -31,24 +48,22 @@ def cross_entropy(
 
     Args:
         logits: (N, C), (N, C, ...) or (C,).
-        target: class numbers of the logits' shape without C, integers or floats that are whole; or
-            probabilities, floats of the logits' shape.
-        weight: (C,), the weight of each class.
-        ignore_index: label to ignore; has no meaning for probabilities.
-        reduction: the mean is weighted: Σ losses / Σ weights of the labels. For probabilities it
-            is the sum over the number of samples.
-        label_smoothing: ε, mixes the target with equal probabilities: (1 - ε)·p + ε/C.
+        target: class numbers, integers or floats with integer values, of the logits' shape without
+            C; or probabilities, floats of the logits' shape.
+        weight: (C,), weight of each class.
+        ignore_index: label to ignore, only with class numbers.
+        reduction: the mean is Σ losses / Σ weights of the labels; with probabilities, it is
+            Σ losses / number of samples.
+        label_smoothing: ε in the smoothed target (1 - ε)·p + ε/C.
 
     Raises:
-        TypeError: the target is neither class numbers nor probabilities.
-        ValueError: shapes do not fit, a label is outside the classes, a probability or ε outside
-            [0, 1], there is nothing to take the mean of, or a class to ignore among probabilities.
+        TypeError: the target holds neither class numbers nor probabilities.
+        ValueError: a label is outside the classes, ε is outside [0, 1], or `ignore_index` is a
+            class and the target holds probabilities.
     """
-    check_reduction(reduction)
     check_tensor("cross_entropy", logits)
-    target = _as_tensor(target)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1: {label_smoothing}")
+    check_fraction("cross_entropy: label_smoothing", label_smoothing)
+    target = _as_tensor(target, logits)
     if target.dtype.kind == "f" and target.shape == logits.shape:
         if ignore_index >= 0:
             raise ValueError(
@@ -63,10 +78,10 @@ def cross_entropy(
     counted, weights = _weights_of_labels(labels, weight, ignore_index, losses.dtype)
     losses = losses if weight is None else losses * weights
     if label_smoothing:
-        even = -_times(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
-        even = ops.where(counted, even, 0)
-        losses = losses * (1 - label_smoothing) + even * label_smoothing
-    return _reduce_weighted(losses, weights, target.shape, reduction)
+        uniform = -_times(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
+        uniform = ops.where(counted, uniform, 0)
+        losses = losses * (1 - label_smoothing) + uniform * label_smoothing
+    return _reduce(losses, reduction, weights, target.shape)
 
 
 def nll_loss(
@@ -77,23 +92,24 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """-l_y for log-probabilities l and class number y; arguments as in `cross_entropy`."""
-    check_reduction(reduction)
+    check_tensor("nll_loss", log_probabilities)
+    target = _as_tensor(target, log_probabilities)
     rows, labels = _rows_and_labels("nll_loss", log_probabilities, target)
     losses = ops.NegativeLogLikelihood(ignore_index)(rows, labels)
     weight = _of_classes(weight, rows, 1)
     _, weights = _weights_of_labels(labels, weight, ignore_index, losses.dtype)
     losses = losses if weight is None else losses * weights
-    return _reduce_weighted(losses, weights, target.shape, reduction)
+    return _reduce(losses, reduction, weights, target.shape)
 
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(x - t)²: x and target of one shape; see the top of this module for `reduction`."""
+    """Squared error, (x - t)², of x and target of one shape."""
     x, target = _pair("mse_loss", x, target)
     return _reduce((x - target) ** 2, reduction)
 
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """|x - t|: x and target of one shape; see the top of this module for `reduction`."""
+    """Absolute error, |x - t|, of x and target of one shape."""
     x, target = _pair("l1_loss", x, target)
     return _reduce(ops.abs(x - target), reduction)
 
@@ -101,13 +117,7 @@ def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2 (Girshick 2015).
 
-    Args:
-        x, target: of one shape.
-        reduction: see the top of this module.
-        beta: β, where the square ends; 0 gives |x - t|.
-
-    Raises:
-        ValueError: β is negative.
+    x and target have one shape. beta=0 gives |x - t|; a negative beta is a ValueError.
     """
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
@@ -126,16 +136,12 @@ def binary_cross_entropy(
 
     Args:
         p: probabilities.
-        target: probabilities of the same shape, mostly 0 and 1.
-        weight: the weight of each element; broadcasts to the losses.
-        reduction: see the top of this module.
-
-    Raises:
-        ValueError: something is outside [0, 1], or the shapes differ.
+        target: probabilities of the same shape, usually 0 or 1.
+        weight: weight of each element; broadcasts to the losses.
+        reduction: "mean", "sum" or "none".
     """
-    p, target = _pair("binary_cross_entropy", p, target)
+    p, target = _pair("binary_cross_entropy", p, target, has_probabilities=True)
     _check_probabilities("binary_cross_entropy: probabilities", p)
-    _check_probabilities("binary_cross_entropy: targets", target)
     losses = ops.binary_cross_entropy(p, target)
     return _reduce(_times(losses, _of_elements(weight, losses)), reduction)
 
@@ -151,16 +157,14 @@ def binary_cross_entropy_with_logits(
 
     Args:
         logits: any shape.
-        target: probabilities of the same shape, mostly 0 and 1.
-        weight: the weight of each element; broadcasts to the losses.
-        reduction: see the top of this module.
-        pos_weight: the weight of the term with t; broadcasts to the losses.
-
-    Raises:
-        ValueError: a target is outside [0, 1], or the shapes differ.
+        target: probabilities of the same shape, usually 0 or 1.
+        weight: weight of each element; broadcasts to the losses.
+        reduction: "mean", "sum" or "none".
+        pos_weight: weight of the positive class, the term with t; broadcasts to the losses.
     """
-    logits, target = _pair("binary_cross_entropy_with_logits", logits, target)
-    _check_probabilities("binary_cross_entropy_with_logits: targets", target)
+    logits, target = _pair(
+        "binary_cross_entropy_with_logits", logits, target, has_probabilities=True
+    )
     softplus = ops.Softplus()
     positive = _times(target, _of_elements(pos_weight, target))
     losses = positive * softplus(-logits) + (1 - target) * softplus(logits)
@@ -168,60 +172,44 @@ def binary_cross_entropy_with_logits(
 
 
 def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """t·(ln t - x) for log-probabilities x, and 0 where t = 0, be x infinite or not.
+    """t·(ln t - x) for log-probabilities x; 0 where t = 0, even if x is infinite.
 
     Args:
         x: log-probabilities, any shape.
         target: probabilities of the same shape, or their logarithms.
-        reduction: also "batchmean": the sum over the length of the first axis, which is the
-            divergence; the mean over all elements is not.
+        reduction: "mean", "sum", "none", or "batchmean": Σ losses / length of the first axis,
+            which is the Kullback-Leibler divergence; the mean over all elements is not.
         log_target: whether `target` holds logarithms.
     """
     check_reduction(reduction, "batchmean")
-    x, target = _pair("kl_div", x, target)
-    if not log_target:
-        _check_probabilities("kl_div: targets", target)
-    share = ops.exp(target) if log_target else target
-    is_none = share == 0  # there ln t is -inf, and so may x be: 0·inf is no number
-    present = ops.where(is_none, 0 if log_target else 1, target)
-    logarithm = present if log_target else ops.log(present)
-    losses = share * ops.where(is_none, 0, logarithm - x)
+    x, target = _pair("kl_div", x, target, has_probabilities=not log_target)
+    probabilities = ops.exp(target) if log_target else target
+    is_zero = probabilities == 0  # there ln t is -inf, and x may be, too: 0·inf would be NaN
+    finite = ops.where(is_zero, 0 if log_target else 1, target)
+    logarithm = finite if log_target else ops.log(finite)
+    losses = probabilities * ops.where(is_zero, 0, logarithm - x)
     if reduction == "batchmean":
         _check_some(losses)
         return losses.sum() / (x.shape[0] if x.ndim else 1)
     return _reduce(losses, reduction)
 
 
-def check_reduction(reduction: str, *more: str) -> str:
-    """Raise unless `reduction` is one of mean, sum, none, or of `more`."""
-    known = ("mean", "sum", "none", *more)
-    if reduction not in known:
-        raise ValueError(f"reduction {reduction!r}: expected one of {', '.join(known)}")
-    return reduction
-
-
-def _reduce(losses: Tensor, reduction: str) -> Tensor:
+def _reduce(
+    losses: Tensor, reduction: str, weights: Tensor | None = None, shape: tuple[int, ...] = ()
+) -> Tensor:
+    """With weights, the mean is divided by their sum, and losses get `shape` if not reduced."""
     check_reduction(reduction)
     if reduction == "none":
-        return losses
+        return losses if weights is None else losses.reshape(shape)
     if reduction == "sum":
         return losses.sum()
     _check_some(losses)
-    return losses.mean()
+    return losses.mean() if weights is None else ops.WeightedMean()(losses, weights)
 
 
 def _check_some(losses: Tensor) -> None:
     if not losses.size:
         raise ValueError(f"the mean of no losses: they have shape {losses.shape}")
-
-
-def _reduce_weighted(
-    losses: Tensor, weights: Tensor, shape: tuple[int, ...], reduction: str
-) -> Tensor:
-    """As `_reduce`, with the mean divided by the sum of the weights."""
-    if reduction == "mean" and losses.size:
-        return ops.WeightedMean()(losses, weights)
-    return _reduce(losses.reshape(shape) if reduction == "none" else losses, reduction)
 
 
 def _weights_of_labels(
@@ -242,8 +230,7 @@ def _times(x: Tensor, weight: Tensor | None) -> Tensor:
 def _cross_entropy_of_probabilities(
     logits: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
 ) -> Tensor:
-    logits, target = _pair("cross_entropy", logits, target)
-    _check_probabilities("cross_entropy: targets", target)
+    logits, target = _pair("cross_entropy", logits, target, has_probabilities=True)
     axis = _class_axis("cross_entropy", logits)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / logits.shape[axis]
@@ -255,7 +242,6 @@ def _rows_and_labels(name: str, scores: Tensor, target: Tensor) -> tuple[Tensor,
     """Scores as (rows, classes), labels as (rows,)."""
     axis = _class_axis(name, scores)
     expected = scores.shape[:axis] + scores.shape[axis + 1 :]
-    target = _as_tensor(target)
     if target.shape != expected:
         raise ValueError(
             f"{name} expected labels of shape {expected} for scores of shape {scores.shape}, "
@@ -269,39 +255,43 @@ def _rows_and_labels(name: str, scores: Tensor, target: Tensor) -> tuple[Tensor,
 
 
 def _class_axis(name: str, scores: Tensor) -> int:
-    check_tensor(name, scores)
     if not scores.ndim:
         raise ValueError(f"{name} expected scores (N, C), (N, C, ...) or (C,), got a number")
     return min(1, scores.ndim - 1)
 
 
-def _of_classes(weight: Tensor | None, scores: Tensor, axis: int) -> Tensor | None:
+def _of_classes(weight: Any, scores: Tensor, axis: int) -> Tensor | None:
     """The weight of each class, in the dtype of the scores, with axes of length 1 after its own."""
     if weight is None:
         return None
-    classes = scores.shape[axis]
+    weight, classes = _as_tensor(weight, scores), scores.shape[axis]
     if weight.shape != (classes,):
         raise ValueError(f"expected a weight for each of {classes} classes, got {weight.shape}")
     return _cast(weight, scores.dtype).reshape((classes,) + (1,) * (scores.ndim - 1 - axis))
 
 
-def _of_elements(weight: Tensor | None, losses: Tensor) -> Tensor | None:
+def _of_elements(weight: Any, losses: Tensor) -> Tensor | None:
     """The weight of each element, in the dtype of the losses."""
     if weight is None:
         return None
+    weight = _as_tensor(weight, losses)
     if broadcast_shape(weight.shape, losses.shape) != losses.shape:
         raise ValueError(f"weights of shape {weight.shape} for losses of shape {losses.shape}")
     return _cast(weight, losses.dtype)
 
 
-def _pair(name: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both, if they are of one shape, as floats of x's dtype, float64 if x holds integers."""
+def _pair(
+    name: str, x: Tensor, target: Any, has_probabilities: bool = False
+) -> tuple[Tensor, Tensor]:
+    """x and a target of its shape, as floats of x's dtype, float64 if x holds integers."""
     check_tensor(name, x)
-    target = _as_tensor(target)
+    target = _as_tensor(target, x)
     if x.shape != target.shape:
         raise ValueError(
             f"{name} expected two tensors of one shape, got {x.shape} and {target.shape}"
         )
+    if has_probabilities:
+        _check_probabilities(f"{name}: targets", target)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
     return _cast(x, dtype), _cast(target, dtype)
 
@@ -310,9 +300,11 @@ def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
     return x if x.dtype == dtype else x.astype(dtype)
 
 
-def _as_tensor(target: Any) -> Tensor:
-    """A target, which arrays and lists may be, too."""
-    return target if isinstance(target, Tensor) else Tensor(target, requires_grad=False)
+def _as_tensor(value: Any, like: Tensor) -> Tensor:
+    """A target or weights, which may be an array, as a Tensor."""
+    if isinstance(value, Tensor):
+        return value
+    return Tensor(value, device=like.device, requires_grad=False)
 
 
 def _check_probabilities(what: str, x: Tensor) -> None:

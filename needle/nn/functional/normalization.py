@@ -1,8 +1,15 @@
-"""Normalisation over the batch, over features, over groups of channels."""
+"""Normalisation over the batch, over features, over groups of channels.
+
+Each function computes (x - mean)/√(variance + eps)·weight + bias with the biased variance, without
+scale or shift where weight or bias is None.
+
+Raises:
+    TypeError: x is not a Tensor of floating-point numbers.
+    ValueError: x has another shape.
+"""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -23,32 +30,27 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """(x - mean)/√(variance + eps)·weight + bias for each channel (Ioffe & Szegedy 2015).
+    """Normalises each channel over the batch (Ioffe & Szegedy 2015).
 
-    In training, mean and (biased) variance are those of the batch, and the running ones, unless
-    None, move towards them: running ← (1 - momentum)·running + momentum·observed. Otherwise the
-    running ones are used.
+    In training with the statistics of the batch, from which the running ones, unless None, are
+    updated: running ← (1 - momentum)·running + momentum·observed. Otherwise with the running ones.
 
     Args:
         x: (N, C, ...).
-        running_mean, running_var, weight, bias: (C,); no scale or shift where None.
+        running_mean, running_var, weight, bias: (C,), or None.
 
     Raises:
-        TypeError: x is not a Tensor of floating-point numbers.
-        ValueError: x has no channels, or one value per channel in training; or running statistics
-            are missing outside training.
+        ValueError: one value per channel in training, or no running statistics outside training.
     """
     check_channels("BatchNorm", "(N, C, ...)", x)
     check_floats("BatchNorm", x)
     channels = x.shape[1]
-    axes = (0, *range(2, x.ndim))
-    where: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
-    scale = _along_channels(x, init.ones(channels, **where) if weight is None else weight)
-    shift = _along_channels(x, init.zeros(channels, **where) if bias is None else bias)
+    shape, axes = (channels,) + (1,) * (x.ndim - 2), (0, *range(2, x.ndim))
+    scale, shift = _operand(weight, 1, shape, x), _operand(bias, 0, shape, x)
     if training:
         if x.size <= channels:
             raise ValueError(
-                f"batch normalisation in training expected more than one value a channel, got "
+                f"batch normalisation in training expected more than one value per channel, got "
                 f"shape {x.shape}: use a larger batch, or eval()"
             )
         if running_mean is None or running_var is None:
@@ -60,13 +62,8 @@ def batch_norm(
         return outputs[0]
     if running_mean is None or running_var is None:
         raise ValueError("batch normalisation outside training expected running statistics")
-    scale = scale * _along_channels(x, running_var + eps) ** -0.5
-    return x * scale + (shift - _along_channels(x, running_mean) * scale)
-
-
-def _along_channels(x: Tensor, values: Tensor) -> Tensor:
-    """`values` (C,) in a shape that broadcasts along axis 1 of x."""
-    return values if x.ndim == 2 else values.reshape((-1,) + (1,) * (x.ndim - 2))
+    scale = scale * _operand(running_var + eps, 1, shape, x) ** -0.5
+    return x * scale + (shift - _operand(running_mean, 0, shape, x) * scale)
 
 
 def layer_norm(
@@ -76,24 +73,17 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """(x - mean)/√(variance + eps)·weight + bias over the last axes (Ba et al. 2016).
+    """Normalises each sample over its last axes (Ba et al. 2016).
 
     Args:
         x: (..., *normalized_shape).
-        normalized_shape: the lengths of the axes that are normalised together.
-        weight, bias: of that shape; no scale or shift where None.
-
-    Raises:
-        TypeError: x holds no floating-point numbers.
-        ValueError: x ends in another shape.
+        normalized_shape: lengths of the last axes.
+        weight, bias: of that shape, or None.
     """
     shape = as_shape("LayerNorm", normalized_shape)
     check_trailing("LayerNorm", x, shape)
     axes = tuple(range(x.ndim - len(shape), x.ndim))
-    where: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
-    scale = init.ones(*shape, **where) if weight is None else weight
-    shift = init.zeros(*shape, **where) if bias is None else bias
-    return ops.normalize(x, scale, shift, axes, eps)
+    return ops.normalize(x, _operand(weight, 1, shape, x), _operand(bias, 0, shape, x), axes, eps)
 
 
 def group_norm(
@@ -103,25 +93,22 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each sample's channels in groups, each normalised over all its values (Wu & He 2018).
+    """Normalises each sample over groups of channels (Wu & He 2018).
 
     Args:
         x: (N, C, ...).
         num_groups: a divisor of C.
-        weight, bias: (C,); no scale or shift where None.
+        weight, bias: (C,), or None.
 
     Raises:
-        TypeError: x holds no floating-point numbers.
-        ValueError: x has no channels, or they do not split into `num_groups`.
+        ValueError: num_groups does not divide C.
     """
     check_channels("GroupNorm", "(N, C, ...)", x)
     check_floats("GroupNorm", x)
     samples, channels = x.shape[:2]
     check_groups(num_groups, channels)
     shape = (num_groups, channels // num_groups, 1)
-    where: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
-    scale = init.ones(*shape, **where) if weight is None else weight.reshape(shape)
-    shift = init.zeros(*shape, **where) if bias is None else bias.reshape(shape)
+    scale, shift = _operand(weight, 1, shape, x), _operand(bias, 0, shape, x)
     grouped = x.reshape((samples, *shape[:2], math.prod(x.shape[2:])))
     return ops.normalize(grouped, scale, shift, (2, 3), eps).reshape(x.shape)
 
@@ -136,13 +123,9 @@ def rms_norm(
 
     Args:
         x: (..., *normalized_shape).
-        normalized_shape: the lengths of the axes that are normalised together.
-        weight: of that shape; no scale where None.
-        eps: by default the spacing of x's dtype at 1.
-
-    Raises:
-        TypeError: x holds no floating-point numbers.
-        ValueError: x ends in another shape.
+        normalized_shape: lengths of the last axes.
+        weight: of that shape, or None.
+        eps: by default the machine epsilon of x's dtype.
     """
     shape = as_shape("RMSNorm", normalized_shape)
     check_trailing("RMSNorm", x, shape)
@@ -150,3 +133,10 @@ def rms_norm(
     eps = float(np.finfo(x.dtype).eps) if eps is None else eps
     y = x * ((x**2).mean(axes, keepdims=True) + eps) ** -0.5
     return y if weight is None else y * weight
+
+
+def _operand(given: Tensor | None, default: float, shape: tuple[int, ...], x: Tensor) -> Tensor:
+    """A scale, shift or statistic in `shape`; a constant like x where it is None."""
+    if given is None:
+        return init.constant(*shape, c=default, device=x.device, dtype=x.dtype)
+    return given if given.shape == shape else given.reshape(shape)
