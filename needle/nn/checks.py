@@ -8,8 +8,8 @@ from ..autograd import Tensor
 from ..ops.kinds import integers
 
 __all__ = [
-    "as_shape", "check_channels", "check_features", "check_floats", "check_fraction",
-    "check_groups", "check_reduction", "check_tensor", "check_trailing",
+    "as_shape", "check_channels", "check_floats", "check_fraction", "check_groups",
+    "check_reduction", "check_tensor", "check_trailing",
 ]  # fmt: skip
 
 
@@ -30,22 +30,16 @@ def check_floats(layer: str, x: Tensor) -> None:
         )
 
 
-def check_features(layer: str, x: Tensor, features: int) -> None:
-    """Raise unless x is (..., features) of floating-point numbers."""
-    check_floats(layer, x)
-    shape = x.shape
-    if not shape or shape[-1] != features:
-        flat = math.prod(shape[1:]) == features
-        hint = ": flatten the images first (nn.Flatten)" if flat else ""
-        raise ValueError(f"{layer} expected (..., {features}), got {shape}{hint}")
-
-
 def check_trailing(layer: str, x: Tensor, trailing: tuple[int, ...]) -> None:
     """Raise unless x is (..., *trailing) of floating-point numbers."""
     check_floats(layer, x)
     shape = x.shape
     if shape[-len(trailing) :] != trailing:
-        raise ValueError(f"{layer} expected (..., {', '.join(map(str, trailing))}), got {shape}")
+        is_flat = len(trailing) == 1 and math.prod(shape[1:]) == trailing[0]
+        hint = ": flatten the images first (nn.Flatten)" if is_flat else ""
+        raise ValueError(
+            f"{layer} expected (..., {', '.join(map(str, trailing))}), got {shape}{hint}"
+        )
 
 
 def check_channels(

@@ -7,7 +7,7 @@ from ...autograd import Tensor
 from ...device import Generator
 from ...ops import Embedding, affine, flatten, matmul
 from ...ops.random import DropoutMask
-from ..checks import check_features, check_floats, check_fraction, check_tensor
+from ..checks import check_floats, check_fraction, check_tensor, check_trailing
 
 __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
 
@@ -19,7 +19,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         TypeError: x is not a Tensor of floating-point numbers.
         ValueError: the shapes do not fit.
     """
-    check_features("Linear", x, weight.shape[-2:][0])
+    check_trailing("Linear", x, weight.shape[-2:][:1])
     if bias is None:
         return matmul(x, weight)
     if x.ndim == 1 and bias.ndim == 2:  # the result would keep its axis of length 1
@@ -44,8 +44,8 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
         ValueError: the shapes do not fit.
     """
     outputs, in1, in2 = weight.shape
-    check_features("Bilinear", x1, in1)
-    check_features("Bilinear", x2, in2)
+    check_trailing("Bilinear", x1, (in1,))
+    check_trailing("Bilinear", x2, (in2,))
     if x1.shape[:-1] != x2.shape[:-1]:
         raise ValueError(
             f"Bilinear expected inputs with equal leading axes, got {x1.shape} and {x2.shape}"
