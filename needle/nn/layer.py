@@ -12,7 +12,7 @@ from .. import init
 from ..autograd import Tensor
 from ..device import Device, Generator
 from . import functional
-from .checks import check_fraction, check_tensor
+from .checks import check_channels, check_fraction
 from .module import Module, Parameter
 
 __all__ = ["Bilinear", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
@@ -170,9 +170,7 @@ class Flatten(Module):
     end_dim: int = -1
 
     def forward(self, x: Tensor) -> Tensor:
-        check_tensor("Flatten", x)
-        if x.ndim == 0:
-            raise ValueError("Flatten expected a batch (N, ...), got a tensor without axes")
+        check_channels("Flatten", "a batch (N, ...)", x, range(1, 65))
         if x.ndim == 1 and (self.start_dim, self.end_dim) == (1, -1):
             return x.reshape((x.shape[0], 1))
         return functional.flatten(x, self.start_dim, self.end_dim)

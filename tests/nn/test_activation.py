@@ -1,5 +1,8 @@
 """Activations as modules, against PyTorch's."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -108,3 +111,18 @@ def test_settings_are_shown() -> None:
     assert "GELU(approximate='tanh')" in shown
     assert "Softplus(beta=2.0, threshold=3.0)" in shown
     assert "LogSoftmax(dim=0)" in shown
+    assert "ELU()" in shown
+
+
+class Steep(nn.LeakyReLU):
+    def __init__(self) -> None:
+        super().__init__(0.5)
+
+
+def test_activations_are_subclassed_copied_and_pickled() -> None:
+    x = ndl.Tensor([-2.0, 3.0])
+    assert repr(Steep()) == "Steep(negative_slope=0.5)"
+    for module in (Steep(), pickle.loads(pickle.dumps(Steep())), copy.deepcopy(Steep())):
+        np.testing.assert_array_equal(module(x).numpy(), [-1.0, 3.0])
+    assert nn.ReLU() != nn.ReLU()  # modules are compared by identity
+    assert len({nn.ELU(), nn.ELU()}) == 2

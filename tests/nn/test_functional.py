@@ -1,5 +1,8 @@
 """The functional forms: each module has one, with the same numbers; details of their own."""
 
+import ast
+import inspect
+
 import numpy as np
 import pytest
 
@@ -146,3 +149,23 @@ def test_dropout_outside_training() -> None:
 def test_linear_with_parameters_that_do_not_fit(weight, bias, text) -> None:
     with pytest.raises(ValueError, match=text):
         F.linear(draw(4, 3), ndl.init.ones(*weight), ndl.init.ones(*bias))
+
+
+@pytest.mark.parametrize("family", [nn.activation, nn.layer, nn.loss, nn.normalization])
+def test_modules_leave_checks_to_the_functions(family) -> None:
+    forwards = [
+        node
+        for node in ast.walk(ast.parse(inspect.getsource(family)))
+        if isinstance(node, ast.FunctionDef) and node.name == "forward"
+    ]
+    assert len(forwards) > 3
+    assert not any(isinstance(node, ast.Raise) for each in forwards for node in ast.walk(each))
+
+
+def test_weights_may_be_arrays() -> None:
+    array = np.array([1.0, 2.0, 0.5])
+    for function in (F.cross_entropy, F.nll_loss):
+        expected = function(draw(4, 3), LABELS, ndl.Tensor(array)).numpy()
+        np.testing.assert_array_equal(function(draw(4, 3), LABELS, array).numpy(), expected)
+    with pytest.raises(ValueError, match=r"a weight for each of 3 classes, got \(2,\)"):
+        F.cross_entropy(draw(4, 3), LABELS, np.ones(2))
