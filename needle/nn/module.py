@@ -222,7 +222,10 @@ class Module:
         Raises:
             TypeError: a buffer was replaced by something other than a Tensor.
         """
-        state, left_out = {}, set()
+        return {path: tensor.detach() for path, tensor in self._state()}
+
+    def _state(self) -> Iterator[tuple[str, Tensor]]:
+        left_out: set[str] = set()
         for path, value in self._walk(""):
             if isinstance(value, Module):
                 buffers = value._buffers.items()
@@ -232,8 +235,7 @@ class Module:
             elif not isinstance(value, Tensor):
                 raise TypeError(f"buffer {path}: expected a Tensor, got {type(value).__name__}")
             elif path not in left_out:
-                state[path] = value.detach()
-        return state
+                yield path, value
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> MismatchedKeys:
         """Copy the values of `state` into the parameters and buffers.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..autograd import Tensor
+from ..autograd import Tensor, assign
 
 if TYPE_CHECKING:
     from .module import Module
@@ -29,7 +29,7 @@ def load_state(module: Module, state: Mapping[str, Any], strict: bool) -> Mismat
             f"load_state_dict takes a dict of names and Tensors, got {type(state).__name__}: "
             "needle.load(path) gives the one in a file"
         )
-    own = module.state_dict()
+    own = dict(module._state())
     arrays = {name: _array(name, state[name]) for name in own if name in state}
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
@@ -47,7 +47,8 @@ def load_state(module: Module, state: Mapping[str, Any], strict: bool) -> Mismat
             + "\n  ".join(differences)
         )
     for name, array in arrays.items():
-        own[name].realize_cached_data()[...] = array
+        target = own[name]
+        assign(target, Tensor(array, device=target.device, dtype=target.dtype))
     return MismatchedKeys(missing, unexpected)
 
 
