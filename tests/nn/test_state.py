@@ -5,6 +5,7 @@ import pytest
 
 import needle as ndl
 from needle import nn
+from needle.autograd import modes
 
 
 class Counter(nn.Module):
@@ -259,3 +260,18 @@ def test_apply_initialises() -> None:
 
     model = network().apply(initialise)
     assert (model[2].fn.weight.numpy() == 2).all()
+
+
+def test_assignments_to_a_model_are_observed() -> None:
+    model, source = network(), network()
+    state = source.state_dict()
+    assigned = []
+    watch = modes.override(modes.observers, (lambda value, op, inputs: assigned.append(value),))
+    with watch:
+        model.load_state_dict(state)
+    tensors = [*model.parameters(), *model.buffers()]
+    assert {id(tensor) for tensor in tensors} == {id(value) for value in assigned}
+    assigned.clear()
+    with watch:
+        model.to("float64")
+    assert {id(tensor) for tensor in tensors} <= {id(value) for value in assigned}
