@@ -23,8 +23,8 @@ def check_tensor(layer: str, x: Any) -> None:
 
 def check_floats(layer: str, x: Tensor) -> None:
     """Raise unless x is a Tensor of floating-point numbers."""
-    check_tensor(layer, x)
-    if x.dtype.kind != "f":
+    if not isinstance(x, Tensor) or x.dtype.kind != "f":
+        check_tensor(layer, x)
         raise TypeError(
             f"{layer} expected floating-point numbers, got {x.dtype}: use astype('float32')"
         )

@@ -19,7 +19,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         TypeError: x is not a Tensor of floating-point numbers.
         ValueError: the shapes do not fit.
     """
-    check_trailing("Linear", x, weight.shape[-2:][:1])
+    check_trailing("Linear", x, weight.shape[-2:-1] or weight.shape)
     if bias is None:
         return matmul(x, weight)
     if x.ndim == 1 and bias.ndim == 2:  # the result would keep its axis of length 1
