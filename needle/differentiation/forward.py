@@ -109,6 +109,7 @@ class _Tangents:
         """Give a new value its tangent, if an input has one."""
         tangents = [self.of(operand) for operand in inputs]
         if not op.differentiable or all(tangent is None for tangent in tangents):
+            vars(value).pop(self._name, None)  # a tensor that was assigned to is a constant
             return
         value.realize_cached_data()  # first: a lazy constant forgets its op when it is computed
         former = value.op, value.inputs

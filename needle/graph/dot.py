@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from ..autograd import Value, find_topo_sort
+from ..autograd import Op, Value, find_topo_sort
 from ..nn import Module
-from .names import Names, constant_value, named_values
+from .names import Names, constant_value, named_values, whole_output
 from .record import Recording
 from .terms import number_term, op_name, op_parameters
 
@@ -34,27 +34,37 @@ def dot_source(
     """The DOT text of the drawing that `draw` describes, and the number of values in it."""
     given = dict.fromkeys([*values, *gradients])
     order = find_topo_sort(list(given))
+    # one box for an op and the one output that is not for its gradient
+    outputs = {node: node.inputs[0] for node in order if whole_output(node)}
+    drawn_as = {whole: node for node, whole in outputs.items()}
+
+    def operands(node: Value) -> list[Value]:
+        return [drawn_as.get(operand, operand) for operand in outputs.get(node, node).inputs]
+
+    order = [node for node in order if node not in drawn_as]
     leaves = {leaf.grad: leaf for leaf in order if leaf.grad is not None and leaf.grad in given}
     not_forward = {*gradients, *leaves}
     forward = set(find_topo_sort([value for value in given if value not in not_forward]))
     model = module.module if isinstance(module, Recording) else module
-    homes = _homes(module, [node for node in order if node in forward])
+    homes = _homes(module, [node for node in order if node in forward], operands)
     known = {**named_values(model, order), **named_values(names, order)}
 
-    shown = _nearest(given, len(order) if max_nodes is None else max_nodes)
-    numbers: dict[Value, int] = {}
+    shown = _nearest(
+        [drawn_as.get(value, value) for value in given],
+        len(order) if max_nodes is None else max_nodes,
+        operands,
+    )
+    numbers = {node: n for n, node in enumerate(node for node in order if node in shown)}
     boxes: dict[str | None, list[str]] = {}  # by the path of the module around them
     arrows = []
-    for node in order:
-        if node not in shown:
-            continue
-        number = numbers[node] = len(numbers)
-        label = _quoted("\n".join([*_title(node, known, leaves), _content(node)]))
+    for node, number in numbers.items():
+        title = _title(node, outputs.get(node, node).op, known, leaves)
+        label = _quoted("\n".join([*title, _content(node)]))
         box = f'n{number} [label={label}, fillcolor="{_colour(node, forward, known)}"]'
         boxes.setdefault(homes.get(node), []).append(box)
-        operands = [numbers[operand] for operand in node.inputs if operand in shown]
-        arrows += [f"  n{operand} -> n{number}" for operand in operands]
-        if len(operands) < len(node.inputs):
+        made_from = operands(node)
+        arrows += [f"  n{numbers[each]} -> n{number}" for each in made_from if each in shown]
+        if not shown.issuperset(made_from):
             arrows.append(f"  hidden -> n{number} [style=dashed]")
     lines = [_HEAD, *(f"  {box}" for box in boxes.get(None, ())), *_clusters(model, boxes)]
     if hidden := len(order) - len(shown):
@@ -63,7 +73,9 @@ def dot_source(
     return "\n".join([*lines, *arrows, "}"]) + "\n", len(shown)
 
 
-def _nearest(values: Iterable[Value], limit: int) -> set[Value]:
+def _nearest(
+    values: Iterable[Value], limit: int, operands: Callable[[Value], list[Value]]
+) -> set[Value]:
     """The `limit` values of the graph that are the fewest steps away from `values`."""
     found: set[Value] = set()
     queue = deque(values)
@@ -71,7 +83,7 @@ def _nearest(values: Iterable[Value], limit: int) -> set[Value]:
         node = queue.popleft()
         if node not in found:
             found.add(node)
-            queue.extend(node.inputs)
+            queue.extend(operands(node))
     return found
 
 
@@ -86,15 +98,17 @@ def _colour(node: Value, forward: Collection[Value], known: Collection[Value]) -
     return _CONSTANT if node.is_leaf() else _OP
 
 
-def _title(node: Value, known: Mapping[Value, str], leaves: Mapping[Value, Value]) -> Iterable[str]:
+def _title(
+    node: Value, op: Op | None, known: Mapping[Value, str], leaves: Mapping[Value, Value]
+) -> Iterable[str]:
     """The lines that say what a value is; `leaves` has the leaf of each gradient."""
     if node in leaves:
         yield f"gradient of {known.get(leaves[node], 'a leaf')}"
     if node in known:
         yield known[node]
-    if node.op is not None:
-        parameters = ", ".join(f"{name}={text}" for name, text in op_parameters(node.op).items())
-        yield op_name(node.op) + (f"({parameters})" if parameters else "")
+    if op is not None:
+        parameters = ", ".join(f"{name}={text}" for name, text in op_parameters(op).items())
+        yield op_name(op) + (f"({parameters})" if parameters else "")
     elif node not in known:
         number = constant_value(node)
         if number is not None:
@@ -145,7 +159,11 @@ def _clusters(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -
         yield from cluster(path, "  ")
 
 
-def _homes(module: Module | Recording | None, forward: Sequence[Value]) -> dict[Value, str]:
+def _homes(
+    module: Module | Recording | None,
+    forward: Sequence[Value],
+    operands: Callable[[Value], list[Value]],
+) -> dict[Value, str]:
     """The path of the module of each parameter and of each value that a module made."""
     if module is None:
         return {}
@@ -160,10 +178,10 @@ def _homes(module: Module | Recording | None, forward: Sequence[Value]) -> dict[
     users: dict[Value, str] = {}  # the values that are made from parameters directly
     prepared = dict(homes)  # parameters, and what is made from nothing else
     for node in forward:
-        around = {prepared[operand] for operand in node.inputs if operand in prepared}
+        around = {prepared[operand] for operand in operands(node) if operand in prepared}
         if around:
             users[node] = _innermost(around, paths) or ""
-            if all(operand in prepared for operand in node.inputs):
+            if all(operand in prepared for operand in operands(node)):
                 prepared[node] = users[node]
     return {**users, **homes}
 

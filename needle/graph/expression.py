@@ -8,8 +8,8 @@ from typing import Any
 
 from ..autograd import Value, find_topo_sort
 from ..ops import AddScalar, DivScalar, EWiseMul, MulScalar, PowerScalar
-from .names import Names, Operands, constant_value, is_number, named_values, unused
-from .terms import ATOM, Term, number_term, op_term
+from .names import Names, Operands, constant_value, is_number, named_values, unused, whole_output
+from .terms import ATOM, Term, number_term
 
 __all__ = ["expression"]
 
@@ -66,7 +66,7 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
         if node in same:
             operands.terms[node] = operands.leaf(same[node])
         elif node.op is not None:
-            term = op_term(node.op, operands.of(node))
+            term = operands.formula(node)
             name = known.get(node)
             is_needed = len(term.text) > width or (uses[node] > 1 and not _is_view(node, term))
             if name is None and node is not result and is_needed:
@@ -105,6 +105,8 @@ def _same_values(order: list[Value], known: Mapping[Value, str]) -> dict[Value, 
 
 def _unchanged_operand(node: Any, known: Mapping[Value, str]) -> Value | None:
     op = node.op
+    if (outputs := whole_output(node)) is not None:
+        return outputs
     neutral = _NEUTRAL.get(type(op))
     if neutral is not None and op.scalar == neutral:
         return node.inputs[0]

@@ -10,10 +10,13 @@ import numpy as np
 
 from ..autograd import Value
 from ..nn import Module
+from ..ops import GetItem, ScatterAdd, TupleGetItem
 from ..ops.kinds import Elementwise
-from .terms import ATOM, Term, number_term
+from .terms import ATOM, Term, array_term, number_term, op_term
 
-__all__ = ["Names", "Operands", "constant_value", "is_number", "named_values", "unused"]
+__all__ = [
+    "Names", "Operands", "constant_value", "is_number", "named_values", "unused", "whole_output",
+]  # fmt: skip
 
 Names = Mapping[str, Value] | Sequence[str] | Module | None
 
@@ -78,9 +81,11 @@ class Operands:
         self._letters = letters
         self._unused = {letter: unused(letter, known.values()) for letter in letters}
 
-    def of(self, node: Value) -> list[Term]:
-        """The operands of `node`."""
-        return [self._operand(operand, node) for operand in node.inputs]
+    def formula(self, node: Any) -> Term:
+        """The formula of `node`, which an op made."""
+        if whole_output(node):
+            return self.leaf(node.inputs[0])
+        return op_term(node.op, [self._operand(operand, node) for operand in node.inputs])
 
     def leaf(self, leaf: Value) -> Term:
         """A leaf by its name, never as a number."""
@@ -90,17 +95,34 @@ class Operands:
         return self.terms[leaf]
 
     def _operand(self, operand: Value, node: Value) -> Term:
-        number = None if operand in self.terms else constant_value(operand)
+        if operand in self.terms:
+            return self.terms[operand]
+        if _is_index(operand, node):
+            return array_term(operand.cached_data)
+        number = constant_value(operand)
         if number is None or not is_number(operand, node):
             return self.leaf(operand)
         return number_term(number)
+
+
+def _is_index(operand: Value, node: Value) -> bool:
+    """Whether a constant is an array in the index of `node`."""
+    is_operand = isinstance(node.op, GetItem | ScatterAdd) and operand is not node.inputs[0]
+    return is_operand and isinstance(operand.cached_data, np.ndarray) and not operand.inputs
+
+
+def whole_output(node: Any) -> Value | None:
+    """The tuple of outputs of an op, if `node` is the one that is not only for its gradient."""
+    if isinstance(node.op, TupleGetItem) and node.op.index == 0:
+        outputs = node.inputs[0]
+        if outputs.op is not None and not outputs.op.materialize_grads:
+            return outputs
+    return None
 
 
 def is_number(constant: Any, node: Any) -> bool:
     """Whether a constant of equal elements is one number in the formula of `node`."""
     if constant.cached_data.ndim == 0:
         return True
-    if not isinstance(node.op, Elementwise) or node.cached_data is None:
-        return False
     others = [operand for operand in node.inputs if operand is not constant]
-    return any(other.cached_data.shape == node.cached_data.shape for other in others)
+    return isinstance(node.op, Elementwise) and any(x.shape == node.shape for x in others)

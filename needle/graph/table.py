@@ -14,8 +14,8 @@ import numpy as np
 
 from ..autograd import Tensor, Value, compute_adjoints, enable_grad, find_topo_sort, no_grad
 from ..ops import AddScalar, EWiseAdd, Negate
-from .names import Names, Operands, named_values
-from .terms import ATOM, Term, op_term
+from .names import Names, Operands, named_values, whole_output
+from .terms import ATOM, Term
 from .text import aligned, decimal_text
 
 __all__ = ["TraceRow", "TraceTable", "trace_table"]
@@ -187,16 +187,17 @@ def _depending_on(leaves: Sequence[Value], result: Value) -> tuple[list[Any], se
             depending.add(node)
             order.append(node)
             uses.update(node.inputs)
-    subtracted = {_subtracted(node) for node in order}
-    fused = {node for node in order if node in subtracted and uses[node] == 1}
+    parts = {_part(node) for node in order}
+    fused = {node for node in order if node in parts and uses[node] == 1}
     return order, fused
 
 
-def _subtracted(node: Any) -> Value | None:
-    """The operand -b where the formula of `node` is a - b."""
+def _part(node: Any) -> Value | None:
+    """The operand that is part of the formula of `node`: -b of a - b, the outputs of its op."""
     position = {EWiseAdd: 1, AddScalar: 0}.get(type(node.op))
-    operand = None if position is None else node.inputs[position]
-    return operand if operand is not None and isinstance(operand.op, Negate) else None
+    if position is not None and isinstance(node.inputs[position].op, Negate):
+        return node.inputs[position]
+    return whole_output(node)
 
 
 def _by_level(order: Sequence[Value], fused: set[Value]) -> list[Value]:
@@ -216,8 +217,7 @@ def _formulas(
     operands.terms.update({node: Term(label, ATOM) for node, label in labels.items()})
     formulas = {}
     for node in order:
-        assert node.op is not None, "it depends on an input"
-        term = op_term(node.op, operands.of(node))
+        term = operands.formula(node)
         if node in labels:
             formulas[node] = term.text
         else:

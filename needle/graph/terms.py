@@ -19,7 +19,7 @@ from .. import ops
 from ..autograd import Op
 from ..ops.indexing import ARRAY
 
-__all__ = ["ATOM", "Term", "number_term", "op_name", "op_parameters", "op_term"]
+__all__ = ["ATOM", "Term", "array_term", "number_term", "op_name", "op_parameters", "op_term"]
 
 # precedence of the outermost operator of a formula, lowest first
 COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
@@ -69,15 +69,6 @@ def _call(op: Op, operands: Sequence[Term]) -> Term:
     return Term(f"{name}({', '.join(arguments)})", ATOM)
 
 
-def _call_without(position: int) -> Printer:
-    """A call that leaves out an operand which the function computes from the others."""
-
-    def printer(op: Op, operands: Sequence[Term]) -> Term:
-        return _call(op, [*operands[:position], *operands[position + 1 :]])
-
-    return printer
-
-
 def op_name(op: Op) -> str:
     return type(op).__name__.lstrip("_")
 
@@ -118,6 +109,8 @@ def _defaults(kind: type) -> dict[str, Any]:
 def _plain_text(value: Any) -> str | None:
     """A number, a string, a dtype, an index, or a tuple of such, as code; None for the rest."""
     match value:
+        case str() if value is ARRAY:
+            return value
         case bool() | str() | None:
             return repr(value)
         case int() | float():
@@ -129,13 +122,16 @@ def _plain_text(value: Any) -> str | None:
             return "..."
         case np.dtype() | np.integer() | np.bool():
             return str(value)
-        case np.ndarray():
-            small = value.size <= 8
-            return str(value.tolist()) if small else f"<{value.dtype} {_tuple_text(value.shape)}>"
         case tuple():
             parts = [_plain_text(part) for part in value]
             return None if None in parts else _tuple_text(parts)
     return None
+
+
+def array_term(array: Any) -> Term:
+    """The elements of a small array; the dtype and shape of a large one."""
+    shape = f"<{array.dtype} {_tuple_text(array.shape)}>"
+    return Term(str(array.tolist()) if array.size <= 8 else shape, ATOM)
 
 
 def _tuple_text(parts: Sequence[Any]) -> str:
@@ -217,10 +213,22 @@ def _einsum(op: Any, operands: Sequence[Term]) -> Term:
 
 
 def _element(op: Any, operands: Sequence[Term]) -> Term:
-    arrays = iter(operands[1:])
-    index = op.index if isinstance(op.index, tuple) else (op.index,)
-    parts = [next(arrays).text if part is ARRAY else _plain_text(part) or "?" for part in index]
-    return Term(f"{operands[0].within(ATOM)}[{', '.join(parts) or '()'}]", ATOM)
+    index = ", ".join(_index(op.index, operands[1:])) or "()"
+    return Term(f"{operands[0].within(ATOM)}[{index}]", ATOM)
+
+
+def _index(index: Any, arrays: Sequence[Term]) -> list[str]:
+    """The parts of an index, with the operands in the places of arrays."""
+    remaining = iter(arrays)
+    return [
+        next(remaining).text if part is ARRAY else _plain_text(part) or "?"
+        for part in (index if isinstance(index, tuple) else (index,))
+    ]
+
+
+def _scatter(op: Any, operands: Sequence[Term]) -> Term:
+    index, shape = _tuple_text(_index(op.index, operands[1:])), _tuple_text(op.shape)
+    return Term(f"{op_name(op)}({operands[0].text}, index={index}, shape={shape})", ATOM)
 
 
 def _tuple(op: Op, operands: Sequence[Term]) -> Term:
@@ -246,6 +254,8 @@ _PRINTERS: dict[type, Printer] = {
     ops.Einsum: _einsum,
     ops.Transpose: _transposed,
     ops.GetItem: _element,
+    ops.Embedding: _element,
+    ops.ScatterAdd: _scatter,
     ops.TupleGetItem: _element,
     ops.MakeTensorTuple: _tuple,
     ops.Concatenate: lambda op, operands: _call(op, [_tuple(op, operands)]),
@@ -255,6 +265,4 @@ _PRINTERS: dict[type, Printer] = {
     ops.LessEqual: _infix("<=", COMPARISON, SUM, SUM),
     ops.Greater: _infix(">", COMPARISON, SUM, SUM),
     ops.GreaterEqual: _infix(">=", COMPARISON, SUM, SUM),
-    ops.SoftmaxCrossEntropy: _call_without(1),
-    ops.Normalize: _call_without(1),
 }
