@@ -87,6 +87,23 @@ def test_leaves_without_names():
     assert colour(drawing, "constant") != colour(drawing, "Tensor") == colour(drawing, "Parameter")
 
 
+def test_data_are_operands_and_values_for_the_gradient_are_not_shown():
+    z, y = Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([0, 1], requires_grad=False)
+    loss = ndl.softmax_cross_entropy(z[y], y)
+    loss.sum().backward()
+    drawing = draw([z.grad, loss.sum()], names={"z": z, "y": y, "loss": loss})
+    found = arrows(drawing)
+    assert found.count(("z", "GetItem(index=(array,))")) == 1
+    assert found.count(("GetItem(index=(array,))", "loss")) == 1
+    assert found.count(("y", "loss")) == 1
+    assert ("loss", "Summation") in found
+    assert ("loss", "SoftmaxMinusOneHot") in found
+    assert "TupleGetItem" not in drawing.source
+    labels = [label for label, _ in boxes(drawing).values()]
+    assert ["loss", "SoftmaxCrossEntropy", "float64 (2,)"] in labels
+    assert colour(drawing, "loss") == colour(drawing, "Summation")
+
+
 def test_several_values_and_tuples():
     x = Tensor([[1.0], [2.0]])
     parts = ndl.split(x * 2)
@@ -252,6 +269,15 @@ def test_recording_keeps_a_forward_of_the_instance():
     assert y.item() == 6
     assert recording.paths == {y: ""}
     assert layer.forward is own
+
+
+def test_recording_knows_what_is_assigned_to():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    with record(model) as recording:
+        y = model(ndl.init.rand(4, 2))
+    assert recording.paths[model[1].running_mean] == recording.paths[model[1].running_var] == "1"
+    found = frames(draw(y, module=recording))
+    assert found["Sequential", "1 (BatchNorm1d)"][-1].startswith("BatchNorm")
 
 
 def test_recordings_nest(model, x):

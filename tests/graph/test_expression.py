@@ -134,6 +134,36 @@ def test_comparisons_are_there_in_lazy_mode():
         assert value.cached_data is None
 
 
+# --- data are operands
+
+
+def test_index_arrays_are_operands():
+    index, mask = Tensor([1, 0], requires_grad=False), Tensor([True, False], requires_grad=False)
+    names = MATRICES | {"i": index, "m": mask}
+    assert expression(A[index], names) == "a[i]"
+    assert expression(A[0, index] + A[mask, 1:, None][0], names) == "a[0, i] + a[m, 1:, None][0]"
+    assert expression(A[index], MATRICES) == "a[[1, 0]]"
+    assert expression(A[:, index + 1]) == "x1[:, [2, 1]]"
+    (slope,) = gradient(A[index] ** 2, A)
+    assert expression(slope, names) == "ScatterAdd(2 * a[i], index=(i,), shape=(2, 3))"
+    with ndl.lazy_mode():
+        assert expression(A[index + 1], names) == "a[i + 1]"
+
+
+def test_labels_are_operands_and_values_for_the_gradient_are_not_shown(mode):
+    labels = Tensor([0, 2], requires_grad=False)
+    loss = ndl.softmax_cross_entropy(A, labels)
+    names = MATRICES | {"y": labels}
+    assert expression(loss, names) == "softmax_cross_entropy(a, y)"
+    assert expression(loss.exp() + loss, {**names, "l": loss}).splitlines() == [
+        "l = softmax_cross_entropy(a, y)",
+        "exp(l) + l",
+    ]
+    layer = nn.LayerNorm1d(3, dtype="float64")
+    formula = expression(layer(A), {**MATRICES, **dict(layer.named_parameters())})
+    assert formula == "normalize(a, weight, bias, axes=(1,))"
+
+
 # --- names
 
 

@@ -165,6 +165,19 @@ def test_tuples_inside():
     assert str(table).splitlines()[2].split("  ")[-1].strip() == "(2, 4)"
 
 
+def test_values_for_the_gradient_are_no_rows(mode):
+    def loss(z):
+        return ndl.softmax_cross_entropy(z * 2, Tensor([0, 1], requires_grad=False)).sum()
+
+    table = trace_table(loss, [[1.0, 2.0], [3.0, 4.0]])
+    assert [row.formula for row in table.rows] == [
+        "z", "2 * v1", "softmax_cross_entropy(v2, c1)", "sum(v3)",
+    ]  # fmt: skip
+    assert table.rows[2].value.shape == (2,)
+    np.testing.assert_allclose(table.rows[3].tangents[0], 0, atol=1e-12)
+    np.testing.assert_array_equal(table.rows[2].adjoint, [1, 1])
+
+
 def test_result_that_ignores_inputs():
     table = trace_table(lambda x, y: y * 2, 1.0, 2.0)
     assert (table.rows[0].adjoint, table.rows[2].tangents[0]) == (None, None)
