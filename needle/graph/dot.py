@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from ..autograd import Op, Value, find_topo_sort
@@ -13,6 +13,8 @@ from .record import Recording
 from .terms import number_term, op_name, op_parameters
 
 __all__ = ["dot_source"]
+
+Inputs = Mapping[Value, Sequence[Value]]  # the values of a graph, inputs first
 
 _VARIABLE, _CONSTANT, _OP, _ADJOINT, _HIDDEN = "#cfe2f3", "#eeeeee", "#ffffff", "#fce0c8", "#ffffff"
 
@@ -38,23 +40,21 @@ def dot_source(
     outputs = {node: node.inputs[0] for node in order if whole_output(node)}
     drawn_as = {whole: node for node, whole in outputs.items()}
 
-    def operands(node: Value) -> list[Value]:
-        return [drawn_as.get(operand, operand) for operand in outputs.get(node, node).inputs]
-
-    order = [node for node in order if node not in drawn_as]
+    inputs = {
+        node: [drawn_as.get(operand, operand) for operand in outputs.get(node, node).inputs]
+        for node in order
+        if node not in drawn_as
+    }
     leaves = {leaf.grad: leaf for leaf in order if leaf.grad is not None and leaf.grad in given}
     not_forward = {*gradients, *leaves}
     forward = set(find_topo_sort([value for value in given if value not in not_forward]))
     model = module.module if isinstance(module, Recording) else module
-    homes = _homes(module, [node for node in order if node in forward], operands)
+    homes = _homes(module, {node: inputs[node] for node in inputs if node in forward})
     known = {**named_values(model, order), **named_values(names, order)}
 
-    shown = _nearest(
-        [drawn_as.get(value, value) for value in given],
-        len(order) if max_nodes is None else max_nodes,
-        operands,
-    )
-    numbers = {node: n for n, node in enumerate(node for node in order if node in shown)}
+    limit = len(inputs) if max_nodes is None else max_nodes
+    shown = _nearest([drawn_as.get(value, value) for value in given], inputs, limit)
+    numbers = {node: number for number, node in enumerate(filter(shown.__contains__, inputs))}
     boxes: dict[str | None, list[str]] = {}  # by the path of the module around them
     arrows = []
     for node, number in numbers.items():
@@ -62,20 +62,17 @@ def dot_source(
         label = _quoted("\n".join([*title, _content(node)]))
         box = f'n{number} [label={label}, fillcolor="{_colour(node, forward, known)}"]'
         boxes.setdefault(homes.get(node), []).append(box)
-        made_from = operands(node)
-        arrows += [f"  n{numbers[each]} -> n{number}" for each in made_from if each in shown]
-        if not shown.issuperset(made_from):
+        arrows += [f"  n{numbers[each]} -> n{number}" for each in inputs[node] if each in shown]
+        if not shown.issuperset(inputs[node]):
             arrows.append(f"  hidden -> n{number} [style=dashed]")
     lines = [_HEAD, *(f"  {box}" for box in boxes.get(None, ())), *_clusters(model, boxes)]
-    if hidden := len(order) - len(shown):
+    if hidden := len(inputs) - len(shown):
         label = _quoted(f"… {hidden:,} more values, not drawn")
         lines.append(f'  hidden [label={label}, style="dashed,filled", fillcolor="{_HIDDEN}"]')
     return "\n".join([*lines, *arrows, "}"]) + "\n", len(shown)
 
 
-def _nearest(
-    values: Iterable[Value], limit: int, operands: Callable[[Value], list[Value]]
-) -> set[Value]:
+def _nearest(values: Iterable[Value], inputs: Inputs, limit: int) -> set[Value]:
     """The `limit` values of the graph that are the fewest steps away from `values`."""
     found: set[Value] = set()
     queue = deque(values)
@@ -83,7 +80,7 @@ def _nearest(
         node = queue.popleft()
         if node not in found:
             found.add(node)
-            queue.extend(operands(node))
+            queue.extend(inputs[node])
     return found
 
 
@@ -159,11 +156,7 @@ def _clusters(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -
         yield from cluster(path, "  ")
 
 
-def _homes(
-    module: Module | Recording | None,
-    forward: Sequence[Value],
-    operands: Callable[[Value], list[Value]],
-) -> dict[Value, str]:
+def _homes(module: Module | Recording | None, inputs: Inputs) -> dict[Value, str]:
     """The path of the module of each parameter and of each value that a module made."""
     if module is None:
         return {}
@@ -177,11 +170,11 @@ def _homes(
         return {**module.paths, **homes}
     users: dict[Value, str] = {}  # the values that are made from parameters directly
     prepared = dict(homes)  # parameters, and what is made from nothing else
-    for node in forward:
-        around = {prepared[operand] for operand in operands(node) if operand in prepared}
+    for node, operands in inputs.items():
+        around = {prepared[operand] for operand in operands if operand in prepared}
         if around:
             users[node] = _innermost(around, paths) or ""
-            if all(operand in prepared for operand in operands(node)):
+            if all(operand in prepared for operand in operands):
                 prepared[node] = users[node]
     return {**users, **homes}
 
