@@ -122,13 +122,13 @@ def hvp(function: Callable[..., Any], primals: Any, vectors: Any) -> Any:
 
 def _units_like(tensor: Tensor) -> list[Tensor]:
     """For each element a tensor that is 1 there and 0 elsewhere."""
-    rows = np.eye(tensor.size, dtype=tensor.dtype)
-    return [Tensor.make_const(row.reshape(tensor.shape)) for row in rows]
+    rows = np.eye(tensor.size, dtype=tensor.dtype).reshape(tensor.size, *tensor.shape)
+    return [Tensor(row, device=tensor.device, requires_grad=False) for row in rows]
 
 
 def _stacked(parts: list[Tensor], output: Tensor, variable: Tensor, axis: int) -> Tensor:
     """Rows or columns of a Jacobian as a tensor of shape output.shape + variable.shape."""
     shape = output.shape + variable.shape
     if not parts:
-        return Tensor.make_const(np.zeros(shape, output.dtype))
+        return Tensor.make_const(output.device.full(shape, 0, output.dtype))
     return reshape(stack(parts, axis), shape)

@@ -88,7 +88,10 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
         raise TypeError(f"summary takes a Module, got {type(model).__name__}")
     parameters = model.parameters()
     dtype = dtype or (parameters[0].dtype if parameters else "float32")
-    inputs = [init.zeros(*shape, dtype=dtype) for shape in _input_shapes(input_shape)]
+    device = parameters[0].device if parameters else None
+    inputs = [
+        init.zeros(*shape, dtype=dtype, device=device) for shape in _input_shapes(input_shape)
+    ]
     layers = _layers(model, inputs, _outputs(model, inputs))
     return Summary(
         layers,
