@@ -1,4 +1,4 @@
-"""What a step depends on is visible: data are operands, ops can be compared, shapes are inferred."""
+"""What a step depends on is visible: data are operands, ops have keys, shapes are inferred."""
 
 import numpy as np
 import pytest
