@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..device import default_device, device_of
+
 __all__ = ["Array", "Op"]
 
 Array = Any  # a NumPy array, or any type that speaks NumPy's protocols
@@ -108,6 +110,14 @@ class Op:
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         kinds = (IndexError, TypeError, OverflowError)
         kind = next((kind for kind in kinds if isinstance(cause, kind)), ValueError)
+        places = {
+            str(device_of(array, default_device())) for array in arrays if hasattr(array, "shape")
+        }
+        if len(places) > 1:
+            return kind(
+                f"{type(self).__name__}: the operands live on {' and '.join(sorted(places))}: "
+                "move them to one device with x.to(device)"
+            )
         shapes = " and ".join(str(_shape(array)) for array in arrays)
         return kind(f"{type(self).__name__} of shape {shapes}: {self._reason(cause, *arrays)}")
 

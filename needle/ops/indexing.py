@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
-from ..device import Device, default_device
+from ..device import Device, default_device, to_numpy
 from .kinds import check_whole_numbers, linear_tangent, normalize_axes
 from .views import stop_gradient
 
@@ -88,6 +88,7 @@ class Embedding(GetItem):
     def check(self, weight: Array, rows: Array) -> None:
         check_whole_numbers(rows, "Embedding expected whole numbers")
         if not ((rows >= 0) & (rows < weight.shape[0])).all().item():
+            rows = to_numpy(rows)
             raise ValueError(
                 f"Embedding expected indices from 0 to {weight.shape[0] - 1}, "
                 f"got {rows.min()} to {rows.max()}"

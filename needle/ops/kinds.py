@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
+from ..device import to_numpy
 
 # the rest is for the modules of ops, which import it from here
 __all__ = ["Axes", "Contraction", "Elementwise", "Reduction", "View"]
@@ -178,7 +179,7 @@ def check_whole_numbers(array: Array, expected: str, hint: str = "") -> None:
     with np.errstate(invalid="ignore"):  # infinity has no remainder
         is_whole = array % 1 == 0
     if not is_whole.all().item():
-        fraction = array[~is_whole][0]
+        fraction = to_numpy(array[~is_whole])[0]
         raise TypeError(f"{expected}, got {fraction} among {array.dtype} numbers{hint}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Op, Tensor, TensorOp, TensorTupleOp
+from ..device import to_numpy
 from .arithmetic import maximum
 from .comparison import not_equal
 from .indexing import ARRAY, ScatterAdd
@@ -99,6 +100,7 @@ class _OfLabels(Op):
         highest = self._highest(labels, classes)  # the one number that is read
         if highest >= classes:
             ignored = "" if self.ignore_index is None else f", or ignore_index={self.ignore_index}"
+            labels = to_numpy(labels)
             raise ValueError(
                 f"labels from {labels.min()} to {labels.max()} for {classes} classes: "
                 f"labels must be 0 to {classes - 1}{ignored}"

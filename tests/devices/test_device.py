@@ -50,10 +50,15 @@ def test_device_follows_from_the_type_of_the_array():
 # --- CUDA, of which CuPy and the GPU are missing or stand in
 
 
+def new_cuda(monkeypatch):
+    """A cuda device that has not looked for CuPy yet; after the test the old one is back."""
+    monkeypatch.setitem(as_device.__globals__["_devices"], "cuda", None)
+    return type(ndl.cuda())()
+
+
 def test_cuda_without_cupy_says_so_when_it_is_used(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    device = type(ndl.cuda())()
-    monkeypatch.setitem(as_device.__globals__["_devices"], "cuda", device)
+    device = new_cuda(monkeypatch)
     assert not device.enabled()
     with pytest.raises(RuntimeError, match=r"CuPy is not installed.*pip install cupy-cuda12x"):
         device.full((2,), 0.0, "float32")
@@ -81,8 +86,7 @@ def fake_cupy(monkeypatch):
         np.array(data.data if isinstance(data, FakeArray) else data, dtype=dtype)
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    device = type(ndl.cuda())()
-    monkeypatch.setitem(as_device.__globals__["_devices"], "cuda", device)
+    new_cuda(monkeypatch)
     return cupy
 
 

@@ -1,0 +1,215 @@
+"""Layers, losses and initialisers on strict arrays: forward, backward, the values of the CPU."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle import Tensor, nn
+
+RNG = np.random.default_rng(0)
+MATRIX = np.asarray(RNG.normal(size=(6, 4)), "float32")
+IMAGES = np.asarray(RNG.normal(size=(3, 4, 2, 2)), "float32")
+SHARES = np.asarray(RNG.uniform(0.1, 0.9, size=(6, 4)), "float32")
+LABELS = np.array([0, 3, 1, 1, 2, 0])
+
+LAYERS = {
+    **{
+        name: (lambda device, name=name: getattr(nn, name)(), MATRIX)
+        for name in (
+            "ELU", "GELU", "Hardtanh", "Identity", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU",
+            "Sigmoid", "Softmax", "Softplus", "Tanh",
+        )
+    },
+    "Linear": (lambda device: nn.Linear(4, 3, device=device), MATRIX),
+    "Bilinear": (lambda device: nn.Bilinear(4, 4, 3, device=device), MATRIX),
+    "Embedding": (lambda device: nn.Embedding(5, 3, device=device), LABELS),
+    "Embedding of floats": (lambda device: nn.Embedding(5, 3, device=device), LABELS / 1.0),
+    "Flatten": (lambda device: nn.Flatten(), IMAGES),
+    "Unflatten": (lambda device: nn.Unflatten(1, (2, 2)), MATRIX),
+    "Residual": (lambda device: nn.Residual(nn.Linear(4, 4, device=device)), MATRIX),
+    "Dropout": (lambda device: nn.Dropout(0.4), MATRIX),
+    "Dropout of all": (lambda device: nn.Dropout(1.0), MATRIX),
+    "BatchNorm1d": (lambda device: nn.BatchNorm1d(4, device=device), MATRIX),
+    "BatchNorm1d plain": (
+        lambda device: nn.BatchNorm1d(4, device=device, affine=False, track_running_stats=False),
+        MATRIX,
+    ),
+    "BatchNorm2d": (lambda device: nn.BatchNorm2d(4, device=device), IMAGES),
+    "GroupNorm": (lambda device: nn.GroupNorm(2, 4, device=device), IMAGES),
+    "LayerNorm": (lambda device: nn.LayerNorm((2, 2), device=device), IMAGES),
+    "LayerNorm1d": (lambda device: nn.LayerNorm1d(4, device=device), MATRIX),
+    "RMSNorm": (lambda device: nn.RMSNorm(4, device=device), MATRIX),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name, training, mode, check_both):
+    make, array = LAYERS[name]
+
+    def run(device):
+        layer = make(device).train(training)
+        x = Tensor(array, device=device)
+        arguments = (x, x * 0.5) if name == "Bilinear" else (x,)
+        y = layer(*arguments)
+        (y * y).sum().backward()
+        parameters = layer.parameters()
+        leaves = [*parameters, *([] if name.startswith("Embedding") else [x])]
+        assert all(leaf.grad is not None for leaf in leaves)
+        return [y, *parameters, *layer.buffers(), *[leaf.grad for leaf in leaves]]
+
+    check_both(run, 1e-5)
+
+
+def test_no_layer_is_left_out():
+    containers = {"Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList", "Sequential"}
+    layers = {
+        name
+        for name in nn.__all__
+        if inspect.isclass(getattr(nn, name)) and not name.endswith("Loss")
+    }
+    assert layers - containers - {name.split()[0] for name in LAYERS} == set()
+
+
+def weights(device, size=4):
+    return Tensor(np.linspace(0.5, 2, size), device=device, dtype="float32", requires_grad=False)
+
+
+# loss, first and second operand; which operands get a gradient
+LOSSES = {
+    "BCELoss": (lambda device, **r: nn.BCELoss(**r), SHARES, SHARES[::-1]),
+    "BCELoss weighted": (
+        lambda device, **r: nn.BCELoss(weights(device), **r), SHARES, SHARES[::-1]
+    ),
+    "BCEWithLogitsLoss": (lambda device, **r: nn.BCEWithLogitsLoss(**r), MATRIX, SHARES),
+    "BCEWithLogitsLoss weighted": (
+        lambda device, **r: nn.BCEWithLogitsLoss(
+            weights(device), pos_weight=weights(device), **r
+        ),
+        MATRIX,
+        SHARES,
+    ),
+    "CrossEntropyLoss": (lambda device, **r: nn.CrossEntropyLoss(**r), MATRIX, LABELS),
+    "CrossEntropyLoss of floats": (
+        lambda device, **r: nn.CrossEntropyLoss(**r), MATRIX, LABELS / 1.0
+    ),
+    "CrossEntropyLoss of shares": (
+        lambda device, **r: nn.CrossEntropyLoss(weights(device), label_smoothing=0.1, **r),
+        MATRIX,
+        SHARES,
+    ),
+    "CrossEntropyLoss weighted": (
+        lambda device, **r: nn.CrossEntropyLoss(weights(device), 3, label_smoothing=0.1, **r),
+        MATRIX,
+        LABELS,
+    ),
+    "CrossEntropyLoss of images": (
+        lambda device, **r: nn.CrossEntropyLoss(weights(device), 3, label_smoothing=0.1, **r),
+        IMAGES,
+        np.arange(12).reshape(3, 2, 2) % 4,
+    ),
+    "KLDivLoss": (lambda device, **r: nn.KLDivLoss(**r), np.log(SHARES), SHARES[::-1]),
+    "KLDivLoss of logarithms": (
+        lambda device, **r: nn.KLDivLoss(log_target=True, **r), np.log(SHARES), MATRIX
+    ),
+    "L1Loss": (lambda device, **r: nn.L1Loss(**r), MATRIX, SHARES),
+    "MSELoss": (lambda device, **r: nn.MSELoss(**r), MATRIX, SHARES),
+    "NLLLoss": (lambda device, **r: nn.NLLLoss(**r), np.log(SHARES), LABELS),
+    "NLLLoss weighted": (
+        lambda device, **r: nn.NLLLoss(weights(device), 1, **r), np.log(SHARES), LABELS
+    ),
+    "SmoothL1Loss": (lambda device, **r: nn.SmoothL1Loss(beta=0.5, **r), MATRIX, SHARES),
+    "SoftmaxLoss": (lambda device, **r: nn.SoftmaxLoss(), MATRIX, LABELS),
+    "SoftmaxLoss of floats": (lambda device, **r: nn.SoftmaxLoss(), MATRIX, LABELS / 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name, reduction, mode, check_both):
+    make, first, second = LOSSES[name]
+    has_classes = second is LABELS or second.ndim != first.ndim or second.dtype == "float64"
+
+    def run(device):
+        x = Tensor(first, device=device)
+        y = Tensor(second, device=device, requires_grad=not has_classes)
+        loss = make(device, reduction=reduction)(x, y)
+        (loss * loss).sum().backward()
+        return [loss, x.grad, *([] if has_classes else [y.grad])]
+
+    check_both(run, 1e-5)
+
+
+def test_no_loss_is_left_out():
+    losses = {name for name in nn.__all__ if name.endswith("Loss")}
+    assert losses == {name.split()[0] for name in LOSSES}
+
+
+REFUSED = {
+    "labels beyond the classes": lambda of: nn.CrossEntropyLoss()(of(MATRIX), of(LABELS + 1)),
+    "labels with a fraction": lambda of: nn.SoftmaxLoss()(of(MATRIX), of(LABELS + 0.5)),
+    "rows beyond the table": lambda of: nn.functional.embedding(of(LABELS), of(MATRIX[:3])),
+    "a singular matrix": lambda of: ndl.linalg.inv(of(np.ones((2, 3, 3)))),
+    "shapes": lambda of: of(MATRIX) @ of(MATRIX),
+}
+
+
+@pytest.mark.parametrize("mistake", REFUSED.values(), ids=REFUSED)
+def test_errors_are_those_of_the_cpu(mistake):
+    errors = []
+    for device in ("cpu", "strict"):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            mistake(lambda array, device=device: Tensor(array, device=device))
+        errors.append((caught.type, str(caught.value)))
+    assert errors[0] == errors[1]
+
+
+# --- initialisers
+
+INIT = {
+    "constant": lambda device: ndl.init.constant(2, 3, c=0.5, device=device),
+    "kaiming_normal": lambda device: ndl.init.kaiming_normal(3, 4, device=device),
+    "kaiming_uniform": lambda device: ndl.init.kaiming_uniform(3, 4, device=device),
+    "one_hot": lambda device: ndl.init.one_hot(4, Tensor(LABELS), device=device),
+    "one_hot of floats": lambda device: ndl.init.one_hot(
+        4, Tensor(LABELS / 1.0, device=device), device=device
+    ),
+    "ones": lambda device: ndl.init.ones(2, 3, device=device),
+    "ones_like": lambda device: ndl.init.ones_like(Tensor(MATRIX, device=device)),
+    "orthogonal": lambda device: ndl.init.orthogonal(3, 4, device=device),
+    "rand": lambda device: ndl.init.rand(2, 3, low=-1, device=device),
+    "rand of a generator": lambda device: ndl.init.rand(
+        2, 3, device=device, generator=ndl.Generator(0)
+    ),
+    "randb": lambda device: ndl.init.randb(2, 3, device=device),
+    "randn": lambda device: ndl.init.randn(2, 3, std=2.0, device=device),
+    "randn without axes": lambda device: ndl.init.randn(device=device),
+    "trunc_normal": lambda device: ndl.init.trunc_normal(20, 3, a=-1, b=0.5, device=device),
+    "xavier_normal": lambda device: ndl.init.xavier_normal(3, 4, device=device),
+    "xavier_uniform": lambda device: ndl.init.xavier_uniform(3, 4, device=device),
+    "zeros": lambda device: ndl.init.zeros(2, 3, device=device),
+    "zeros_like": lambda device: ndl.init.zeros_like(Tensor(MATRIX, device=device)),
+}
+
+
+@pytest.mark.parametrize("name", INIT)
+def test_initialisers(name, check_both):
+    check_both(lambda device: [INIT[name](device)])
+
+
+def test_no_initialiser_is_left_out():
+    assert {*ndl.init.__all__} - {name.split()[0] for name in INIT} == {"calculate_gain"}
+
+
+@pytest.mark.parametrize("name", [name for name in nn.init.__all__ if name.endswith("_")])
+def test_initialisers_in_place(name, check_both, strict_array):
+    def run(device):
+        x = Tensor(MATRIX, device=device)
+        array = x.realize_cached_data()
+        getattr(nn.init, name)(x, *([0.5] if name == "constant_" else []))
+        assert x.realize_cached_data() is array
+        return [x]
+
+    check_both(run)
