@@ -38,7 +38,7 @@ TRAININGS = {
     ),
     "one cycle": (),
     "no schedule, no shuffling": ("scheduler=null", "shuffle=false", "optimizer={name: Lion}"),
-    "generators": ("generator=3",),
+    "generators": ("generator=3", "model.4.Dropout.generator=7"),
     "nn_epoch": (
         "model=[Flatten, {Linear: {in_features: pixels, out_features: 20, bias: false}}, ReLU, "
         "{Linear: {in_features: 20, out_features: classes, bias: false}}]",
@@ -221,6 +221,7 @@ REFUSED = [
     ("scheduler.max_lr=0.03", "scheduler.max_lr: 0.02 there, 0.03 here"),
     ("scheduler.per=epoch", "scheduler.per: 'batch' there, 'epoch' here"),
     ("model.4.Dropout.p=0.3", "model.4.Dropout.p: 0.2 there, 0.3 here"),
+    ("model.4.Dropout.generator=7", "model.4.Dropout.generator: nothing there, 7 here"),
     ("model.3=Tanh", "model.3.ReLU: {} there, nothing here; model.3.Tanh: nothing there, {} here"),
 ]
 
