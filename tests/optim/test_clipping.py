@@ -123,3 +123,25 @@ def test_impossible_bounds_are_refused(bad):
         clip_grad_norm_([], 1.0, norm_type=bad)
     with pytest.raises(ValueError, match=rf"clip_value must be .*{bad}"):
         clip_grad_value_([], bad)
+
+
+@pytest.mark.parametrize("norm_type", [2.0, 3.0, math.inf])
+def test_arrays_of_another_library_give_one_number(
+    make_params, give_gradients, strict_array, monkeypatch, norm_type
+):
+    reads = []
+    monkeypatch.setattr(
+        strict_array, "get", lambda self: (reads.append(self.shape), self._data)[1], raising=False
+    )
+    params = make_params()
+    twins = [ndl.Tensor.make_const(strict_array(p.numpy()), requires_grad=True) for p in params]
+    for twin, gradient in zip(twins, give_gradients(params), strict=True):
+        twin.grad = ndl.Tensor.make_const(strict_array(gradient))
+    norm = clip_grad_norm_(params, 0.5, norm_type)
+    assert clip_grad_norm_(twins, 0.5, norm_type) == norm
+    assert reads == [()]
+    clip_grad_value_(params, 0.01)
+    clip_grad_value_(twins, 0.01)
+    assert reads == [()]
+    for param, twin in zip(params, twins, strict=True):
+        np.testing.assert_array_equal(twin.grad.cached_data._data, param.grad.numpy())
