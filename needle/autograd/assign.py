@@ -43,7 +43,11 @@ def assign(target: Tensor, value: Tensor, in_place: bool = True) -> None:
         return
     array = value.realize_cached_data()
     if in_place:
-        _assign._run((target.realize_cached_data(), array))
+        own = target.realize_cached_data()
+        if own.shape == array.shape:
+            own[...] = array
+        else:
+            _assign._run((own, array))
     else:
         target.cached_data = array
     if modes.observers.get():

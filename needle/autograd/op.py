@@ -38,6 +38,11 @@ class Op:
 
     Called before `compute`, which itself never branches on values."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.check is not None:  # other ops pay nothing for the possibility
+            cls._run = cls._checked_run  # type: ignore[method-assign]
+
     @property
     def key(self) -> Hashable:
         """Equal for two ops of a class with equal parameters; unlike any other if the op draws."""
@@ -126,10 +131,8 @@ class Op:
         return str(cause)
 
     def _run(self, arrays: Sequence[Array]) -> Any:
-        """`check` and `compute`, with an error that names the op and the shapes."""
+        """`compute`, with an error that names the op and the shapes."""
         try:
-            if self.check is not None:
-                self.check(*arrays)
             data = self.compute(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
             error = self._error(cause, arrays)
@@ -140,6 +143,14 @@ class Op:
         if data.__class__ is not np.ndarray and isinstance(data, np.generic):
             return np.asarray(data)  # NumPy gives a scalar object where the result has no axes
         return data
+
+    def _checked_run(self, arrays: Sequence[Array]) -> Any:
+        assert self.check is not None
+        try:
+            self.check(*arrays)
+        except (ValueError, TypeError, IndexError, OverflowError) as cause:
+            raise self._error(cause, arrays) from None
+        return Op._run(self, arrays)
 
 
 def _shape(array: Any) -> Any:

@@ -38,6 +38,12 @@ class TensorTuple(Value):
         # no graph is lost, because no gradient is required
         return tuple([Tensor.make_const(array) for array in arrays])
 
+    def constant(self, index: int) -> Tensor:
+        """The entry `index`, outside the graph unless someone watches."""
+        if self.cached_data is None or modes.observers.get():
+            return self[index]
+        return Tensor.make_const(self.cached_data[index])
+
     @property
     def shape(self) -> Any:
         """The shapes of the entries."""

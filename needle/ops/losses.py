@@ -3,6 +3,7 @@
 In the formulas g is the adjoint of the result.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,9 @@ class _OfLabels(Op):
     def _highest(self, labels: Array, classes: int) -> int:
         """The highest label, at least `classes` if one is negative; -1 if all are ignored."""
         if self.ignore_index is None:
-            return labels.astype(np.uint64).max().item()  # where negative labels are the highest
+            if labels.dtype.kind != "u":
+                labels = labels.astype(np.uint64)  # where negative labels are the highest
+            return labels.max().item()
         labels = labels.astype(np.int64)
         checked = np.where(labels < 0, classes, labels)
         return np.where(labels == self.ignore_index, -1, checked).max().item()
@@ -141,7 +144,7 @@ class SoftmaxCrossEntropy(_OfLabels, TensorTupleOp):
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Tensor, None]:
         logits, labels = node.inputs
-        op = _SoftmaxMinusOneHot(self.mean, self.ignore_index)
+        op = _softmax_minus_one_hot(self.mean, self.ignore_index)
         return Tensor.make_from_op(op, (out_grad[0], logits, labels, node)), None
 
 
@@ -181,6 +184,11 @@ class _SoftmaxMinusOneHot(_OfLabels, TensorOp):
         weighted = out_grad * probabilities * weights
         of_logits = weighted - probabilities * summation(weighted, 1, keepdims=True)
         return of_weights, of_logits, None, None
+
+
+# one instance for all calls
+_softmax_cross_entropy = cache(SoftmaxCrossEntropy)
+_softmax_minus_one_hot = cache(_SoftmaxMinusOneHot)
 
 
 class NegativeLogLikelihood(_OfLabels, TensorOp):
@@ -259,7 +267,7 @@ def softmax_cross_entropy(
         ValueError: their number is not that of the rows, one is not a class, or there is none to
             take the mean of.
     """
-    return SoftmaxCrossEntropy(mean, ignore_index)(logits, labels)[0]
+    return _softmax_cross_entropy(mean, ignore_index)(logits, labels)[0]
 
 
 # limits of logarithms and denominators at probabilities of exactly 0 and 1

@@ -36,24 +36,21 @@ class TupleGetItem(TensorOp):
     tangent = linear_tangent
 
     def __init__(self, index: int) -> None:
-        self.index = index
+        if not isinstance(index, int | np.integer):
+            raise TypeError(f"an entry of a tuple of tensors has an integer, got {index!r}")
+        self.index = int(index)
 
     def compute(self, arrays: tuple[Array, ...]) -> Array:
-        return _entry(arrays, self.index)
+        return arrays[self.index]
+
+    def _error(self, cause: Exception, arrays: Sequence[Any]) -> Exception:
+        return IndexError(f"entry {self.index} of a tuple of {len(arrays[0])} tensors")
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> TensorTuple:
         return with_entries(node.inputs[0], [(self.index, out_grad)])
 
     def gradient_as_tuple(self, out_grad: Tensor, node: Tensor) -> tuple[dict[int, Tensor]]:
         return ({self.index % len(node.inputs[0]): out_grad},)  # no zeros for the others
-
-
-def _entry(values: Sequence[Any], index: int) -> Any:
-    if not isinstance(index, int | np.integer):
-        raise TypeError(f"an entry of a tuple of tensors has an integer, got {index!r}")
-    if not -len(values) <= index < len(values):
-        raise IndexError(f"entry {index} of a tuple of {len(values)} tensors")
-    return values[index]
 
 
 class Stack(TensorOp):
@@ -121,9 +118,9 @@ def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
     Raises:
         IndexError: there is no such entry.
     """
-    if isinstance(value.op, MakeTensorTuple):  # the graph needs no detour through the tuple
-        return _entry(value.inputs, index)
     op = _FIRST[index] if index.__class__ is int and 0 <= index < 8 else TupleGetItem(index)
+    if isinstance(value.op, MakeTensorTuple):  # the graph needs no detour through the tuple
+        return op._run((value.inputs,))
     return Tensor.make_from_op(op, (value,))
 
 

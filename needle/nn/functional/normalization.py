@@ -57,8 +57,8 @@ def batch_norm(
             return ops.Normalize(axes, eps)(x, scale, shift)[0]
         op = ops.BatchNorm(axes, momentum, eps)
         outputs = op(x, scale, shift, running_mean, running_var)
-        assign(running_mean, outputs[3])
-        assign(running_var, outputs[4])
+        assign(running_mean, outputs.constant(3))
+        assign(running_var, outputs.constant(4))
         return outputs[0]
     if running_mean is None or running_var is None:
         raise ValueError("batch normalisation outside training expected running statistics")
