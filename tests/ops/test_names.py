@@ -8,6 +8,7 @@ import pytest
 
 import needle as ndl
 from needle import Tensor, ops
+from needle.ops import kinds
 
 FUNCTIONS = {
     "add": ("EWiseAdd", "a, b"),
@@ -91,6 +92,14 @@ def test_functions_made_from_ops_are_functions(name):
     assert getattr(inspect.getmodule(function), name) is function
     assert pickle.loads(pickle.dumps(function)) is function
     assert "djoint" in function.__doc__ or "o gradient" in function.__doc__
+
+
+@pytest.mark.parametrize("op", [ops.Log, ops.Equal, ops.Negate, ops.Tanh])
+def test_ops_from_tables_are_classes_of_their_modules(op):
+    assert issubclass(op, kinds.Elementwise)
+    assert getattr(inspect.getmodule(op), op.__name__) is op
+    assert type(pickle.loads(pickle.dumps(op()))) is op
+    assert op().key == op().key
 
 
 def test_functions_made_from_ops_take_numbers_and_arrays():
