@@ -14,7 +14,7 @@ import pytest
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 import needle as ndl
-from needle import Device
+from needle import Device, Op
 
 # benchmarks and examples come from the checkout; needle is the installed one, so they go last
 sys.path.append(str(Path(__file__).parents[1]))
@@ -376,6 +376,23 @@ _STRICT_DEVICE = Device(
         arange=_strict(np.arange),
     ),
 )
+
+
+@pytest.fixture
+def explained_nones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gradient of None for an operand that requires one is an error unless the op states it."""
+    gradients = Op.gradient_as_tuple
+
+    def checked(op: Op, out_grad: Any, node: Any) -> Any:
+        adjoints = gradients(op, out_grad, node)
+        constants = node.inputs[op.constant_operands]
+        for position, (adjoint, operand) in enumerate(zip(adjoints, node.inputs, strict=True)):
+            if adjoint is None and operand.requires_grad:
+                is_stated = any(operand is constant for constant in constants)
+                assert is_stated, f"{type(op).__name__} gives operand {position} no gradient"
+        return adjoints
+
+    monkeypatch.setattr(Op, "gradient_as_tuple", checked)
 
 
 @pytest.fixture

@@ -26,6 +26,9 @@ class Op:
     differentiable = True
     """False: the result never requires a gradient (comparisons, argmax)."""
 
+    constant_operands = slice(0, 0)
+    """Those that get no gradient even where they require one: labels, indices, masks."""
+
     is_random = False
     """True: each call draws anew, through the device of its operands. Never merged or cached."""
 

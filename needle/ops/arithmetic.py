@@ -181,6 +181,8 @@ class Minimum(Elementwise):
 class Where(Elementwise):
     """a where the condition holds, else b. Adjoints: none, g·[condition], g·[not condition]."""
 
+    constant_operands = slice(0, 1)
+
     def compute(self, condition: Array, a: Array, b: Array) -> Array:
         return np.where(condition, a, b)
 

@@ -82,6 +82,8 @@ class ScatterAdd(_Indexed):
 class Embedding(GetItem):
     """The rows of a matrix that indices name, whole numbers in any dtype. Adjoint: as GetItem."""
 
+    constant_operands = slice(1, 2)
+
     def __init__(self) -> None:
         super().__init__((ARRAY,))
 

@@ -129,6 +129,7 @@ class SoftmaxCrossEntropy(_OfLabels, TensorTupleOp):
     """
 
     materialize_grads = False  # the second output is for the gradient alone
+    constant_operands = slice(1, None)
 
     check = _OfLabels._check_labels
 
@@ -197,6 +198,7 @@ class NegativeLogLikelihood(_OfLabels, TensorOp):
     Adjoint of the rows: -g at the labels, 0 elsewhere.
     """
 
+    constant_operands = slice(1, None)
     check = _OfLabels._check_labels
 
     def __init__(self, ignore_index: int | None = None) -> None:

@@ -31,6 +31,7 @@ LAYERS = {
     "Residual": (lambda device: nn.Residual(nn.Linear(4, 4, device=device)), MATRIX),
     "Dropout": (lambda device: nn.Dropout(0.4), MATRIX),
     "Dropout of all": (lambda device: nn.Dropout(1.0), MATRIX),
+    "Dropout by a generator": (lambda device: nn.Dropout(0.4, generator=ndl.Generator(0)), MATRIX),
     "BatchNorm1d": (lambda device: nn.BatchNorm1d(4, device=device), MATRIX),
     "BatchNorm1d plain": (
         lambda device: nn.BatchNorm1d(4, device=device, affine=False, track_running_stats=False),
@@ -46,7 +47,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers(name, training, mode, check_both):
+def test_layers(name, training, mode, check_both, explained_nones):
     make, array = LAYERS[name]
 
     def run(device):
@@ -128,13 +129,13 @@ LOSSES = {
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses(name, reduction, mode, check_both):
+def test_losses(name, reduction, mode, check_both, explained_nones):
     make, first, second = LOSSES[name]
     has_classes = second is LABELS or second.ndim != first.ndim or second.dtype == "float64"
 
     def run(device):
         x = Tensor(first, device=device)
-        y = Tensor(second, device=device, requires_grad=not has_classes)
+        y = Tensor(second, device=device)
         loss = make(device, reduction=reduction)(x, y)
         (loss * loss).sum().backward()
         return [loss, x.grad, *([] if has_classes else [y.grad])]
@@ -151,6 +152,7 @@ REFUSED = {
     "labels beyond the classes": lambda of: nn.CrossEntropyLoss()(of(MATRIX), of(LABELS + 1)),
     "labels with a fraction": lambda of: nn.SoftmaxLoss()(of(MATRIX), of(LABELS + 0.5)),
     "rows beyond the table": lambda of: nn.functional.embedding(of(LABELS), of(MATRIX[:3])),
+    "shares above 1": lambda of: nn.BCELoss()(of(SHARES + 1), of(SHARES)),
     "a singular matrix": lambda of: ndl.linalg.inv(of(np.ones((2, 3, 3)))),
     "shapes": lambda of: of(MATRIX) @ of(MATRIX),
 }

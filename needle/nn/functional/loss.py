@@ -16,6 +16,7 @@ import numpy as np
 
 from ... import ops
 from ...autograd import Tensor
+from ...device import to_numpy
 from ...ops.kinds import broadcast_shape
 from ..checks import check_fraction, check_reduction, check_tensor
 
@@ -310,4 +311,5 @@ def _as_tensor(value: Any, like: Tensor) -> Tensor:
 def _check_probabilities(what: str, x: Tensor) -> None:
     values = x.realize_cached_data()
     if not ((values >= 0) & (values <= 1)).all().item():
+        values = to_numpy(values)
         raise ValueError(f"{what} must be from 0 to 1, got {values.min()} to {values.max()}")
