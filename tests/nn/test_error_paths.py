@@ -103,7 +103,7 @@ def test_errors_of_values_are_located() -> None:
 
 LAYERS = [
     nn.Linear(3, 2), nn.BatchNorm1d(3), nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.RMSNorm(3),
-    nn.Dropout(), nn.Flatten(), nn.Unflatten(1, (3, 1)), nn.ReLU(), nn.GELU(),
+    nn.Dropout(), nn.Embedding(3, 2), nn.Flatten(), nn.Unflatten(1, (3, 1)), nn.ReLU(), nn.GELU(),
     nn.Softmax(), nn.LogSoftmax(),
 ]  # fmt: skip
 
