@@ -70,6 +70,8 @@ def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
 def _memory(value: Any) -> int:
     """What tells apart the memory of values alive at once: a view has that of its base."""
     data = value.cached_data
+    if data is None:
+        data = value.realize_cached_data()
     try:
         base = data.base
     except AttributeError:  # a tuple, or another library's array
@@ -201,7 +203,7 @@ def _in_precision_of(value: Any, adjoint: Any) -> Any:
         return value._with_entries(adjoint.items())
     data, found = value.cached_data, adjoint.cached_data
     if data is None or found is None:  # lazy
-        data, found = value.realize_cached_data(), adjoint.realize_cached_data()
+        data, found = value.abstract(), adjoint.abstract()
     if isinstance(data, tuple) or found.dtype == data.dtype or data.dtype.kind != "f":
         return adjoint
     return adjoint.astype(data.dtype)

@@ -242,4 +242,7 @@ def repeated_axes(wide: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, .
 
 def constant_like(tensor: Tensor, value: Any) -> Tensor:
     """A constant of `tensor`'s shape and dtype, filled with `value`."""
-    return Tensor.make_const(np.full_like(tensor.realize_cached_data(), value))
+    data = tensor.cached_data
+    if data is None:  # lazy, and not to be computed for its shape
+        return Tensor.make_const(tensor.device.full(tensor.shape, value, tensor.dtype))
+    return Tensor.make_const(np.full_like(data, value))

@@ -259,3 +259,15 @@ def test_threads_differentiate_at_once_what_they_share():
             for a, b in zip(result, one, strict=True):
                 np.testing.assert_array_equal(a, b)
     assert model[0].weight.grad is None
+
+
+def test_lazy_gradients_compute_nothing():
+    x = Tensor([1.0, 2.0])
+    with ndl.lazy_mode():
+        value, gradient = ndl.value_and_grad(lambda x: (x * x.exp()).sum())(x)
+        output, pull_back = ndl.vjp(lambda x: x * x.exp(), x)
+        (adjoint,) = pull_back(Tensor([1.0, 1.0]))
+        assert [each.cached_data for each in (value, gradient, output, adjoint)] == [None] * 4
+        assert (value.shape, adjoint.shape) == ((), (2,))
+    np.testing.assert_allclose(gradient.numpy(), [2 * np.e, 3 * np.exp(2)])
+    np.testing.assert_array_equal(adjoint.numpy(), gradient.numpy())
