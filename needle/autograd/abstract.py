@@ -146,16 +146,21 @@ def _indexed_shape(view: np.ndarray, index: Any) -> tuple[int, ...]:
     """The shape of view[index], by NumPy's rules for basic and advanced indexing."""
     parts = list(index) if isinstance(index, tuple) else [index]
     arrays = [part for part in parts if hasattr(part, "dtype") and part.ndim]
-    if any(part.dtype == bool for part in arrays):
+    if any(hasattr(part, "dtype") and part.dtype == bool for part in parts):
         raise NeedsNumbers("the shape of a boolean mask's selection depends on its numbers")
     if not arrays:
         return view[tuple(map(_view, parts))].shape
+    if any(isinstance(part, bool) for part in parts):
+        raise NeedsNumbers("True or False among arrays of indices is left to NumPy")
     if Ellipsis not in [part for part in parts if not hasattr(part, "dtype")]:
         parts.append(Ellipsis)
     named = sum(part is not None and part is not Ellipsis for part in parts)
     at = next(place for place, part in enumerate(parts) if part is Ellipsis)
+    # an Ellipsis separates the indices around it even where it stands for no axis
+    places = [place for place, part in enumerate(parts) if _is_advanced(part)]
+    is_together = places[-1] - places[0] == len(places) - 1
     parts[at : at + 1] = [slice(None)] * (view.ndim - named)
-    is_advanced = [hasattr(part, "dtype") or isinstance(part, int) for part in parts]
+    is_advanced = list(map(_is_advanced, parts))
     picked = np.broadcast_shapes(*[np.shape(_view(part)) for part in arrays])
     # an advanced index keeps its axis here, at length 1, and gives it up below
     basic = [
@@ -163,10 +168,13 @@ def _indexed_shape(view: np.ndarray, index: Any) -> tuple[int, ...]:
     ]
     lengths = view[tuple(basic)].shape
     places = [place for place, advanced in enumerate(is_advanced) if advanced]
-    is_together = places[-1] - places[0] == len(places) - 1
     first = places[0] if is_together else 0
     others = [length for place, length in enumerate(lengths) if place not in places]
     return (*others[:first], *picked, *others[first:])
+
+
+def _is_advanced(part: Any) -> bool:
+    return hasattr(part, "dtype") or isinstance(part, int)
 
 
 # --- rules for NumPy's functions

@@ -23,7 +23,7 @@ __all__ = [
 
 
 def class_numbers(labels: Array) -> Array:
-    """Labels as integers: those that hold integers as they are, floats if all of them are whole.
+    """Labels as signed integers; floats must have integer values.
 
     Raises:
         TypeError: they hold something else.
@@ -38,7 +38,7 @@ def _check_whole(labels: Array) -> None:
 
 
 def _as_integers(labels: Array) -> Array:
-    return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
+    return labels.astype(np.int64) if labels.dtype.kind in "fu" else labels
 
 
 _FEW_CLASSES = 64

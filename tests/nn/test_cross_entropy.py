@@ -68,6 +68,19 @@ def test_ignored_labels_may_be_floats() -> None:
     assert of_floats == of_integers
 
 
+@pytest.mark.parametrize("ignore_index", [-100, 300, 2])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "float32"])
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, nn.NLLLoss])
+def test_the_label_to_ignore_may_be_outside_the_labels_dtype(loss, dtype, ignore_index) -> None:
+    rows = np.random.RandomState(0).randn(3, 4)
+    weight = ndl.Tensor([1.0, 2.0, 0.5, 1.0])
+    values = [
+        loss(weight, ignore_index=ignore_index)(ndl.Tensor(rows), ndl.Tensor([2, 1, 0], dtype=each))
+        for each in (dtype, "int64")
+    ]
+    assert values[0].item() == values[1].item()
+
+
 @pytest.mark.parametrize("shape", [(3, 2), (3, 2, 4), (2,)])
 def test_floats_are_probabilities_in_the_shape_of_the_logits_alone(shape) -> None:
     logits = ndl.init.zeros(*shape)

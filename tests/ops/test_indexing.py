@@ -266,3 +266,22 @@ def test_concatenate_splits_its_adjoint(mode):
     ndl.concatenate([a, b], 1).backward(numbered((2, 4)))
     np.testing.assert_array_equal(a.grad.numpy(), [[0, 1, 2], [4, 5, 6]])
     np.testing.assert_array_equal(b.grad.numpy(), [[3], [7]])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        (np.array([0, 0]), True),
+        (np.array([0]), False, 0),
+        (slice(0, 0), np.array([[0]]), ..., np.array([], int)),
+        (np.array([0, 1]), ..., np.array([0, 1, 1])[:, None], np.array([0, 1])),
+        (np.bool_(True), np.array([1])),
+        (True, 0),
+    ],
+)
+def test_lazy_shapes_follow_numpy(index):
+    array = numbered((2, 2, 2))
+    with ndl.lazy_mode():
+        y = Tensor(array)[index]
+        assert y.shape == array[index].shape
+    np.testing.assert_array_equal(y.numpy(), array[index])

@@ -217,10 +217,11 @@ def _weights_of_labels(
     labels: Tensor, weight: Tensor | None, ignore_index: int, dtype: np.dtype
 ) -> tuple[Tensor, Tensor]:
     """Which labels are not ignored, and the weight of each: that of its class, 0 if ignored."""
+    labels = labels.astype("int64")  # which holds any label to ignore; uint8 holds no -100
     counted = ops.not_equal(labels, ignore_index)
     weights = counted.astype(dtype)
     if weight is not None:
-        weights = weights * weight[ops.where(counted, labels, 0).astype("int64")]
+        weights = weights * weight[ops.where(counted, labels, 0)]
     return counted, weights
 
 
