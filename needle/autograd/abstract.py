@@ -28,6 +28,14 @@ def abstract_like(array: Any) -> Any:
     return AbstractArray(array.shape, array.dtype)
 
 
+def _by_view(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda a, *args, **options: abstract_like(function(a.view, *args, **options))
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda a, *args, **options: _RULES[function](a, *args, **options)
+
+
 class AbstractArray(NDArrayOperatorsMixin):
     """A shape and a dtype that follow NumPy's rules through NumPy's functions."""
 
@@ -43,37 +51,21 @@ class AbstractArray(NDArrayOperatorsMixin):
     dtype = property(lambda self: self.view.dtype)
     ndim = property(lambda self: self.view.ndim)
     size = property(lambda self: self.view.size)
-    T = property(lambda self: abstract_like(self.view.T))
+    T = property(_by_view(np.transpose))
+
+    reshape = _by_view(np.ndarray.reshape)
+    transpose = _by_view(np.ndarray.transpose)
+    copy = _method(np.copy)
+    sum, max, min, mean = map(_method, (np.sum, np.max, np.min, np.mean))
+
+    def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> Any:
+        return AbstractArray(self.shape, dtype)
 
     def __repr__(self) -> str:
         return f"AbstractArray({self.shape}, {self.dtype})"
 
     def __len__(self) -> int:
         return len(self.view)
-
-    def reshape(self, *shape: Any, **options: Any) -> Any:
-        return abstract_like(self.view.reshape(*shape, **options))
-
-    def transpose(self, *axes: Any) -> Any:
-        return abstract_like(self.view.transpose(*axes))
-
-    def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> Any:
-        return AbstractArray(self.shape, dtype)
-
-    def copy(self, order: str = "C") -> Any:
-        return AbstractArray(self.shape, self.dtype)
-
-    def sum(self, *args: Any, **options: Any) -> Any:
-        return _reduced(np.sum, self, *args, **options)
-
-    def max(self, *args: Any, **options: Any) -> Any:
-        return _reduced(np.max, self, *args, **options)
-
-    def min(self, *args: Any, **options: Any) -> Any:
-        return _reduced(np.min, self, *args, **options)
-
-    def mean(self, *args: Any, **options: Any) -> Any:
-        return _reduced(np.mean, self, *args, **options)
 
     def __getitem__(self, index: Any) -> Any:
         return AbstractArray(_indexed_shape(self.view, index), self.dtype)
@@ -180,22 +172,18 @@ def _is_advanced(part: Any) -> bool:
 # --- rules for NumPy's functions
 
 
-def _by_view(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda a, *args, **options: abstract_like(function(a.view, *args, **options))
-
-
 def _created(function: Callable[..., Any]) -> Callable[..., Any]:
-    """np.arange(..., like=array), np.zeros_like(array) and their kin."""
+    """np.arange(..., like=array) and its kin."""
     return lambda *args, **options: abstract_like(function(*map(_view, args), **options))
-
-
-def _created_shape(shape: Any, *args: Any, dtype: Any = None, **options: Any) -> Any:
-    return AbstractArray(tuple(shape), float if dtype is None else dtype)
 
 
 def _like(a: Any, *args: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
     shape = a.shape if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
     return AbstractArray(shape, a.dtype if dtype is None else dtype)
+
+
+def _broadcast(*arrays: Any) -> Any:
+    return AbstractArray(_broadcast_shape(arrays), _result_dtype(arrays))
 
 
 @lru_cache
@@ -204,28 +192,23 @@ def _reduced_dtype(function: Callable[..., Any], dtype: np.dtype) -> np.dtype:
 
 
 def _reduced(
-    function: Callable[..., Any],
+    function: Any,
     a: Any,
     axis: Any = None,
     dtype: Any = None,
     keepdims: bool = False,
-    **options: Any,
+    **others: Any,
 ) -> Any:
-    ndim = a.ndim
-    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    gone = {each % ndim for each in axes}
+    axes = range(a.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    gone = {each % a.ndim for each in axes}
     lengths = [1 if place in gone else length for place, length in enumerate(a.shape)]
     if not keepdims:
         lengths = [length for place, length in enumerate(lengths) if place not in gone]
     return AbstractArray(tuple(lengths), dtype or _reduced_dtype(function, a.dtype))
 
 
-def _scanned(function: Callable[..., Any]) -> Callable[..., Any]:
-    def rule(a: Any, axis: Any = -1, **options: Any) -> Any:
-        shape = (a.size,) if axis is None else a.shape
-        return AbstractArray(shape, _reduced_dtype(function, a.dtype))
-
-    return rule
+def _scanned(function: Any, a: Any, axis: Any = -1, **options: Any) -> Any:
+    return AbstractArray((a.size,) if axis is None else a.shape, _reduced_dtype(function, a.dtype))
 
 
 def _einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
@@ -242,29 +225,25 @@ def _concatenated(arrays: Any, axis: int = 0) -> Any:
     return AbstractArray(tuple(shape), _result_dtype(arrays))
 
 
-def _stacked(arrays: Any, axis: int = 0) -> Any:
-    shape = list(arrays[0].shape)
-    shape.insert(axis % (len(shape) + 1), len(arrays))
-    return AbstractArray(tuple(shape), _result_dtype(arrays))
-
-
-def _linalg(outputs: Callable[..., Any]) -> Callable[..., Any]:
-    """The rule of a function of matrices (batch, rows, columns) -> the shapes of its outputs."""
+def _linalg(*outputs: str) -> Callable[..., Any]:
+    """The rule of a function of m×n matrices: the axes of each output, with k = min(m, n)."""
 
     def rule(a: Any, *args: Any, **options: Any) -> Any:
-        *batch, rows, columns = a.shape
+        *batch, m, n = a.shape
+        length = {"m": m, "n": n, "k": min(m, n)}
         dtype = a.dtype if a.dtype.kind == "f" else np.float64
-        shapes = outputs(tuple(batch), rows, columns, *args, **options)
-        results = tuple([AbstractArray(shape, dtype) for shape in shapes])
-        return results if len(results) > 1 else results[0]
+        results = [
+            AbstractArray((*batch, *[length[axis] for axis in axes]), dtype) for axes in outputs
+        ]
+        return tuple(results) if len(results) > 1 else results[0]
 
     return rule
 
 
-def _svd(batch: Any, m: int, n: int, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    k = min(m, n)
-    u, v = (m, n) if full_matrices else (k, k)
-    return ((*batch, m, u), (*batch, k), (*batch, v, n)) if compute_uv else ((*batch, k),)
+def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    if not compute_uv:
+        return _linalg("k")(a)
+    return _linalg("mm" if full_matrices else "mk", "k", "nn" if full_matrices else "kn")(a)
 
 
 _RULES: dict[Any, Callable[..., Any]] = {
@@ -279,7 +258,10 @@ _RULES: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys(
         (np.copy, np.empty_like, np.full_like, np.ones_like, np.tril, np.triu, np.zeros_like), _like
     ),
-    **dict.fromkeys((np.empty, np.full, np.ones, np.zeros), _created_shape),
+    **dict.fromkeys(
+        (np.empty, np.full, np.ones, np.zeros),
+        lambda shape, *args, dtype=None, **options: AbstractArray(tuple(shape), dtype or float),
+    ),
     **{
         function: partial(_reduced, function)
         for function in (
@@ -287,30 +269,32 @@ _RULES: dict[Any, Callable[..., Any]] = {
             np.prod, np.sum,
         )
     },
-    **{function: _scanned(function) for function in (np.argsort, np.cumprod, np.cumsum, np.sort)},
-    np.clip: lambda a, *limits, **options: AbstractArray(
-        _broadcast_shape([a, *[each for each in limits if each is not None]]),
-        _result_dtype([a, *[each for each in limits if each is not None]]),
-    ),
+    **{
+        function: partial(_scanned, function)
+        for function in (np.argsort, np.cumprod, np.cumsum, np.sort)
+    },
+    np.clip: lambda *arrays, **options: _broadcast(*[each for each in arrays if each is not None]),
     np.concatenate: _concatenated,
     np.dot: lambda a, b, **options: AbstractArray(_product_shape(a, b), _result_dtype((a, b))),
     np.einsum: _einsum,
     np.put_along_axis: lambda *args, **options: None,
-    np.stack: _stacked,
+    np.stack: lambda arrays, axis=0: _concatenated(
+        [np.expand_dims(array, axis) for array in arrays], axis
+    ),
     np.take_along_axis: lambda a, indices, axis: AbstractArray(indices.shape, a.dtype),
     np.where: lambda condition, a, b: AbstractArray(
         _broadcast_shape((condition, a, b)), _result_dtype((a, b))
     ),
-    np.linalg.cholesky: _linalg(lambda batch, m, n, **options: ((*batch, m, n),)),
-    np.linalg.det: _linalg(lambda batch, m, n: (batch,)),
-    np.linalg.eigh: _linalg(lambda batch, m, n, *uplo: ((*batch, n), (*batch, m, n))),
-    np.linalg.eigvalsh: _linalg(lambda batch, m, n, *uplo: ((*batch, n),)),
-    np.linalg.inv: _linalg(lambda batch, m, n: ((*batch, m, n),)),
-    np.linalg.qr: _linalg(lambda batch, m, n: ((*batch, m, min(m, n)), (*batch, min(m, n), n))),
-    np.linalg.slogdet: _linalg(lambda batch, m, n: (batch, batch)),
+    np.linalg.cholesky: _linalg("mn"),
+    np.linalg.det: _linalg(""),
+    np.linalg.eigh: _linalg("n", "mn"),
+    np.linalg.eigvalsh: _linalg("n"),
+    np.linalg.inv: _linalg("mn"),
+    np.linalg.qr: _linalg("mk", "kn"),
+    np.linalg.slogdet: _linalg("", ""),
     np.linalg.solve: lambda a, b: AbstractArray(
         (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]),
         np.result_type(_result_dtype((a, b)), np.float32),
     ),
-    np.linalg.svd: _linalg(_svd),
+    np.linalg.svd: _svd,
 }  # fmt: skip
