@@ -21,22 +21,7 @@ from .tensor import Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .value import Value, count_live_tensors
 
 __all__ = [
-    "AbstractArray",
-    "Array",
-    "Hook",
-    "Op",
-    "Tensor",
-    "TensorOp",
-    "TensorTuple",
-    "TensorTupleOp",
-    "Value",
-    "assign",
-    "clear_gradients",
-    "compute_adjoints",
-    "compute_gradient_of_variables",
-    "count_live_tensors",
-    "enable_grad",
-    "find_topo_sort",
-    "lazy_mode",
-    "no_grad",
-]
+    "AbstractArray", "Array", "Hook", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp",
+    "Value", "assign", "clear_gradients", "compute_adjoints", "compute_gradient_of_variables",
+    "count_live_tensors", "enable_grad", "find_topo_sort", "lazy_mode", "no_grad",
+]  # fmt: skip

@@ -56,7 +56,7 @@ class AbstractArray(NDArrayOperatorsMixin):
     reshape = _by_view(np.ndarray.reshape)
     transpose = _by_view(np.ndarray.transpose)
     copy = _method(np.copy)
-    sum, max, min, mean = map(_method, (np.sum, np.max, np.min, np.mean))
+    sum, max, min, mean = _method(np.sum), _method(np.max), _method(np.min), _method(np.mean)
 
     def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> Any:
         return AbstractArray(self.shape, dtype)

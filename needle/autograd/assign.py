@@ -35,9 +35,6 @@ def assign(target: Tensor, value: Tensor, in_place: bool = True) -> None:
         value: broadcasts to the shape of `target`; converted to its dtype.
         in_place: whether `target` keeps its array, so that all tensors that share it change,
             too; otherwise it shares the array of `value` from now on.
-
-    Raises:
-        ValueError: `value` does not broadcast to the shape of `target`.
     """
     if modes.is_recomputing.get():
         return

@@ -74,12 +74,7 @@ class Op:
     that does not define it gets it from its `gradient` (see `needle.ops.tangents`)."""
 
     def gradient_as_tuple(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
-        """`gradient` as a tuple with one adjoint an input, in the input's shape, or None.
-
-        Raises:
-            ValueError: `gradient` gave another number of adjoints, or one of another shape.
-            TypeError: it gave something that is no Value.
-        """
+        """`gradient` as a tuple with one adjoint an input, in the input's shape, or None."""
         adjoints = self.gradient(out_grad, node)
         if adjoints.__class__ is not tuple:
             adjoints = (adjoints,)
@@ -116,10 +111,10 @@ class Op:
         )
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
-        kinds = (IndexError, TypeError, OverflowError)
+        kinds = (IndexError, TypeError, OverflowError, np.linalg.LinAlgError)
         kind = next((kind for kind in kinds if isinstance(cause, kind)), ValueError)
         places = {
-            str(device_of(array, default_device())) for array in arrays if hasattr(array, "shape")
+            str(device_of(each, default_device())) for each in arrays if hasattr(each, "shape")
         }
         if len(places) > 1:
             return kind(

@@ -13,11 +13,8 @@ if TYPE_CHECKING:
     from .value import Value
 
 __all__ = [
-    "clear_gradients",
-    "compute_adjoints",
-    "compute_gradient_of_variables",
-    "find_topo_sort",
-]
+    "clear_gradients", "compute_adjoints", "compute_gradient_of_variables", "find_topo_sort",
+]  # fmt: skip
 
 
 def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> list[Value]:

@@ -109,9 +109,7 @@ class Tensor(Value, ArrayLike):
     def realize_cached_data(self) -> Array:
         """The tensor's own writable array, computed now if it was not yet."""
         data = super().realize_cached_data()
-        if not getattr(
-            data.flags, "writeable", True
-        ):  # a broadcast view: several elements, one memory
+        if not getattr(data.flags, "writeable", True):  # a broadcast view: several elements share
             data = self.cached_data = data.copy()
         return data
 
@@ -176,10 +174,6 @@ class Tensor(Value, ArrayLike):
             out_grad: the adjoint of this tensor, of its shape; ones by default.
             create_graph: keep the gradient's own graph, so that it can be differentiated again.
                 Training loops that do not need it pass False and save the memory.
-
-        Raises:
-            RuntimeError: nothing upstream requires a gradient.
-            ValueError: `out_grad` has another shape.
         """
         if not self.requires_grad:
             raise RuntimeError(
@@ -203,11 +197,7 @@ class Tensor(Value, ArrayLike):
 
 
 def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
-    """`operands` with arrays and Python numbers made constants; numbers widen no tensor.
-
-    Raises:
-        TypeError: an operand is neither a Value nor real numbers.
-    """
+    """`operands` with arrays and Python numbers made constants; numbers widen no tensor."""
     for operand in operands:
         if not isinstance(operand, Value):
             break

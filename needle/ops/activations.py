@@ -42,6 +42,10 @@ class Sigmoid(Elementwise):
         return out_grad * (node * (1 - node))
 
 
+_sigmoid = Sigmoid()
+sigmoid = unary(_sigmoid)
+
+
 def clamp_at_zero(function: Callable[..., Array], a: Array) -> Array:
     """np.maximum or np.minimum of a and 0; NumPy's loop over two arrays is the faster one."""
     result = np.zeros(a.shape, a.dtype, like=a)
@@ -83,16 +87,13 @@ class LeakyReLU(Elementwise):
         return LeakyReLUGrad(self.slope)(out_grad, node.inputs[0])
 
 
-class LeakyReLUGrad(Elementwise):
+class LeakyReLUGrad(LeakyReLU):
     """a where b > 0, else slope·a. Adjoint of a: g where b > 0, else slope·g; none of b."""
 
-    def __init__(self, slope: float) -> None:
-        self.slope = plain_number(slope)
-
-    def compute(self, a: Array, b: Array) -> Array:
+    def compute(self, a: Array, b: Array) -> Array:  # type: ignore[override]
         return a * _one_or(self.slope, np.greater(b, 0), a.dtype)
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Any:
         return self(out_grad, node.inputs[1]), None
 
 
@@ -120,11 +121,8 @@ class ELU(Elementwise):
         return out_grad * ELUGrad(self.alpha)(node.inputs[0])
 
 
-class ELUGrad(Elementwise):
+class ELUGrad(ELU):
     """1 where a > 0, else α·eᵃ. Adjoint: 0 where a > 0, else g·α·eᵃ."""
-
-    def __init__(self, alpha: float) -> None:
-        self.alpha = plain_number(alpha)
 
     def compute(self, a: Array) -> Array:
         result = np.exp(clamp_at_zero(np.minimum, a))
@@ -172,21 +170,11 @@ class Softplus(Elementwise):
         return out_grad * factor
 
 
-class SiLU(Elementwise):
-    """a·σ(a), also called swish. Adjoint: g·σ(a)·(1 + a·(1 - σ(a)))."""
-
-    def compute(self, a: Array) -> Array:
-        return a * Sigmoid().compute(a)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * _silu_grad(node.inputs[0])
-
-
 class SiLUGrad(Elementwise):
     """s·(1 + a·(1 - s)) with s = σ(a). Adjoint: g·s·(1 - s)·(2 + a·(1 - 2s))."""
 
     def compute(self, a: Array) -> Array:
-        s = Sigmoid().compute(a)
+        s = _sigmoid.compute(a)
         result = 1 - s
         result *= a
         result += 1
@@ -199,14 +187,11 @@ class SiLUGrad(Elementwise):
         return out_grad * (s * (1 - s) * (a * (1 - s * 2) + 2))
 
 
-class GELU(Elementwise):
-    """a·Φ(a) (Hendrycks & Gimpel 2016). Adjoint: g·(Φ(a) + a·φ(a))."""
-
-    def compute(self, a: Array) -> Array:
-        return a * _normal_distribution(a)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * _gelu_grad(node.inputs[0])
+_silu_grad = unary(SiLUGrad())
+SiLU, silu = elementwise(
+    "SiLU", "silu", lambda a: a * _sigmoid.compute(a), lambda g, y, a: g * _silu_grad(a),
+    "a·σ(a), also called swish. Adjoint: g·σ(a)·(1 + a·(1 - σ(a))).",
+)  # fmt: skip
 
 
 class GELUGrad(Elementwise):
@@ -230,6 +215,13 @@ def _normal_distribution(a: Array) -> Array:
     result += 1
     result *= 0.5
     return result
+
+
+_gelu_grad = unary(GELUGrad())
+GELU, _gelu = elementwise(
+    "GELU", "gelu", lambda a: a * _normal_distribution(a), lambda g, y, a: g * _gelu_grad(a),
+    "a·Φ(a) (Hendrycks & Gimpel 2016). Adjoint: g·(Φ(a) + a·φ(a)).",
+)  # fmt: skip
 
 
 # GELU by tanh: u = _SCALE·(a + _CUBIC·a³)
@@ -287,14 +279,10 @@ def _tanh_u(a: Array) -> Array:
     return np.tanh(result)
 
 
-sigmoid = unary(Sigmoid())
 relu = unary(ReLU())
-silu = unary(SiLU())
 _relu_grad = binary(ReLUGrad())
-_silu_grad = unary(SiLUGrad())
-_gelu_grad = unary(GELUGrad())
 _gelu_tanh_grad = unary(GELUTanhGrad())
-_gelu = {"none": unary(GELU()), "tanh": unary(GELUTanh())}
+_gelus = {"none": _gelu, "tanh": unary(GELUTanh())}
 
 
 def leaky_relu(a: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -308,35 +296,22 @@ def elu(a: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def hardtanh(a: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """a, limited to [min_val, max_val]; unlike `clip`, with derivative 0 at the limits.
-
-    Raises:
-        ValueError: min_val is not below max_val.
-    """
+    """a, limited to [min_val, max_val]; unlike `clip`, with derivative 0 at the limits."""
     if not min_val < max_val:
         raise ValueError(f"hardtanh: min_val {min_val} must be below max_val {max_val}")
     return Hardtanh(min_val, max_val)(a)
 
 
 def softplus(a: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """ln(1 + e^(beta·a))/beta, a smooth relu; a itself where beta·a > threshold.
-
-    Raises:
-        ValueError: beta is not positive.
-    """
+    """ln(1 + e^(beta·a))/beta, a smooth relu; a itself where beta·a > threshold. beta > 0."""
     return Softplus(beta, threshold)(a)
 
 
 def gelu(a: Tensor, approximate: str = "none") -> Tensor:
     """a·Φ(a), with Φ the distribution function of N(0, 1).
 
-    Args:
-        a: any shape.
-        approximate: "none", or "tanh" for a/2·(1 + tanh(√(2/π)·(a + 0.044715·a³))).
-
-    Raises:
-        ValueError: `approximate` is something else.
+    approximate="tanh" computes a/2·(1 + tanh(√(2/π)·(a + 0.044715·a³))).
     """
-    if approximate not in _gelu:
+    if approximate not in _gelus:
         raise ValueError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    return _gelu[approximate](a)
+    return _gelus[approximate](a)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .comparison import equal, greater
+from .comparison import equal, greater, less
 from .kinds import Elementwise, binary, elementwise, function_of
 
 __all__ = [
@@ -146,36 +146,21 @@ class PowerScalar(_WithScalar):
         return out_grad * (node.inputs[0] ** (self.scalar - 1) * self.scalar)
 
 
-def _where_larger(out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """g where a > b, g/2 where a = b, else 0."""
-    halves = where(equal(a, b), out_grad * 0.5, 0)
-    return where(greater(a, b), out_grad, halves)
+def _share(out_grad: Tensor, a: Tensor, b: Tensor, is_chosen: Callable[..., Tensor]) -> Any:
+    """The adjoint of a: g where it is chosen, g/2 where a = b, else 0; None if it needs none."""
+    if not a.requires_grad:
+        return None
+    return where(is_chosen(a, b), out_grad, where(equal(a, b), out_grad * 0.5, 0))
 
 
-class Maximum(Elementwise):
-    """The larger of a and b. Adjoints: g·[a > b] + g/2·[a = b], g·[b > a] + g/2·[a = b]."""
-
-    compute = np.maximum
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = node.inputs
-        return (
-            _where_larger(out_grad, a, b) if a.requires_grad else None,
-            _where_larger(out_grad, b, a) if b.requires_grad else None,
-        )
-
-
-class Minimum(Elementwise):
-    """The smaller of a and b. Adjoints: g·[a < b] + g/2·[a = b], g·[b < a] + g/2·[a = b]."""
-
-    compute = np.minimum
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = node.inputs
-        return (
-            _where_larger(out_grad, b, a) if a.requires_grad else None,
-            _where_larger(out_grad, a, b) if b.requires_grad else None,
-        )
+# fmt: off
+Maximum, maximum = elementwise("Maximum", "maximum", np.maximum,
+    lambda g, y, a, b: (_share(g, a, b, greater), _share(g, b, a, greater)),
+    "The larger of a and b. Adjoints: g·[a > b] + g/2·[a = b], g·[b > a] + g/2·[a = b].")
+Minimum, minimum = elementwise("Minimum", "minimum", np.minimum,
+    lambda g, y, a, b: (_share(g, a, b, less), _share(g, b, a, less)),
+    "The smaller of a and b. Adjoints: g·[a < b] + g/2·[a = b], g·[b < a] + g/2·[a = b].")
+# fmt: on
 
 
 class Where(Elementwise):
@@ -195,8 +180,6 @@ add = binary(EWiseAdd(), "add")
 multiply = binary(EWiseMul(), "multiply")
 divide = binary(EWiseDiv(), "divide")
 power = binary(EWisePow(), "power")
-maximum = binary(Maximum())
-minimum = binary(Minimum())
 add_scalar = _with_scalar(AddScalar, "add_scalar")
 mul_scalar = _with_scalar(MulScalar, "mul_scalar")
 divide_scalar = _with_scalar(DivScalar, "divide_scalar")
@@ -204,12 +187,8 @@ power_scalar = _with_scalar(PowerScalar, "power_scalar")
 
 
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:
-    """a where the boolean tensor `condition` holds, else b; the three broadcast.
-
-    Raises:
-        TypeError: `condition` is not boolean.
-    """
-    if getattr(condition, "dtype", None) != np.bool_:
-        kind = getattr(condition, "dtype", type(condition).__name__)
+    """a where the boolean tensor `condition` holds, else b; the three broadcast."""
+    kind = getattr(condition, "dtype", type(condition).__name__)
+    if kind != np.bool_:
         raise TypeError(f"where expected a tensor of booleans, got {kind}: compare tensors first")
     return Where()(condition, a, b)

@@ -115,14 +115,18 @@ def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Ten
 
 
 def elementwise(
-    kind: str, name: str, compute: np.ufunc, derivative: Callable[..., Any] | None, text: str
+    kind: str,
+    name: str,
+    compute: Callable[..., Any],
+    derivative: Callable[..., Any] | None,
+    text: str,
 ) -> tuple[type[Elementwise], Callable[..., Tensor]]:
     """An elementwise op and its function, stated in a line of a table.
 
     Args:
         kind: the name of the op's class.
         name: the name of the function.
-        compute: NumPy's function.
+        compute: NumPy's function, or another function of one array.
         derivative: the adjoint of the operand as a function of (g, y, a), for the adjoint g of the
             result y; None if no gradient passes.
         text: the docstring of both.
@@ -135,12 +139,12 @@ def elementwise(
     members = {
         "__doc__": text,
         "__module__": sys._getframe(1).f_globals["__name__"],
-        "compute": compute,
+        "compute": compute if isinstance(compute, np.ufunc) else staticmethod(compute),
         "gradient": gradient,
         "differentiable": derivative is not None,
     }
     op = type(kind, (Elementwise,), members)
-    return op, (unary if compute.nin == 1 else binary)(op(), name)
+    return op, (binary if getattr(compute, "nin", 1) == 2 else unary)(op(), name)
 
 
 def function_of(kind: type[TensorOp], function: Any, name: str | None = None) -> Any:
@@ -152,11 +156,7 @@ def function_of(kind: type[TensorOp], function: Any, name: str | None = None) ->
 
 
 def integers(given: Any, name: str) -> tuple[Any, ...]:
-    """An integer, NumPy's too, or several, as a tuple.
-
-    Raises:
-        TypeError: `given` is neither; the text says `name`.
-    """
+    """An integer, NumPy's too, or several, as a tuple; errors say `name`."""
     if isinstance(given, int | np.integer):
         return (given,)
     try:
@@ -166,11 +166,9 @@ def integers(given: Any, name: str) -> tuple[Any, ...]:
 
 
 def check_whole_numbers(array: Array, expected: str, hint: str = "") -> None:
-    """Raise unless an array holds integers, or floats that all are whole.
+    """Raise TypeError unless an array holds integers, or floats that all are whole.
 
-    Raises:
-        TypeError: it holds something else. The text begins with `expected`; `hint` is for those
-            who gave fractions.
+    The text begins with `expected`, and ends with `hint` if there are fractions.
     """
     if array.dtype.kind in "iu":
         return
@@ -184,12 +182,7 @@ def check_whole_numbers(array: Array, expected: str, hint: str = "") -> None:
 
 
 def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
-    """`axes` as a tuple of different axes from 0 to ndim - 1; None means all.
-
-    Raises:
-        IndexError: an axis is out of range.
-        ValueError: an axis stands twice.
-    """
+    """`axes` as a tuple of different axes from 0 to ndim - 1; None means all."""
     if axes is None:
         return tuple(range(ndim))
     given = integers(axes, "axes")
@@ -205,11 +198,7 @@ def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
 
 
 def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that `shapes` broadcast to.
-
-    Raises:
-        ValueError: they do not broadcast; the text holds the shapes.
-    """
+    """The shape that `shapes` broadcast to; else a ValueError with the shapes."""
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

@@ -14,8 +14,8 @@ import numpy as np
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from ...device import to_numpy
 from ..indexing import concatenate
-from ..kinds import View, unary, unbroadcast
-from ..views import expand_dims
+from ..kinds import unary, unbroadcast
+from ..views import Identity, expand_dims
 from .matrices import diagonal_mask, diagonal_matrix, tril
 from .solve import MatrixErrors, entries, name_matrix, solve
 
@@ -162,7 +162,7 @@ def _square_part(q: Tensor, r: Tensor, g_q: Tensor, g_r: Tensor) -> Tensor:
     return solve(FullRank()(r), (g_q + q @ mirrored).transpose()).transpose()
 
 
-class FullRank(View):
+class FullRank(Identity):
     """The triangular R itself, if the columns of Q·R are independent. Adjoint: g."""
 
     def check(self, r: Array) -> None:
@@ -175,14 +175,8 @@ class FullRank(View):
                 "its QR factorization has no derivative"
             )
 
-    def compute(self, r: Array) -> Array:
-        return r
-
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         return cause
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad
 
     def tangent(self, tangents: Sequence[Tensor], node: Tensor) -> Tensor:
         return tangents[0]  # which may have any rank
@@ -279,10 +273,8 @@ class QRResult(NamedTuple):
 def cholesky(a: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L with a = L·Lᵀ (or its transpose, `upper`) of symmetric matrices.
 
-    Only one triangle of a is read; the gradient is symmetric.
-
-    Raises:
-        numpy.linalg.LinAlgError: a matrix is not positive definite; the text says which.
+    Only one triangle of a is read; the gradient is symmetric. numpy.linalg.LinAlgError says which
+    matrix is not positive definite.
     """
     return Cholesky()(a.transpose()).transpose() if upper else Cholesky()(a)
 

@@ -23,21 +23,23 @@ __all__ = [
 
 
 class MatrixErrors:
-    """Errors of ops on matrices: LinAlgError where NumPy raises it, with the shapes."""
+    """Why an op on matrices failed: the shape, or a singular matrix."""
 
     square = True
-
-    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
-        error = super()._error(cause, arrays)  # type: ignore[misc]
-        is_numerical = isinstance(cause, np.linalg.LinAlgError)
-        return np.linalg.LinAlgError(str(error)) if is_numerical else error
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         a = arrays[0]
         if a.ndim < 2 or (self.square and a.shape[-1] != a.shape[-2]):
             kind = "square matrices" if self.square else "matrices"
             return f"it takes {kind} in the last two axes"
-        return str(cause)
+        if str(cause) != "Singular matrix":
+            return str(cause)
+        singular = np.argwhere(to_numpy(np.linalg.slogdet(a)[0]) == 0)
+        name = name_matrix(singular[0]) if len(singular) else "a matrix"
+        return (
+            f"{name} is singular: its rows are linearly dependent, and it has no inverse; "
+            "a small multiple of the identity added to it gives it one"
+        )
 
 
 def entries(value: TensorTuple, count: int) -> list[Tensor]:
@@ -50,20 +52,7 @@ def name_matrix(index: Sequence[int]) -> str:
     return f"matrix {tuple(map(int, index))} of the batch" if len(index) else "the matrix"
 
 
-class _Invertible(MatrixErrors):
-    def _reason(self, cause: Exception, *arrays: Array) -> str:
-        reason = super()._reason(cause, *arrays)
-        if reason != "Singular matrix":
-            return reason
-        singular = np.argwhere(to_numpy(np.linalg.slogdet(arrays[0])[0]) == 0)
-        name = name_matrix(singular[0]) if len(singular) else "a matrix"
-        return (
-            f"{name} is singular: its rows are linearly dependent, and it has no inverse; "
-            "a small multiple of the identity added to it gives it one"
-        )
-
-
-class Inverse(_Invertible, TensorOp):
+class Inverse(MatrixErrors, TensorOp):
     """The inverse A⁻¹ of square matrices. Adjoint: -yᵀ·g·yᵀ.
 
     Raises:
@@ -77,11 +66,10 @@ class Inverse(_Invertible, TensorOp):
         return -(transposed @ out_grad @ transposed)
 
 
-class Solve(_Invertible, TensorOp):
+class Solve(MatrixErrors, TensorOp):
     """A⁻¹·B for matrices B. Adjoints: -h·yᵀ, h, with h = A⁻ᵀ·g."""
 
-    def compute(self, a: Array, b: Array) -> Array:
-        return np.linalg.solve(a, b)
+    compute = staticmethod(np.linalg.solve)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor]:
         a, b = node.inputs
