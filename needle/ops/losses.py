@@ -140,7 +140,7 @@ class SoftmaxCrossEntropy(_OfLabels, TensorTupleOp):
         if counted is not None:
             losses = np.where(counted, losses, 0)
         if self.mean:
-            return -losses.sum() / self._count(counted, losses), log_probabilities
+            return losses.sum() / -self._count(counted, losses), log_probabilities
         return -losses, log_probabilities
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Tensor, None]:

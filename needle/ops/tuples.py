@@ -50,7 +50,8 @@ class TupleGetItem(TensorOp):
         return with_entries(node.inputs[0], [(self.index, out_grad)])
 
     def gradient_as_tuple(self, out_grad: Tensor, node: Tensor) -> tuple[dict[int, Tensor]]:
-        return ({self.index % len(node.inputs[0]): out_grad},)  # no zeros for the others
+        index = self.index if self.index >= 0 else self.index % len(node.inputs[0])
+        return ({index: out_grad},)  # no zeros for the others
 
 
 class Stack(TensorOp):
