@@ -5,46 +5,23 @@ from typing import TYPE_CHECKING
 # `as` makes a name public, for type checkers as for `__all__`
 from . import autograd as autograd, data as data, init as init, nn as nn, ops as ops, optim as optim
 from .autograd import (
-    Op as Op,
-    Tensor as Tensor,
-    TensorOp as TensorOp,
-    TensorTuple as TensorTuple,
-    TensorTupleOp as TensorTupleOp,
-    Value as Value,
-    count_live_tensors as count_live_tensors,
-    enable_grad as enable_grad,
-    lazy_mode as lazy_mode,
-    no_grad as no_grad,
-)
+    Op as Op, Tensor as Tensor, TensorOp as TensorOp, TensorTuple as TensorTuple,
+    TensorTupleOp as TensorTupleOp, Value as Value, count_live_tensors as count_live_tensors,
+    enable_grad as enable_grad, lazy_mode as lazy_mode, no_grad as no_grad,
+)  # fmt: skip
 from .device import (
-    Device as Device,
-    Generator as Generator,
-    cpu as cpu,
-    cuda as cuda,
-    default_device as default_device,
-    manual_seed as manual_seed,
-)
+    Device as Device, Generator as Generator, cpu as cpu, cuda as cuda,
+    default_device as default_device, manual_seed as manual_seed,
+)  # fmt: skip
 from .ops import *
 
 if TYPE_CHECKING:  # imported on first use
-    from . import (
-        graph as graph,
-        interop as interop,
-        io as io,
-        linalg as linalg,
-        testing as testing,
-    )
+    from . import graph as graph, interop as interop, io as io, linalg as linalg, testing as testing
     from .differentiation import (
-        checkpoint as checkpoint,
-        detect_anomaly as detect_anomaly,
-        grad as grad,
-        hessian as hessian,
-        hvp as hvp,
-        jacobian as jacobian,
-        jvp as jvp,
-        value_and_grad as value_and_grad,
-        vjp as vjp,
-    )
+        checkpoint as checkpoint, detect_anomaly as detect_anomaly, grad as grad,
+        hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,
+        value_and_grad as value_and_grad, vjp as vjp,
+    )  # fmt: skip
     from .graph.summary import summary as summary
     from .io import load as load, save as save
 else:

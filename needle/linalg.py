@@ -6,28 +6,8 @@ take the last two axes.
 
 from .autograd import Tensor
 from .ops import (
-    EighResult,
-    QRResult,
-    SlogDetResult,
-    SVDResult,
-    cholesky,
-    det,
-    eigh,
-    eigvalsh,
-    einsum,
-    inv,
-    inverse,
-    matmul,
-    norm,
-    outer,
-    qr,
-    slogdet,
-    solve,
-    svd,
-    svdvals,
-    tensordot,
-    tril,
-    triu,
+    EighResult, QRResult, SVDResult, SlogDetResult, cholesky, det, eigh, eigvalsh, einsum, inv,
+    inverse, matmul, norm, outer, qr, slogdet, solve, svd, svdvals, tensordot, tril, triu,
 )  # fmt: skip
 from .ops import diagonal as _diagonal
 from .ops import trace as _trace

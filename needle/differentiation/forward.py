@@ -8,7 +8,7 @@ from typing import Any
 
 from ..autograd import Tensor, modes
 from ..ops import identity
-from ..ops.kinds import constant_like
+from ..ops.kinds import or_zeros
 from .arguments import Arguments, Function, check_outputs, matching
 from .checkpoint import checkpoint
 from .tree import flatten
@@ -28,10 +28,7 @@ def jvp(
     Args:
         primals: the arguments.
         tangents: one for each primal, with its structure, shapes and dtypes (for a Module a dict
-            under the names of its parameters).
-
-    Returns:
-        The value and Jacobian·tangents, in the same structure.
+            under the names of its parameters). Jacobian·tangents has the structure of the value.
 
     Raises:
         ValueError: structures or shapes of tangents and primals differ.
@@ -81,12 +78,7 @@ def push_forward(
         found = [tangents.of(output) for output in outputs]
     finally:
         tangents.clear()
-    return value, rebuild(
-        [
-            constant_like(output, 0) if tangent is None else tangent
-            for output, tangent in zip(outputs, found, strict=True)
-        ]
-    )
+    return value, rebuild(or_zeros(found, outputs))
 
 
 class _Tangents:

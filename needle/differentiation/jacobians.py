@@ -50,13 +50,9 @@ def _reverse_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> 
     check_outputs(function, tape.outputs)
     rows = [[tape.pull_back([y], [unit]) for unit in _units_like(y)] for y in tape.outputs]
     with modes.enable_grad(tape.keeps_graph):
-        blocks = [
-            [
-                _stacked([adjoints[index] for adjoints in of_output], output, variable, axis=0)
-                for index, variable in enumerate(tape.variables)
-            ]
-            for of_output, output in zip(rows, tape.outputs, strict=True)
-        ]
+        blocks = _blocks(
+            tape.outputs, tape.variables, lambda i, j: [row[j] for row in rows[i]], axis=0
+        )
     return tape.rebuild_outputs([tape.rebuild(block) for block in blocks])
 
 
@@ -74,13 +70,7 @@ def _forward_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> 
     if value is None:  # nothing but empty arguments
         value = function(*args)
     outputs, rebuild_outputs = flatten(value)
-    blocks = [
-        [
-            _stacked([tangents[index] for tangents in of_variable], output, variable, axis=-1)
-            for of_variable, variable in zip(columns, variables, strict=True)
-        ]
-        for index, output in enumerate(outputs)
-    ]
+    blocks = _blocks(outputs, variables, lambda i, j: [column[i] for column in columns[j]], axis=-1)
     return rebuild_outputs([arguments.rebuild(block) for block in blocks])
 
 
@@ -126,9 +116,18 @@ def _units_like(tensor: Tensor) -> list[Tensor]:
     return [Tensor(row, device=tensor.device, requires_grad=False) for row in rows]
 
 
-def _stacked(parts: list[Tensor], output: Tensor, variable: Tensor, axis: int) -> Tensor:
-    """Rows or columns of a Jacobian as a tensor of shape output.shape + variable.shape."""
-    shape = output.shape + variable.shape
-    if not parts:
-        return Tensor.make_const(output.device.full(shape, 0, output.dtype))
-    return reshape(stack(parts, axis), shape)
+def _blocks(
+    outputs: list[Tensor],
+    variables: list[Tensor],
+    parts: Callable[[int, int], list[Tensor]],
+    axis: int,
+) -> list[list[Tensor]]:
+    """For each output i and variable j, stack(parts(i, j), axis) of shape output + variable."""
+
+    def block(i: int, j: int) -> Tensor:
+        shape = outputs[i].shape + variables[j].shape
+        if not (stacked := parts(i, j)):
+            return Tensor.make_const(outputs[i].device.full(shape, 0, outputs[i].dtype))
+        return reshape(stack(stacked, axis), shape)
+
+    return [[block(i, j) for j in range(len(variables))] for i in range(len(outputs))]

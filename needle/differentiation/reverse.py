@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
 from ..ops import identity
-from ..ops.kinds import constant_like
+from ..ops.kinds import constant_like, or_zeros
 from .arguments import Arguments, Function, check_outputs, matching, scalar_value, with_gradients
 from .tree import flatten, substituted
 
@@ -18,12 +17,9 @@ __all__ = ["GradientTape", "grad", "value_and_grad", "vjp"]
 class GradientTape:
     """One evaluation of a function, whose graph is kept so that adjoints can be pulled back.
 
-    Attributes:
-        variables: the tensors to differentiate by: a copy of each argument, through which outer
-            transformations see the argument itself, and the parameters of Modules as they are.
-            A parameter that requires no gradient is a constant.
-        result: what the function returned.
-        outputs: the tensors in it.
+    `variables` are the tensors to differentiate by: a copy of each argument, through which outer
+    transformations see the argument itself, and the parameters of Modules as they are, of which
+    those that require no gradient are constants. `outputs` are the tensors in `result`.
     """
 
     def __init__(self, function: Function, args: Sequence[Any], argnums: int | Sequence[int]):
@@ -61,10 +57,7 @@ class GradientTape:
         is_shared = self._is_shared or any(cotangent.requires_grad for cotangent in cotangents)
         with modes.enable_grad(is_shared and modes.grad_enabled.get()):
             adjoints = compute_adjoints(outputs, cotangents, self.variables)
-        return [
-            constant_like(variable, 0) if adjoint is None else adjoint
-            for variable, adjoint in zip(self.variables, adjoints, strict=True)
-        ]
+        return or_zeros(adjoints, self.variables)
 
     def released(self, tree: Any) -> Any:
         """A result without its graph, unless it can be differentiated from outside."""
@@ -99,7 +92,7 @@ def value_and_grad(
         (5.0, array([2., 4.]))
     """
 
-    def evaluate(function: Function, args: Sequence[Any]) -> tuple[Any, Any]:
+    def evaluate(function: Function, args: Sequence[Any]) -> Any:
         tape = GradientTape(function, args, argnums)
         value = scalar_value(function, tape.result, has_aux)
         gradient = tape.rebuild(tape.pull_back([value], [constant_like(value, 1)]))
@@ -121,14 +114,12 @@ def grad(
         >>> ndl.grad(cube)(ndl.Tensor(2.0)).item(), ndl.grad(ndl.grad(cube))(ndl.Tensor(2.0)).item()
         (12.0, 12.0)
     """
-    both = value_and_grad(function, argnums, has_aux)
 
-    @functools.wraps(function)
-    def differentiated(*args: Any, **options: Any) -> Any:
-        value, gradient = both(*args, **options)
+    def evaluate(function: Function, args: Sequence[Any]) -> Any:
+        value, gradient = value_and_grad(function, argnums, has_aux)(*args)
         return (gradient, value[1]) if has_aux else gradient
 
-    return differentiated
+    return with_gradients(function, evaluate)
 
 
 def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:

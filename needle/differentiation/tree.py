@@ -1,9 +1,8 @@
 """Nested containers of tensors: flatten them, and put other values in the places of the tensors.
 
 Containers are tuples, named tuples, lists, dicts, dataclasses, `TensorTuple`s, and objects with a
-method `named_parameters()`, which stand for their parameters. That method is the whole protocol
-for modules: `nn` lies below this package and `tree` needs nothing else of a `Module`, so neither
-imports the other, and there is no registry. Anything else is left as it is.
+method `named_parameters()` (Modules), which stand for their parameters. Anything else is left as
+it is.
 """
 
 from __future__ import annotations
@@ -64,11 +63,7 @@ def paths(tree: Any) -> list[str]:
 
 
 def _visit(tree: Any, path: str, found: Found, keeps_modules: bool = False) -> Rebuild:
-    """Append the tensors of `tree` to `found`.
-
-    Returns:
-        A function that takes as many values from an iterator and builds `tree` with them.
-    """
+    """Append the tensors of `tree` to `found`; the result builds `tree` with as many new values."""
 
     def visit(part: Any, step: str) -> Rebuild:
         return _visit(part, path + step, found, keeps_modules)
@@ -79,17 +74,15 @@ def _visit(tree: Any, path: str, found: Found, keeps_modules: bool = False) -> R
     if hasattr(type(tree), "named_parameters"):
         parameters = dict(tree.named_parameters())
         found += [(f"{path}[{name!r}]", tensor, True) for name, tensor in parameters.items()]
-        names = list(parameters)
 
         def by_name(values: Iterator[Any]) -> Any:
-            taken = {name: next(values) for name in names}
+            taken = {name: next(values) for name in parameters}
             return tree if keeps_modules else taken
 
         return by_name
     if isinstance(tree, tuple | list | TensorTuple):
-        make = _maker(tree)
         items = [visit(item, f"[{index}]") for index, item in enumerate(tree)]
-        return lambda values: make([item(values) for item in items])
+        return lambda values: _sequence_like(tree, [item(values) for item in items])
     put: Callable[[Any, Any, Any], None]
     if isinstance(tree, dict):
         parts = {key: visit(value, f"[{key!r}]") for key, value in tree.items()}
@@ -112,14 +105,11 @@ def _visit(tree: Any, path: str, found: Found, keeps_modules: bool = False) -> R
     return copied
 
 
-def _maker(sequence: Any) -> Callable[[list[Any]], Any]:
+def _sequence_like(sequence: Any, items: list[Any]) -> Any:
+    if isinstance(sequence, list):
+        return items
     if hasattr(sequence, "_fields"):  # a named tuple takes its fields one by one
-        return lambda items: type(sequence)(*items)
-    if isinstance(sequence, TensorTuple):
-        return _tensor_tuple
-    return list if isinstance(sequence, list) else tuple
-
-
-def _tensor_tuple(items: list[Any]) -> Any:
-    """A TensorTuple if all items are tensors; the entries of a Jacobian may be containers."""
-    return make_tuple(*items) if all(isinstance(x, Tensor) for x in items) else tuple(items)
+        return type(sequence)(*items)
+    # the entries of a Jacobian may be containers, which a TensorTuple cannot hold
+    is_tensors = isinstance(sequence, TensorTuple) and all(isinstance(x, Tensor) for x in items)
+    return make_tuple(*items) if is_tensors else tuple(items)

@@ -7,13 +7,6 @@ from .summary import summary
 from .table import TraceRow, TraceTable, trace_table
 
 __all__ = [
-    "Drawing",
-    "Recording",
-    "TraceRow",
-    "TraceTable",
-    "draw",
-    "expression",
-    "record",
-    "summary",
+    "Drawing", "Recording", "TraceRow", "TraceTable", "draw", "expression", "record", "summary",
     "trace_table",
-]
+]  # fmt: skip

@@ -36,10 +36,7 @@ class Drawing:
         return self.source
 
     def render(self, format: str = "svg") -> bytes:
-        """The picture as a file's content, by Graphviz.
-
-        Args:
-            format: "svg", "png", "pdf", or another that Graphviz knows.
+        """The picture as a file's content: "svg", "png", "pdf", or another format of Graphviz.
 
         Raises:
             ImportError: the graphviz package is missing.
@@ -64,12 +61,7 @@ class Drawing:
             ) from None
 
     def save(self, path: str | Path) -> None:
-        """Write the drawing to `path`: DOT text if it ends in .dot or .gv, else .svg, .png, .pdf.
-
-        Raises:
-            ValueError: it ends in something else.
-            ImportError, RuntimeError: as in `render`.
-        """
+        """Write the drawing to `path`: .dot or .gv for text, .svg, .png or .pdf for pictures."""
         path = Path(path)
         suffix = _checked_suffix(path)
         is_text = suffix in _TEXT_SUFFIXES
@@ -81,7 +73,7 @@ class Drawing:
         return None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook shows: the picture if Graphviz is there, else the DOT text."""
+        # what a notebook shows
         picture = self._repr_svg_()
         if picture is None:
             text = f"<pre>{html.escape(self.source)}</pre>"
@@ -102,21 +94,17 @@ def draw(
 
     Each value is a box: its op with the op's parameters, or the name of a leaf, then shape and
     dtype. Values that require no gradient keep no op, and are constants. Lazy values are drawn
-    without being computed.
-
-    The adjoints, values that only gradients depend on, have another colour. A value is a gradient
-    if it is the `.grad` of a leaf of the graph, or among `gradients`: `draw([y, x.grad])`.
+    without being computed. Adjoints, which only gradients depend on, have another colour.
 
     Args:
-        values: Tensors or TensorTuples.
+        values: Tensors or TensorTuples. The `.grad` of a leaf is drawn as a gradient.
         path: where to write the drawing: .dot or .gv for text, .svg, .png or .pdf for pictures.
         module: the model. Its parameters and buffers get their names, and values a frame for the
-            module that made them. With a Module, only the values made directly from its parameters
-            have one; with the recording of `needle.graph.record`, all.
-        names: further names: Tensors by name, or names for the leaves that require a gradient.
-        gradients: values that are gradients, for example of `needle.grad`; drawn as well.
-        max_nodes: the number of values that are drawn, those nearest to `values`; a dashed box
-            stands for the others. None draws all.
+            module that made them: with a Module, the values made directly from its parameters;
+            with the recording of `needle.graph.record`, all.
+        names: further names, as for `expression`.
+        gradients: further gradients to draw, for example of `needle.grad`.
+        max_nodes: draw the values nearest to `values`, at most so many; None draws all.
 
     Raises:
         TypeError: `values` holds something that is no Tensor.

@@ -18,23 +18,17 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     """The formula of a value or of a gradient.
 
     Valid Python, with parentheses only where they are needed. A value that is used more than once,
-    or whose formula is longer than `width`, is assigned to a name t1, t2, ... on a line of its own;
-    x.T of a leaf is not. Factors and exponents of 1, which are common in gradients, are left out,
-    and x.T.T is x. In eager mode a part of the graph that requires no gradient is not kept: its
-    result is a constant, like any other leaf without gradient: a number, or c1, c2, ...
+    or whose formula is longer than `width`, is assigned to a name t1, t2, ... on a line before.
+    Factors and exponents of 1, which are common in gradients, are left out, and x.T.T is x. In
+    eager mode a part of the graph that requires no gradient is not kept: its result is a constant,
+    like any other leaf without gradient: a number, or c1, c2, ...
 
     Args:
-        tensor: a Tensor or a TensorTuple.
+        tensor: a Tensor or a TensorTuple; anything else is a TypeError.
         names: Tensors by name (`{"x": x}`), which may be results; or names for the leaves that
             require a gradient, in the order in which they occur; or a Module, for its parameters by
             their paths. Leaves without name are x1, x2, ...
         width: the length in characters above which a part of the formula gets a line of its own.
-
-    Returns:
-        The formula of `tensor` on the last line, after the lines that it refers to.
-
-    Raises:
-        TypeError: `tensor` is no Value.
 
     Example:
         >>> import needle as ndl
@@ -76,18 +70,15 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
                 term = Term(name, ATOM)
             operands.terms[node] = term
     if result not in known or result.is_leaf():
-        lines.append(_result_text(result, operands))
+        number = None if result in operands.terms else constant_value(result)
+        term = operands.leaf(result) if number is None else number_term(number)
+        lines.append(term.text)
     return "\n".join(lines)
 
 
 def _is_view(node: Any, term: Term) -> bool:
     """Whether `term` is x.T of a leaf x, which is nothing to compute."""
     return term.transposed is not None and node.inputs[0].is_leaf()
-
-
-def _result_text(result: Value, operands: Operands) -> str:
-    number = None if result in operands.terms else constant_value(result)
-    return operands.leaf(result).text if number is None else number_term(number).text
 
 
 _NEUTRAL: Mapping[type, int] = {AddScalar: 0, DivScalar: 1, MulScalar: 1, PowerScalar: 1}

@@ -22,17 +22,7 @@ Names = Mapping[str, Value] | Sequence[str] | Module | None
 
 
 def named_values(names: Names, order: Iterable[Value]) -> dict[Value, str]:
-    """The names that the caller gave, by value.
-
-    Args:
-        names: values by name; or names for the leaves of `order` that require a gradient, in that
-            order; or a Module, for the paths of its parameters and buffers.
-        order: the values of a graph.
-
-    Raises:
-        ValueError: there are more or fewer names than leaves.
-        TypeError: a name stands for something that is no Tensor.
-    """
+    """The names that the caller gave, by value, for the graph `order`: see `expression`."""
     if names is None:
         return {}
     pairs: list[tuple[str, Any]]

@@ -15,12 +15,10 @@ __all__ = ["Recording", "record"]
 
 @dataclass(frozen=True)
 class Recording:
-    """The values that a module made, as `record` noted them.
+    """The values that `module` made, as `record` noted them.
 
-    Attributes:
-        module: the module that was recorded.
-        paths: for each value the path of the innermost module that was running, "" for `module`
-            itself; also for tensors that were assigned to, such as running statistics.
+    `paths` has for each value, also for those assigned to, such as running statistics, the path
+    of the innermost module that was running, "" for `module` itself.
     """
 
     module: Module

@@ -61,12 +61,8 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
 
     Args:
         model: any Module.
-        input_shape: the shape of the input, batch axis included; or a list with the shape of each
-            input.
+        input_shape: the shape of the input with its batch axis, or a list of shapes, one per input.
         dtype: of the inputs; by default that of the model's first parameter.
-
-    Returns:
-        A Summary: print it, or read its fields.
 
     Raises:
         TypeError: `model` is no Module, or `input_shape` is neither a shape nor a list of shapes.
@@ -89,9 +85,8 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
     parameters = model.parameters()
     dtype = dtype or (parameters[0].dtype if parameters else "float32")
     device = parameters[0].device if parameters else None
-    inputs = [
-        init.zeros(*shape, dtype=dtype, device=device) for shape in _input_shapes(input_shape)
-    ]
+    shapes = _input_shapes(input_shape)
+    inputs = [init.zeros(*shape, dtype=dtype, device=device) for shape in shapes]
     layers = _layers(model, inputs, _outputs(model, inputs))
     return Summary(
         layers,

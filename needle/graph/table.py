@@ -23,32 +23,22 @@ __all__ = ["TraceRow", "TraceTable", "trace_table"]
 
 @dataclass(frozen=True)
 class TraceRow:
-    """One value of a computation: its name v_i, its formula, value, tangents and adjoint.
+    """One value of a computation, with its derivatives; None stands for those that are zero."""
 
-    Values are arrays, or tuples of arrays for a tuple of tensors. There is one tangent for each
-    input. Tangents and the adjoint are None where no path in the graph leads to or from the value.
-    """
-
-    name: str
+    name: str  # v1, v2, ...
     formula: str
-    value: Any
-    tangents: tuple[Any, ...]
+    value: Any  # an array, or a tuple of arrays for a tuple of tensors
+    tangents: tuple[Any, ...]  # one for each input
     adjoint: Any
 
 
 @dataclass(frozen=True)
 class TraceTable:
-    """The result of `trace_table`; `str()` and notebooks show it as a table.
+    """The result of `trace_table`; `str()` and notebooks show it as a table."""
 
-    Attributes:
-        rows: a `TraceRow` for each value, the inputs first.
-        inputs: the names of the inputs.
-        precision: the number of decimals shown.
-    """
-
-    rows: tuple[TraceRow, ...]
-    inputs: tuple[str, ...]
-    precision: int = 3
+    rows: tuple[TraceRow, ...]  # a row for each value, the inputs first
+    inputs: tuple[str, ...]  # their names
+    precision: int = 3  # the number of decimals shown
 
     def _cells(self) -> list[list[str]]:
         """The table as text, cell by cell, headings first."""
@@ -99,14 +89,10 @@ def trace_table(
     the graph, is one value.
 
     Args:
-        f: takes the inputs, returns a Tensor.
+        f: takes the inputs, returns a Tensor; anything else is a TypeError.
         inputs: Tensors (of which copies are traced), arrays or numbers.
-        names: other Tensors that occur in formulas, by name, or a Module, for its parameters by
-            their paths. Without names they are c1, c2, ...
+        names: names of other Tensors in formulas, as for `expression`; the others are c1, c2, ...
         precision: the number of decimals shown.
-
-    Raises:
-        TypeError: f returns no Tensor.
 
     Example:
         >>> import needle as ndl

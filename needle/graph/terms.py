@@ -90,9 +90,10 @@ def op_parameters(op: Op) -> dict[str, str]:
     shown = {}
     for name, default in _defaults(kind).items():
         value = getattr(op, name, default)
-        if value is not default and (type(value) is not type(default) or value != default):
-            shown[name] = _plain_text(value)
-    return {name: text for name, text in shown.items() if text is not None}
+        is_default = value is default or (type(value) is type(default) and value == default)
+        if not is_default and (text := _plain_text(value)) is not None:
+            shown[name] = text
+    return shown
 
 
 @cache
@@ -167,10 +168,8 @@ def _sum(op: Op, operands: Sequence[Term]) -> Term:
 
 def _product(op: Op, operands: Sequence[Term]) -> Term:
     a, b = operands
-    if a.text == "-1":
-        return _negative(op, [b])
-    if b.text == "-1":
-        return _negative(op, [a])
+    if "-1" in (a.text, b.text):
+        return _negative(op, [b if a.text == "-1" else a])
     return Term(f"{a.within(PRODUCT)} * {b.within(SIGN)}", PRODUCT)
 
 
@@ -189,10 +188,10 @@ def _negative(op: Op, operands: Sequence[Term]) -> Term:
 
 
 def _product_of_matrices(op: Any, operands: Sequence[Term]) -> Term:
-    swaps = (op.transposes_a, op.transposes_b)
-    return _matrix_product(
-        op, [_swapped(a) if swap else a for a, swap in zip(operands, swaps, strict=True)]
-    )
+    a, b = operands
+    a = _swapped(a) if op.transposes_a else a
+    b = _swapped(b) if op.transposes_b else b
+    return _matrix_product(op, [a, b])
 
 
 def _affine(op: Op, operands: Sequence[Term]) -> Term:

@@ -66,12 +66,7 @@ class Reduction(TensorOp):
 
 def linear_tangent(op: TensorOp, tangents: Sequence[Any], node: Any) -> Any:
     """The tangent of an op that is linear in all its operands together: the op itself."""
-    return op(
-        *[
-            constant_like(operand, 0) if tangent is None else tangent
-            for operand, tangent in zip(node.inputs, tangents, strict=True)
-        ]
-    )
+    return op(*or_zeros(tangents, node.inputs))
 
 
 class View(TensorOp):
@@ -235,3 +230,9 @@ def constant_like(tensor: Tensor, value: Any) -> Tensor:
     if data is None:  # lazy, and not to be computed for its shape
         return Tensor.make_const(tensor.device.full(tensor.shape, value, tensor.dtype))
     return Tensor.make_const(np.full_like(data, value))
+
+
+def or_zeros(found: Sequence[Any], like: Sequence[Any]) -> list[Any]:
+    """Derivatives, with zeros in the place of None."""
+    pairs = zip(found, like, strict=True)
+    return [constant_like(tensor, 0) if each is None else each for each, tensor in pairs]

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..autograd import Tensor, TensorTuple, compute_adjoints, enable_grad, no_grad
 from ..differentiation import jvp
-from ..ops.kinds import constant_like
+from ..ops.kinds import or_zeros
 
 __all__ = ["GradcheckError", "gradcheck", "numerical_gradient"]
 
@@ -47,26 +47,20 @@ def gradcheck(
     random state are not changed. An input that f does not use has the gradient zero.
 
     Args:
-        f: takes the inputs, returns a float64 Tensor of any shape, or several of them. It must be
-            deterministic.
+        f: takes the inputs, returns one or several float64 Tensors. It must be deterministic.
         inputs: a float64 Tensor or several, of any shape; all of them are differentiated.
         eps: the step ε.
         atol: a derivative a and its difference quotient d agree where |a - d| ≤ atol + rtol·|d|.
         rtol: see `atol`.
         order: 1, or 2 to check the gradient of the gradient as well: that of the function
             (inputs, v) ↦ vᵀJ, with J the Jacobian of f and v a random adjoint of its results.
-        mode: "full" compares the whole Jacobian, element by element: two evaluations of f for
-            each element of the inputs, and one backward pass for each element of the results.
-            "random" compares δᵀ∇(vᵀf) for one random unit direction δ of all inputs and one random
-            unit adjoint v of all results: one backward pass and two evaluations of f, whatever the
-            size. An error in one of n elements is scaled by about 1/√n.
+        mode: "full" compares each element of the Jacobian: two evaluations of f per element of the
+            inputs, one backward pass per element of the results. "random" compares δᵀ∇(vᵀf) for
+            one random unit direction δ and one random unit adjoint v: one backward pass and two
+            evaluations. An error in one of n elements is scaled by about 1/√n.
         seed: of the random numbers, from `numpy.random.default_rng(seed)`.
-        forward: check the tangents of forward mode instead of the gradients: one forward pass for
-            each element of the inputs in "full" mode, a single one in "random" mode; in order 2
-            also those of the function (inputs, t) ↦ J·t.
-
-    Returns:
-        True.
+        forward: check the tangents of forward mode instead, one forward pass per element of the
+            inputs (in "random" mode, one); in order 2 also those of (inputs, t) ↦ J·t.
 
     Raises:
         GradcheckError: a derivative is wrong; the text names the input and the element.
@@ -96,10 +90,7 @@ def gradcheck(
     # a derivative that is not finite fails, with a text that says more than NumPy's warnings
     with enable_grad(), np.errstate(all="ignore"):
         for _ in range(order):
-            if mode == "full":
-                check.full()
-            else:
-                check.random(rng)
+            check.full() if mode == "full" else check.random(rng)
             check = check.of_derivative(rng)
     return True
 
@@ -109,13 +100,8 @@ def numerical_gradient(
 ) -> list[np.ndarray]:
     """The gradient of a number-valued function by two-sided differences, element by element.
 
-    Args:
-        f: takes the inputs, returns a float64 Tensor of one element.
-        inputs: a float64 Tensor or several.
-        eps: the step ε in (f(θ + ε) - f(θ - ε)) / 2ε.
-
-    Returns:
-        A float64 array for each input, of its shape.
+    `f` takes the inputs, float64 Tensors, and returns one of one element; `eps` is the step ε in
+    (f(θ + ε) - f(θ - ε)) / 2ε. The result has a float64 array for each input, of its shape.
 
     Raises:
         TypeError: an input or the result is not a float64 Tensor.
@@ -274,35 +260,29 @@ class _Check:
 
     def vjp(self, weights: np.ndarray) -> np.ndarray:
         """weights·Jacobian, in reverse mode."""
-        return _vector(_or_zeros(self._adjoints(weights), self._graph[0]))
+        return _vector(or_zeros(self._adjoints(weights), self._graph[0]))
 
     def _adjoints(self, weights: np.ndarray) -> list[Any]:
         """The adjoint of each argument; None where none arrives."""
         leaves, results = self._graph
+        parts = _constants(_split(weights, self.values))
         # without results whose weights are all 0: 0·∞ would be NaN
-        weighted = zip(results, _constants(_split(weights, self.values)), strict=True)
-        pairs = [(result, part) for result, part in weighted if part.cached_data.any()]
+        used = [k for k, part in enumerate(parts) if part.cached_data.any()]
         with no_grad():
-            return compute_adjoints(
-                [pair[0] for pair in pairs], [pair[1] for pair in pairs], leaves
-            )
+            return compute_adjoints([results[k] for k in used], [parts[k] for k in used], leaves)
 
     def _tangents(self, leaves: Sequence[Tensor], along: Sequence[Tensor]) -> Sequence[Tensor]:
         return jvp(lambda *args: tuple(self.call(args)), tuple(leaves), tuple(along))[1]
 
     def of_derivative(self, rng: np.random.Generator) -> _Check:
-        """The check of the derivative, in the same mode, at random v or t.
-
-        In reverse mode of (inputs, v) ↦ vᵀJ, the gradients by inputs and adjoints; in forward mode
-        of (inputs, t) ↦ J·t, the tangents by inputs and their tangents.
-        """
+        """The check of (inputs, v) ↦ vᵀJ, or in forward mode of (inputs, t) ↦ J·t."""
         count = len(self.point)
 
         def derivative(leaves: Sequence[Tensor]) -> Sequence[Tensor]:
             args, others = leaves[:count], leaves[count:]
             if self.forward:
                 return self._tangents(args, others)
-            return _or_zeros(compute_adjoints(self.call(args), others, args), args)
+            return or_zeros(compute_adjoints(self.call(args), others, args), args)
 
         names = self.names if self.forward else self.result_names
         kind = "tangent" if self.forward else "adjoint"
@@ -321,14 +301,13 @@ class _Check:
 
     def _error(self, what: str, derivative: float, quotient: float, found: str) -> GradcheckError:
         subject = "tangent: " if self.forward else "gradient:"
-        lines = [
-            f"the derivative of {what}",
-            f"    by the {subject}  {derivative:.10g}",
-            f"    by differences:   {quotient:.10g}",
-            f"{found} (atol={self.atol:g}, rtol={self.rtol:g}).",
-            self._hint(),
-        ]
-        return GradcheckError("\n".join(filter(None, lines)))
+        text = (
+            f"the derivative of {what}\n"
+            f"    by the {subject}  {derivative:.10g}\n"
+            f"    by differences:   {quotient:.10g}\n"
+            f"{found} (atol={self.atol:g}, rtol={self.rtol:g}).\n{self._hint()}"
+        )
+        return GradcheckError(text.rstrip())
 
     def _hint(self) -> str:
         """What may be wrong other than the gradient; empty if nothing was found."""
@@ -400,11 +379,6 @@ def _element_name(position: Any, arrays: Arrays, names: Sequence[str]) -> str:
 
 def _constants(arrays: Arrays) -> list[Tensor]:
     return [Tensor(array, requires_grad=False) for array in arrays]
-
-
-def _or_zeros(adjoints: Sequence[Any], like: Sequence[Tensor]) -> list[Tensor]:
-    pairs = zip(adjoints, like, strict=True)
-    return [constant_like(tensor, 0) if found is None else found for found, tensor in pairs]
 
 
 def _random(like: Arrays, rng: np.random.Generator) -> list[np.ndarray]:
