@@ -76,10 +76,9 @@ def cross_entropy(
         return ops.softmax_cross_entropy(rows, labels, True, ignore_index)
     weight = _of_classes(weight, rows, 1)
     losses = ops.softmax_cross_entropy(rows, labels, False, ignore_index)
-    counted, weights = _weights_of_labels(labels, weight, ignore_index, losses.dtype)
-    losses = losses if weight is None else losses * weights
+    losses, weights, counted = _weighted_by_class(losses, labels, weight, ignore_index)
     if label_smoothing:
-        uniform = -_times(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
+        uniform = -_weighted(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
         uniform = ops.where(counted, uniform, 0)
         losses = losses * (1 - label_smoothing) + uniform * label_smoothing
     return _reduce(losses, reduction, weights, target.shape)
@@ -98,8 +97,7 @@ def nll_loss(
     rows, labels = _rows_and_labels("nll_loss", log_probabilities, target)
     losses = ops.NegativeLogLikelihood(ignore_index)(rows, labels)
     weight = _of_classes(weight, rows, 1)
-    _, weights = _weights_of_labels(labels, weight, ignore_index, losses.dtype)
-    losses = losses if weight is None else losses * weights
+    losses, weights, _ = _weighted_by_class(losses, labels, weight, ignore_index)
     return _reduce(losses, reduction, weights, target.shape)
 
 
@@ -135,16 +133,12 @@ def binary_cross_entropy(
 ) -> Tensor:
     """-(t·ln p + (1 - t)·ln(1 - p)), with logarithms of at least -100, so finite at 0 and 1.
 
-    Args:
-        p: probabilities.
-        target: probabilities of the same shape, usually 0 or 1.
-        weight: weight of each element; broadcasts to the losses.
-        reduction: "mean", "sum" or "none".
+    p and target are probabilities of one shape, to which `weight` broadcasts.
     """
     p, target = _pair("binary_cross_entropy", p, target, has_probabilities=True)
     _check_probabilities("binary_cross_entropy: probabilities", p)
     losses = ops.binary_cross_entropy(p, target)
-    return _reduce(_times(losses, _of_elements(weight, losses)), reduction)
+    return _reduce(_weighted(losses, weight), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -156,77 +150,65 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """t·softplus(-z) + (1 - t)·softplus(z): the binary cross-entropy of σ(z), for any logit z.
 
-    Args:
-        logits: any shape.
-        target: probabilities of the same shape, usually 0 or 1.
-        weight: weight of each element; broadcasts to the losses.
-        reduction: "mean", "sum" or "none".
-        pos_weight: weight of the positive class, the term with t; broadcasts to the losses.
+    The target holds probabilities, in the shape of the logits, to which `weight` and `pos_weight`,
+    the factor of the term with t, broadcast.
     """
     logits, target = _pair(
         "binary_cross_entropy_with_logits", logits, target, has_probabilities=True
     )
     softplus = ops.Softplus()
-    positive = _times(target, _of_elements(pos_weight, target))
+    positive = _weighted(target, pos_weight)
     losses = positive * softplus(-logits) + (1 - target) * softplus(logits)
-    return _reduce(_times(losses, _of_elements(weight, losses)), reduction)
+    return _reduce(_weighted(losses, weight), reduction)
 
 
 def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t - x) for log-probabilities x; 0 where t = 0, even if x is infinite.
 
-    Args:
-        x: log-probabilities, any shape.
-        target: probabilities of the same shape, or their logarithms.
-        reduction: "mean", "sum", "none", or "batchmean": Σ losses / length of the first axis,
-            which is the Kullback-Leibler divergence; the mean over all elements is not.
-        log_target: whether `target` holds logarithms.
+    The target holds probabilities in the shape of x, or, if `log_target`, their logarithms.
+    `reduction` may also be "batchmean", Σ losses / length of the first axis: the Kullback-Leibler
+    divergence, which the mean over all elements is not.
     """
-    check_reduction(reduction, "batchmean")
     x, target = _pair("kl_div", x, target, has_probabilities=not log_target)
     probabilities = ops.exp(target) if log_target else target
     is_zero = probabilities == 0  # there ln t is -inf, and x may be, too: 0·inf would be NaN
     finite = ops.where(is_zero, 0 if log_target else 1, target)
     logarithm = finite if log_target else ops.log(finite)
     losses = probabilities * ops.where(is_zero, 0, logarithm - x)
-    if reduction == "batchmean":
-        _check_some(losses)
-        return losses.sum() / (x.shape[0] if x.ndim else 1)
-    return _reduce(losses, reduction)
+    return _reduce(losses, reduction, more=("batchmean",))
 
 
 def _reduce(
-    losses: Tensor, reduction: str, weights: Tensor | None = None, shape: tuple[int, ...] = ()
+    losses: Tensor,
+    reduction: str,
+    weights: Tensor | None = None,
+    shape: tuple[int, ...] = (),
+    more: tuple[str, ...] = (),
 ) -> Tensor:
     """With weights, the mean is divided by their sum, and losses get `shape` if not reduced."""
-    check_reduction(reduction)
+    check_reduction(reduction, *more)
     if reduction == "none":
         return losses if weights is None else losses.reshape(shape)
     if reduction == "sum":
         return losses.sum()
-    _check_some(losses)
+    if not losses.size:
+        raise ValueError(f"the mean of no losses: they have shape {losses.shape}")
+    if reduction == "batchmean":
+        return losses.sum() / (losses.shape[0] if losses.ndim else 1)
     return losses.mean() if weights is None else ops.WeightedMean()(losses, weights)
 
 
-def _check_some(losses: Tensor) -> None:
-    if not losses.size:
-        raise ValueError(f"the mean of no losses: they have shape {losses.shape}")
-
-
-def _weights_of_labels(
-    labels: Tensor, weight: Tensor | None, ignore_index: int, dtype: np.dtype
-) -> tuple[Tensor, Tensor]:
-    """Which labels are not ignored, and the weight of each: that of its class, 0 if ignored."""
+def _weighted_by_class(
+    losses: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses times the weight of each label, 0 if it is ignored; the weights; which are not."""
     labels = labels.astype("int64")  # which holds any label to ignore; uint8 holds no -100
     counted = ops.not_equal(labels, ignore_index)
-    weights = counted.astype(dtype)
+    weights = counted.astype(losses.dtype)
     if weight is not None:
         weights = weights * weight[ops.where(counted, labels, 0)]
-    return counted, weights
-
-
-def _times(x: Tensor, weight: Tensor | None) -> Tensor:
-    return x if weight is None else x * weight
+        losses = losses * weights
+    return losses, weights, counted
 
 
 def _cross_entropy_of_probabilities(
@@ -236,7 +218,7 @@ def _cross_entropy_of_probabilities(
     axis = _class_axis("cross_entropy", logits)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / logits.shape[axis]
-    target = _times(target, _of_classes(weight, logits, axis))
+    target = _weighted(target, _of_classes(weight, logits, axis))
     return _reduce(-(target * ops.logsoftmax(logits, axis)).sum(axis), reduction)
 
 
@@ -272,14 +254,14 @@ def _of_classes(weight: Any, scores: Tensor, axis: int) -> Tensor | None:
     return _cast(weight, scores.dtype).reshape((classes,) + (1,) * (scores.ndim - 1 - axis))
 
 
-def _of_elements(weight: Any, losses: Tensor) -> Tensor | None:
-    """The weight of each element, in the dtype of the losses."""
+def _weighted(losses: Tensor, weight: Any) -> Tensor:
+    """Losses times weights that broadcast to them, in the dtype of the losses."""
     if weight is None:
-        return None
+        return losses
     weight = _as_tensor(weight, losses)
     if broadcast_shape(weight.shape, losses.shape) != losses.shape:
         raise ValueError(f"weights of shape {weight.shape} for losses of shape {losses.shape}")
-    return _cast(weight, losses.dtype)
+    return losses * _cast(weight, losses.dtype)
 
 
 def _pair(
