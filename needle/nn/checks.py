@@ -32,7 +32,8 @@ def check_floats(layer: str, x: Tensor) -> None:
 
 def check_trailing(layer: str, x: Tensor, trailing: tuple[int, ...]) -> None:
     """Raise unless x is (..., *trailing) of floating-point numbers."""
-    check_floats(layer, x)
+    if not isinstance(x, Tensor) or x.dtype.kind != "f":  # a call saved, for small inputs
+        check_floats(layer, x)
     shape = x.shape
     if shape[-len(trailing) :] != trailing:
         is_flat = len(trailing) == 1 and math.prod(shape[1:]) == trailing[0]
@@ -77,12 +78,7 @@ def check_reduction(reduction: str, *more: str) -> None:
 
 
 def as_shape(layer: str, lengths: Sequence[int] | int) -> tuple[int, ...]:
-    """`normalized_shape` as a tuple of positive lengths.
-
-    Raises:
-        TypeError: it is neither an integer nor a sequence.
-        ValueError: it is empty, or a length is not positive.
-    """
+    """`normalized_shape` as a tuple of positive lengths."""
     shape = integers(lengths, "normalized_shape")
     if not shape or min(shape) < 1:
         raise ValueError(f"{layer}: normalized_shape of positive lengths, got {lengths}")

@@ -159,7 +159,7 @@ class ModuleDict(Module, MutableMapping):
 
 
 def _check_module(value: Any, where: str) -> Module:
-    if not isinstance(value, Module):
-        hint = f": write {value.__name__}()" if isinstance(value, type) else ""
-        raise TypeError(f"{where} takes modules, got {value!r}{hint}")
-    return value
+    if isinstance(value, Module):
+        return value
+    hint = f": write {value.__name__}()" if isinstance(value, type) else ""
+    raise TypeError(f"{where} takes modules, got {value!r}{hint}")

@@ -28,16 +28,15 @@ def call_with_hooks(module: Module, hooks: Hooks, args: Any, kwargs: dict[str, A
         changed = hook(module, args)
         if changed is not None:
             args = changed if isinstance(changed, tuple) else (changed,)
-    call = None
+    watched = None
     if hooks.backward:
-        call = _WatchedCall(module, hooks.backward, args)
-        args = call.args
+        args, watched = _watch(module, hooks.backward, args)
     output = module.forward(*args, **kwargs)
     for hook in tuple(hooks.after.values()):
         changed = hook(module, args, output)
         if changed is not None:
             output = changed
-    return output if call is None else call.watched(output)
+    return output if watched is None else watched(output)
 
 
 class _Tap(TensorTupleOp):
@@ -53,54 +52,51 @@ class _Tap(TensorTupleOp):
         return self.on_adjoints(out_grad.tuple())
 
 
-class _WatchedCall:
-    """One call of a module with backward hooks.
+def _watch(
+    module: Module, hooks: dict[Any, Callable[..., Any]], args: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], Callable[[Any], Any]]:
+    """The arguments of one call of a module with backward hooks, and a function of its output.
 
-    Its inputs and outputs pass through taps, so that hooks see the adjoints of this module alone,
+    Inputs and outputs pass through taps, so that hooks see the adjoints of this module alone,
     whatever else the tensors are used for.
     """
+    tensors = [value for value in args if isinstance(value, Tensor)]
+    count = len(tensors)
+    # no input gets a gradient: backward ends in this module
+    is_first = not any(x.requires_grad and x.dtype.kind == "f" for x in tensors)
+    output_grads: tuple[Tensor, ...] = ()
 
-    def __init__(
-        self, module: Module, hooks: dict[Any, Callable[..., Any]], args: tuple[Any, ...]
-    ) -> None:
-        self.module = module
-        self.hooks = hooks
-        tensors = [value for value in args if isinstance(value, Tensor)]
-        self.input_count = len(tensors)
-        # no input gets a gradient: backward ends in this module
-        self.is_first = not any(x.requires_grad and x.dtype.kind == "f" for x in tensors)
-        self.output_grads: tuple[Tensor, ...] = ()
-        self.args = args if self.is_first else _tapped(args, self._run_hooks)
-
-    def watched(self, output: Any) -> Any:
-        """The output, with its Tensors passed through a tap."""
-        if isinstance(output, Tensor):
-            return _tapped((output,), self._at_outputs)[0]
-        if type(output) in (tuple, list):
-            return type(output)(_tapped(tuple(output), self._at_outputs))
-        return output
-
-    def _at_outputs(self, adjoints: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        self.output_grads = adjoints
-        if self.is_first:
-            self._run_hooks((None,) * self.input_count)
+    def at_outputs(adjoints: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        nonlocal output_grads
+        output_grads = adjoints
+        if is_first:
+            run_hooks((None,) * count)
         return adjoints
 
-    def _run_hooks(self, input_grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in tuple(self.hooks.values()):
-            changed = hook(self.module, input_grads, self.output_grads)
+    def run_hooks(input_grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in tuple(hooks.values()):
+            changed = hook(module, input_grads, output_grads)
             if changed is None:
                 continue
             input_grads = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
-            if len(input_grads) != self.input_count or not all(
+            if len(input_grads) != count or not all(
                 isinstance(each, Tensor | None) for each in input_grads
             ):
                 kinds = ", ".join(type(each).__name__ for each in input_grads)
                 raise ValueError(
-                    f"a backward hook of {type(self.module).__name__} returned ({kinds}): return a "
-                    f"tuple of {self.input_count}, one Tensor or None per input, or None"
+                    f"a backward hook of {type(module).__name__} returned ({kinds}): return a "
+                    f"tuple of {count}, one Tensor or None per input, or None"
                 )
         return input_grads
+
+    def watched(output: Any) -> Any:
+        if isinstance(output, Tensor):
+            return _tapped((output,), at_outputs)[0]
+        if type(output) in (tuple, list):
+            return type(output)(_tapped(tuple(output), at_outputs))
+        return output
+
+    return args if is_first else _tapped(args, run_hooks), watched
 
 
 def _tapped(values: tuple[Any, ...], on_adjoints: Callable[..., Any]) -> tuple[Any, ...]:

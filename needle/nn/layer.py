@@ -151,7 +151,7 @@ class Dropout(Module):
         check_fraction("Dropout: p", self.p)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.p, self.training, self.generator)
+        return functional.dropout(x, self.p, True, self.generator) if self.training else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -161,9 +161,7 @@ class Dropout(Module):
 class Flatten(Module):
     """Joins axes into one, by default all but the first: (N, ...) → (N, product of the others).
 
-    Args:
-        start_dim: first axis to join.
-        end_dim: last axis to join.
+    The axes from `start_dim` to `end_dim` are joined, both included.
     """
 
     start_dim: int = 1
@@ -178,11 +176,9 @@ class Flatten(Module):
 
 @dataclass(eq=False, repr=False)
 class Unflatten(Module):
-    """Splits an axis into several, the inverse of `Flatten`: (N, 6) → (N, 2, 3).
+    """Splits the axis `dim` into several, the inverse of `Flatten`: (N, 6) → (N, 2, 3).
 
-    Args:
-        dim: axis to split.
-        unflattened_size: lengths of the new axes; one of them may be -1, which is inferred.
+    `unflattened_size` has the lengths of the new axes; one of them may be -1, which is inferred.
     """
 
     dim: int

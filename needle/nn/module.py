@@ -93,10 +93,7 @@ class Module:
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Set the attribute `name` to a tensor that is part of the state but not trained.
 
-        Args:
-            name: name of a new attribute.
-            tensor: a Tensor, or None for a buffer that is set later.
-            persistent: whether `state_dict()` contains it.
+        None stands for a buffer that is set later. `persistent`: `state_dict()` contains it.
 
         Raises:
             TypeError: `tensor` is neither a Tensor nor None.
@@ -117,9 +114,8 @@ class Module:
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """Pairs of dotted path and buffer, without duplicates."""
-        for path, tensor in _once(self._walk(prefix), Tensor):
-            if not isinstance(tensor, Parameter):
-                yield path, tensor
+        pairs = _once(self._walk(prefix), Tensor)
+        return (pair for pair in pairs if not isinstance(pair[1], Parameter))
 
     def _entries(self) -> Iterator[tuple[str, Any]]:
         """Names and values of the attributes; entries of lists, tuples and dicts as `name.key`."""
@@ -178,10 +174,8 @@ class Module:
     def to(self, *where: Any, dtype: Any = None, device: Device | str | None = None) -> Self:
         """Move and convert parameters and buffers, which stay the same tensors.
 
-        Args:
-            where: a device, a dtype, or both, as in PyTorch: `model.to("cpu", "float64")`.
-            dtype: a floating-point dtype; tensors of integers keep theirs.
-            device: where the arrays live afterwards.
+        Takes a device, a floating-point dtype, or both: `model.to("cpu", "float64")`. Tensors of
+        integers keep their dtype.
 
         Raises:
             TypeError: an argument is no device and no floating-point dtype.
@@ -228,24 +222,17 @@ class Module:
         left_out: set[str] = set()
         for path, value in self._walk(""):
             if isinstance(value, Module):
-                buffers = value._buffers.items()
-                left_out |= {
-                    _join(path, name) for name, is_persistent in buffers if not is_persistent
-                }
+                left_out |= {_join(path, name) for name, kept in value._buffers.items() if not kept}
             elif not isinstance(value, Tensor):
                 raise TypeError(f"buffer {path}: expected a Tensor, got {type(value).__name__}")
             elif path not in left_out:
                 yield path, value
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> MismatchedKeys:
-        """Copy the values of `state` into the parameters and buffers.
+        """Copy Tensors or arrays by name, as in `state_dict()`, into the parameters and buffers.
 
-        Args:
-            state: Tensors or arrays by name, as in `state_dict()`; converted to the model's dtypes.
-            strict: whether the names must be the same. The shapes always must.
-
-        Returns:
-            `missing_keys`, in the model only, and `unexpected_keys`, in the state only.
+        They are converted to the model's dtypes. The shapes must be the same, and, if `strict`, the
+        names. Returns `missing_keys`, in the model only, and `unexpected_keys`, in the state only.
 
         Raises:
             TypeError: `state` is not a dict, or a value is not an array of real numbers.

@@ -86,9 +86,8 @@ class BatchNorm1d(_BatchNorm):
         dim: number of channels, C. The input is (N, C) or (N, C, L).
         eps: added to the variance for numerical stability.
         momentum: weight of the batch in the running statistics, in [0, 1].
-        affine: whether to have `weight` and `bias`.
+        affine: whether to have `weight` and `bias`; `bias=False` leaves out the latter alone.
         track_running_stats: if False, the statistics of the batch are used in both modes.
-        bias: whether to have `bias`, if `affine`.
 
     Attributes:
         weight, bias: (dim,), initially ones and zeros; or None.
@@ -114,14 +113,8 @@ class LayerNorm(Module):
 
         y = (x - mean)/√(variance + eps)·weight + bias
 
-    Args:
-        normalized_shape: lengths of the last axes. The input is (..., *normalized_shape).
-        eps: added to the variance for numerical stability.
-        elementwise_affine: whether to have `weight` and `bias`.
-        bias: whether to have `bias`, if `elementwise_affine`.
-
-    Attributes:
-        weight, bias: of shape normalized_shape, initially ones and zeros; or None.
+    The input is (..., *normalized_shape); `weight` and `bias` have the shape normalized_shape.
+    Other arguments are as in `BatchNorm1d`.
     """
 
     def __init__(
@@ -163,15 +156,8 @@ class LayerNorm1d(LayerNorm):
 class GroupNorm(Module):
     """Normalises each sample over groups of channels (Wu & He 2018).
 
-    Args:
-        num_groups: number of groups, a divisor of num_channels.
-        num_channels: number of channels, C. The input is (N, C, ...).
-        eps: added to the variance for numerical stability.
-        affine: whether to have `weight` and `bias`.
-        bias: whether to have `bias`, if `affine`.
-
-    Attributes:
-        weight, bias: (num_channels,), initially ones and zeros; or None.
+    The input is (N, num_channels, ...); `weight` and `bias` are (num_channels,). Other arguments
+    are as in `BatchNorm1d`.
 
     Raises:
         ValueError: num_groups does not divide num_channels.
@@ -208,13 +194,8 @@ class RMSNorm(Module):
 
         y = x/√(mean(x²) + eps)·weight
 
-    Args:
-        normalized_shape: lengths of the last axes. The input is (..., *normalized_shape).
-        eps: added for numerical stability, by default the machine epsilon of the input's dtype.
-        elementwise_affine: whether to have `weight`.
-
-    Attributes:
-        weight: of shape normalized_shape, initially ones; or None.
+    The input is (..., *normalized_shape), the shape of `weight` is normalized_shape. `eps` is by
+    default the machine epsilon of the input's dtype.
     """
 
     def __init__(

@@ -28,16 +28,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x1ᵀ·W_k·x2 + b_k for each output k.
+    """x1ᵀ·W_k·x2 + b_k for each output k: (..., out).
 
-    Args:
-        x1: (..., in1).
-        x2: (..., in2), with the same leading axes.
-        weight: (out, in1, in2).
-        bias: (out,).
-
-    Returns:
-        (..., out).
+    Operands: x1 (..., in1), x2 (..., in2), weight (out, in1, in2), bias (out,).
 
     Raises:
         TypeError: x1 or x2 is not a Tensor of floating-point numbers.
@@ -61,11 +54,7 @@ def dropout(
 ) -> Tensor:
     """Each element 0 with probability p, else divided by 1 - p; x itself unless `training`.
 
-    Args:
-        x: any shape, floats.
-        p: probability of an element to be set to 0.
-        training: whether to change anything.
-        generator: source of the random numbers, by default NumPy's global state.
+    Random numbers come from `generator`, by default from NumPy's global state.
 
     Raises:
         TypeError: in training, x is not a Tensor of floating-point numbers.

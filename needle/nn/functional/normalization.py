@@ -1,7 +1,8 @@
 """Normalisation over the batch, over features, over groups of channels.
 
 Each function computes (x - mean)/√(variance + eps)·weight + bias with the biased variance, without
-scale or shift where weight or bias is None.
+scale or shift where weight or bias is None. Their shape is (C,), or `normalized_shape`, the lengths
+of the last axes.
 
 Raises:
     TypeError: x is not a Tensor of floating-point numbers.
@@ -30,14 +31,10 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each channel over the batch (Ioffe & Szegedy 2015).
+    """Normalises each channel of x (N, C, ...) over the batch (Ioffe & Szegedy 2015).
 
-    In training with the statistics of the batch, from which the running ones, unless None, are
+    In training with the statistics of the batch, from which the running ones (C,), unless None, are
     updated: running ← (1 - momentum)·running + momentum·observed. Otherwise with the running ones.
-
-    Args:
-        x: (N, C, ...).
-        running_mean, running_var, weight, bias: (C,), or None.
 
     Raises:
         ValueError: one value per channel in training, or no running statistics outside training.
@@ -73,13 +70,7 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each sample over its last axes (Ba et al. 2016).
-
-    Args:
-        x: (..., *normalized_shape).
-        normalized_shape: lengths of the last axes.
-        weight, bias: of that shape, or None.
-    """
+    """Normalises x (..., *normalized_shape) over its last axes (Ba et al. 2016)."""
     shape = as_shape("LayerNorm", normalized_shape)
     check_trailing("LayerNorm", x, shape)
     axes = tuple(range(x.ndim - len(shape), x.ndim))
@@ -93,15 +84,9 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each sample over groups of channels (Wu & He 2018).
+    """Normalises each sample of x (N, C, ...) over groups of channels (Wu & He 2018).
 
-    Args:
-        x: (N, C, ...).
-        num_groups: a divisor of C.
-        weight, bias: (C,), or None.
-
-    Raises:
-        ValueError: num_groups does not divide C.
+    `num_groups` must divide C.
     """
     check_channels("GroupNorm", "(N, C, ...)", x)
     check_floats("GroupNorm", x)
@@ -121,11 +106,7 @@ def rms_norm(
 ) -> Tensor:
     """x/√(m(x²) + eps)·weight, m(·) the mean over the last axes (Zhang & Sennrich 2019).
 
-    Args:
-        x: (..., *normalized_shape).
-        normalized_shape: lengths of the last axes.
-        weight: of that shape, or None.
-        eps: by default the machine epsilon of x's dtype.
+    `eps` is by default the machine epsilon of x's dtype.
     """
     shape = as_shape("RMSNorm", normalized_shape)
     check_trailing("RMSNorm", x, shape)
