@@ -1,7 +1,7 @@
 """Weights from and to PyTorch.
 
-Parameters and buffers have the same names and layouts in both, except for those in `_LAYOUTS` and
-for the batch counters of PyTorch's batch normalisation.
+Parameters and buffers have the same names and layouts in both, except for the parameters of Linear
+and the batch counters of PyTorch's batch normalisation.
 """
 
 from __future__ import annotations
@@ -16,26 +16,18 @@ from ..nn import BatchNorm1d, BatchNorm2d, Linear, Module
 
 __all__ = ["load_torch_state_dict", "to_torch_state_dict"]
 
-_Convert = Callable[[np.ndarray], np.ndarray]
+_Layout = dict[str, Callable[[np.ndarray], np.ndarray]]
 
-
-# module type: parameter: conversions from PyTorch's layout and to it
-_LAYOUTS: dict[type[Module], dict[str, tuple[_Convert, _Convert]]] = {
-    Linear: {
-        "weight": (np.transpose, np.transpose),  # (out, in) in PyTorch
-        "bias": (lambda bias: bias[np.newaxis], lambda bias: bias[0]),  # (out,) in PyTorch
-    }
-}
-_FROM_TORCH, _TO_TORCH = 0, 1
+# PyTorch's Linear has weights (out, in) and biases (out,)
+_FROM_TORCH: _Layout = {"weight": np.transpose, "bias": lambda bias: bias[np.newaxis]}
+_TO_TORCH: _Layout = {"weight": np.transpose, "bias": lambda bias: bias[0]}
 
 
 def load_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
     """Copy the weights of a PyTorch model of the same structure into `model`.
 
-    Args:
-        model: has modules under the names of the PyTorch model.
-        state: the PyTorch model's `state_dict()`, of tensors or arrays; converted to the model's
-            dtypes.
+    `state` is the PyTorch model's `state_dict()`, of tensors or arrays; they are converted to the
+    model's dtypes.
 
     Raises:
         TypeError: `state` is not a dict, or holds needle's own tensors.
@@ -47,9 +39,9 @@ def load_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
             "load_torch_state_dict takes the state_dict() of a PyTorch model, "
             f"got {type(state).__name__}"
         )
-    convert, counters = _conversions(model, _FROM_TORCH), set(_counters(model))
+    counters = _counters(model)
     arrays = {name: _array(name, state[name]) for name in state if name not in counters}
-    model.load_state_dict({name: convert(name, arrays[name]) for name in arrays})
+    model.load_state_dict(_converted(model, arrays, _FROM_TORCH))
 
 
 def to_torch_state_dict(model: Module) -> dict[str, Any]:
@@ -62,35 +54,32 @@ def to_torch_state_dict(model: Module) -> dict[str, Any]:
         import torch
     except ImportError:
         raise ImportError("to_torch_state_dict makes PyTorch tensors: install torch") from None
-    convert = _conversions(model, _TO_TORCH)
+    arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     state = {
-        name: torch.from_numpy(np.asarray(convert(name, tensor.numpy()), order="C"))
-        for name, tensor in model.state_dict().items()
+        name: torch.from_numpy(np.asarray(array, order="C"))
+        for name, array in _converted(model, arrays, _TO_TORCH).items()
     }
     return state | {name: torch.tensor(0) for name in _counters(model)}
 
 
-def _conversions(model: Module, direction: int) -> Callable[[str, np.ndarray], np.ndarray]:
-    """convert(name, array), which knows every name of a shared parameter."""
+def _converted(
+    model: Module, arrays: Mapping[str, np.ndarray], layout: _Layout
+) -> dict[str, np.ndarray]:
+    """Parameters of Linear in the other layout, under all names of a shared one."""
     walked = list(model._walk(""))
-    conversions = {
-        id(getattr(part, parameter)): pair[direction]
-        for _, part in walked
-        for kind, pairs in _LAYOUTS.items()
-        if isinstance(part, kind)
-        for parameter, pair in pairs.items()
-    }
-    by_name = {path: conversions[id(part)] for path, part in walked if id(part) in conversions}
-    return lambda name, array: by_name[name](array) if name in by_name else array
+    layers = [part for _, part in walked if isinstance(part, Linear)]
+    convert = {id(getattr(each, name)): f for each in layers for name, f in layout.items()}
+    by_name = {path: convert[id(part)] for path, part in walked if id(part) in convert}
+    return {name: by_name.get(name, np.asarray)(array) for name, array in arrays.items()}
 
 
-def _counters(model: Module) -> list[str]:
+def _counters(model: Module) -> set[str]:
     """Names of the batch counters, which only PyTorch's BatchNorm has."""
-    return [
+    return {
         f"{path}.num_batches_tracked".lstrip(".")
         for path, part in model._walk("")
         if isinstance(part, BatchNorm1d | BatchNorm2d) and part.running_mean is not None
-    ]
+    }
 
 
 def _array(name: str, value: Any) -> np.ndarray:

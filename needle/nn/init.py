@@ -27,7 +27,7 @@ __all__ = [
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with val."""
-    return _fill(tensor, init.constant(*tensor.shape, c=val, **_like(tensor)))
+    return _fill(tensor, init.constant, *tensor.shape, c=val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -44,17 +44,13 @@ def eye_(tensor: Tensor) -> Tensor:
     """1 on the diagonal of a matrix, 0 elsewhere."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_ takes a matrix, got shape {tensor.shape}")
-    return _fill(tensor, Tensor(np.eye(tensor.shape[0], tensor.shape[1]), **_like(tensor)))
+    return _fill(tensor, Tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Draws from U(a, b).
-
-    Raises:
-        ValueError: a is greater than b.
-    """
+    """Draws from U(a, b), a ≤ b."""
     if not a <= b:
         raise ValueError(f"uniform_ draws from [a, b], but a={a} is above b={b}")
     return _draw(tensor, generator, init.rand, *tensor.shape, low=a, high=b)
@@ -63,11 +59,7 @@ def uniform_(
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Draws from N(mean, std²).
-
-    Raises:
-        ValueError: std is negative.
-    """
+    """Draws from N(mean, std²), std ≥ 0."""
     if not std >= 0:
         raise ValueError(f"normal_: std must be at least 0, got {std}")
     return _draw(tensor, generator, init.randn, *tensor.shape, mean=mean, std=std)
@@ -111,8 +103,7 @@ def kaiming_uniform_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Draws from `needle.init.kaiming_uniform` for the fan `mode`; a: slope of leaky_relu."""
-    options = _kaiming(tensor, a, mode, nonlinearity)
-    return _draw(tensor, generator, init.kaiming_uniform, **options)
+    return _kaiming(init.kaiming_uniform, tensor, a, mode, nonlinearity, generator)
 
 
 def kaiming_normal_(
@@ -123,16 +114,17 @@ def kaiming_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Draws from `needle.init.kaiming_normal` for the fan `mode`; a: slope of leaky_relu."""
-    options = _kaiming(tensor, a, mode, nonlinearity)
-    return _draw(tensor, generator, init.kaiming_normal, **options)
+    return _kaiming(init.kaiming_normal, tensor, a, mode, nonlinearity, generator)
 
 
-def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> dict[str, Any]:
+def _kaiming(
+    draw: Callable[..., Tensor], tensor: Tensor, a: float, mode: str, nonlinearity: str,
+    generator: Generator | None,
+) -> Tensor:  # fmt: skip
     fans = dict(zip(("fan_in", "fan_out"), _fans(tensor), strict=True))
     if mode not in fans:
         raise ValueError(f"mode {mode!r}: expected fan_in or fan_out")
-    fan, shape = fans[mode], tensor.shape
-    return {"fan_in": fan, "fan_out": fan, "shape": shape, "nonlinearity": nonlinearity, "a": a}
+    return _draw(tensor, generator, draw, fans[mode], fans[mode], tensor.shape, nonlinearity, a)
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
@@ -150,13 +142,9 @@ def _draw(
     """Fill with the result of an initialiser that draws."""
     if tensor.dtype.kind != "f":
         raise TypeError(f"random values are floats, which a tensor of {tensor.dtype} cannot hold")
-    return _fill(tensor, function(*args, generator=generator, **options, **_like(tensor)))
+    return _fill(tensor, function, *args, generator=generator, **options)
 
 
-def _fill(tensor: Tensor, values: Tensor) -> Tensor:
-    assign(tensor, values)
+def _fill(tensor: Tensor, function: Callable[..., Tensor], *args: Any, **options: Any) -> Tensor:
+    assign(tensor, function(*args, device=tensor.device, dtype=tensor.dtype, **options))
     return tensor
-
-
-def _like(tensor: Tensor) -> dict[str, Any]:
-    return {"device": tensor.device, "dtype": tensor.dtype}
