@@ -12,24 +12,18 @@ from .tree import flatten, paths, substituted
 __all__ = ["Arguments", "check_outputs", "matching", "scalar_value", "with_gradients"]
 
 Function = Callable[..., Any]
+Argnums = int | Sequence[int]
 
 
 class Arguments:
     """The arguments of a function, some of which it is differentiated with respect to.
 
-    Attributes:
-        tensors: the tensors to differentiate by.
-        rebuild: puts one value for each of them into the structure of the argument that `argnums`
-            names, or of a tuple of arguments if it names several.
-
-    Raises:
-        ValueError: `argnums` names no argument, or one twice.
-        TypeError: an argument holds no tensor, or one that is not floating-point.
+    `tensors` are those to differentiate by; `rebuild` puts a value for each of them into the
+    structure of the argument that `argnums` names, or of a tuple of arguments if it is a sequence.
     """
 
-    def __init__(self, function: Function, args: Sequence[Any], argnums: int | Sequence[int]):
-        self._args = list(args)
-        self._is_single = isinstance(argnums, int)
+    def __init__(self, function: Function, args: Sequence[Any], argnums: Argnums):
+        self._args = args
         positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         for position in positions:
             if not -len(args) <= position < len(args):
@@ -41,9 +35,10 @@ class Arguments:
             raise ValueError(f"{name_of(function)}: argnums {argnums} name an argument twice")
         for position in self._positions:
             _check_differentiable(function, position, flatten(args[position])[0])
-        selected = tuple(args[position] for position in self._positions)
-        self._selected = selected[0] if self._is_single else selected
-        self.tensors, self.rebuild = flatten(self._selected)
+        self._selected = tuple(args[position] for position in self._positions)
+        self.tensors, rebuild = flatten(self._selected)
+        is_single = isinstance(argnums, int)
+        self.rebuild = (lambda values: rebuild(values)[0]) if is_single else rebuild
 
     def substituted(
         self, of_tensor: Callable[[Tensor], Tensor], of_parameter: Callable[[Tensor], Any]
@@ -51,24 +46,22 @@ class Arguments:
         """All arguments, with of_tensor(tensor) for the tensors; see `tree.substituted`."""
         replaced = substituted(self._selected, of_tensor, of_parameter)
         args = list(self._args)
-        for position, argument in zip(
-            self._positions, [replaced] if self._is_single else replaced, strict=True
-        ):
+        for position, argument in zip(self._positions, replaced, strict=True):
             args[position] = argument
         return args
 
 
 def _check_differentiable(function: Function, position: int, tensors: Sequence[Tensor]) -> None:
+    what = f"argument {position} of {name_of(function)} holds"
     if not tensors:
         raise TypeError(
-            f"argument {position} of {name_of(function)} holds no tensor to differentiate by: "
-            "wrap numbers and arrays with needle.Tensor(...)"
+            f"{what} no tensor to differentiate by: wrap numbers and arrays with needle.Tensor(...)"
         )
     for tensor in tensors:
         if tensor.dtype.kind != "f":
             raise TypeError(
-                f"argument {position} of {name_of(function)} holds a tensor of {tensor.dtype}: "
-                "derivatives are taken by floating-point tensors, use astype('float64')"
+                f"{what} a tensor of {tensor.dtype}: derivatives are taken by floating-point "
+                "tensors, use astype('float64')"
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Tensor, modes
@@ -16,9 +16,7 @@ from .tree import flatten
 __all__ = ["jvp", "push_forward"]
 
 
-def jvp(
-    function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Any, Any]:
+def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """The value of `function` at `primals`, and its derivative along `tangents`: forward mode.
 
     The tangents are computed with the values, op by op, and no graph is kept (except in lazy mode):

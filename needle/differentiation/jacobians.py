@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import Tensor, modes
 from ..ops import reshape, stack
 from ..ops.kinds import constant_like
-from .arguments import Arguments, Function, check_outputs, with_gradients
+from .arguments import Argnums, Arguments, Function, check_outputs, with_gradients
 from .forward import jvp, push_forward
 from .reverse import GradientTape, grad
 from .tree import flatten
@@ -19,9 +19,7 @@ from .tree import flatten
 __all__ = ["hessian", "hvp", "jacobian"]
 
 
-def jacobian(
-    function: Callable[..., Any], mode: str = "reverse", argnums: int | Sequence[int] = 0
-) -> Callable[..., Any]:
+def jacobian(function: Function, mode: str = "reverse", argnums: Argnums = 0) -> Function:
     """A function of the same arguments that returns all partial derivatives of `function`.
 
     The derivative of a tensor of shape `out` with respect to one of shape `in` has shape
@@ -77,7 +75,7 @@ def _forward_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> 
 _JACOBIANS = {"reverse": _reverse_jacobian, "forward": _forward_jacobian}
 
 
-def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def hessian(function: Function, argnums: Argnums = 0) -> Function:
     """A function of the same arguments that returns all second derivatives of `function`.
 
     Shapes and containers are those of `jacobian` of `grad`.
@@ -91,13 +89,11 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     return jacobian(grad(function, argnums), argnums=argnums)
 
 
-def hvp(function: Callable[..., Any], primals: Any, vectors: Any) -> Any:
+def hvp(function: Function, primals: Any, vectors: Any) -> Any:
     """The product Hessian·vectors, by forward over reverse mode, without the Hessian.
 
-    Args:
-        function: returns a tensor of one element.
-        primals: its argument, or a tuple of arguments.
-        vectors: with the structure of `primals`, as is the result.
+    `function` returns a tensor of one element; `primals` is its argument or a tuple of arguments,
+    and `vectors` and the result have the same structure.
 
     Example:
         >>> import needle as ndl

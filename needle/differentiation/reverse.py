@@ -68,8 +68,8 @@ class GradientTape:
 
 
 def value_and_grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Function:
     """A function of the same arguments that returns the value of `function` and its gradient.
 
     Keyword arguments are not differentiated. The gradient of a Module's parameter that requires
@@ -101,9 +101,7 @@ def value_and_grad(
     return with_gradients(function, evaluate)
 
 
-def grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+def grad(function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """A function of the same arguments that returns the gradient of `function`.
 
     Arguments and errors as in `value_and_grad`; with `has_aux` it returns (gradient, anything).
@@ -122,7 +120,7 @@ def grad(
     return with_gradients(function, evaluate)
 
 
-def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
     """The value of `function` at `primals`, and its vector-Jacobian product, a function.
 
     It takes cotangents in the structure of the value and returns a tuple with the product

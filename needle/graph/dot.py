@@ -162,10 +162,8 @@ def _homes(module: Module | Recording | None, inputs: Inputs) -> dict[Value, str
         return {}
     model = module.module if isinstance(module, Recording) else module
     paths = [path for path, _ in model.named_modules()]
-    homes: dict[Value, str] = {
-        tensor: _innermost([name], paths) or ""
-        for name, tensor in (*model.named_parameters(), *model.named_buffers())
-    }
+    names = named_values(model, ())
+    homes = {tensor: _innermost([name], paths) or "" for tensor, name in names.items()}
     if isinstance(module, Recording):
         return {**module.paths, **homes}
     users: dict[Value, str] = {}  # the values that are made from parameters directly

@@ -63,7 +63,10 @@ class Drawing:
     def save(self, path: str | Path) -> None:
         """Write the drawing to `path`: .dot or .gv for text, .svg, .png or .pdf for pictures."""
         path = Path(path)
-        suffix = _checked_suffix(path)
+        suffix = path.suffix.lower()
+        known = (*_TEXT_SUFFIXES, *_IMAGE_SUFFIXES)
+        if suffix not in known:
+            raise ValueError(f"draw: {str(path)!r} should end in one of {', '.join(known)}")
         is_text = suffix in _TEXT_SUFFIXES
         path.write_bytes(self.source.encode() if is_text else self.render(suffix[1:]))
 
@@ -121,8 +124,6 @@ def draw(
         >>> "MulScalar(scalar=3)" in drawing.source
         True
     """
-    if path is not None:
-        _checked_suffix(Path(path))
     if max_nodes is not None and max_nodes < 1:
         raise ValueError(f"draw: max_nodes must be positive or None, got {max_nodes}")
     source, count = dot_source(_as_values(values), _as_values(gradients), module, names, max_nodes)
@@ -130,14 +131,6 @@ def draw(
     if path is not None:
         drawing.save(path)
     return drawing
-
-
-def _checked_suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    known = (*_TEXT_SUFFIXES, *_IMAGE_SUFFIXES)
-    if suffix not in known:
-        raise ValueError(f"draw: {str(path)!r} should end in one of {', '.join(known)}")
-    return suffix
 
 
 def _as_values(values: Any) -> list[Value]:

@@ -13,7 +13,7 @@ from .. import init
 from ..autograd import Tensor, no_grad
 from ..differentiation.tree import flatten
 from ..nn import Module
-from .text import aligned
+from .table import aligned
 
 __all__ = ["LayerSummary", "Summary", "summary"]
 
@@ -117,17 +117,16 @@ def _outputs(model: Module, inputs: list[Tensor]) -> dict[Module, Any]:
     def note(module: Module, args: Any, output: Any) -> None:
         outputs[module] = output
 
-    modules = [module for _, module in model.named_modules()]
-    modes = [module.training for module in modules]
+    modes = [(module, module.training) for _, module in model.named_modules()]
     with ExitStack() as stack:
         stack.enter_context(no_grad())
-        for module in modules:
+        for module, _ in modes:
             stack.enter_context(module.register_forward_hook(note))
         try:
             model.eval()
             model(*inputs)
         finally:
-            for module, mode in zip(modules, modes, strict=True):
+            for module, mode in modes:
                 module.training = mode
     return outputs
 

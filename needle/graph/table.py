@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,9 +17,8 @@ from ..autograd import Tensor, Value, compute_adjoints, enable_grad, find_topo_s
 from ..ops import AddScalar, EWiseAdd, Negate
 from .names import Names, Operands, named_values, whole_output
 from .terms import ATOM, Term
-from .text import aligned, decimal_text
 
-__all__ = ["TraceRow", "TraceTable", "trace_table"]
+__all__ = ["TraceRow", "TraceTable", "aligned", "trace_table"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TraceTable:
             return f"({', '.join(map(self._text, number))})"
         if number.size > 12:
             return f"{number.dtype} {number.shape}"
-        return decimal_text(number.tolist(), self.precision)
+        return _decimal_text(number.tolist(), self.precision)
 
     def __str__(self) -> str:
         return "\n".join(aligned(self._cells()))
@@ -73,8 +73,7 @@ class TraceTable:
             for row in (heading, rule, *rows)
         )
 
-    def _repr_markdown_(self) -> str:
-        return self.to_markdown()
+    _repr_markdown_ = to_markdown
 
 
 def trace_table(
@@ -238,3 +237,31 @@ def _adjoints(result: Tensor, order: Sequence[Value], leaves: Sequence[Value]) -
 
 def _data(value: Any) -> Any:
     return None if value is None else value.realize_cached_data()
+
+
+# --- tables and numbers as text
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines: two columns aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if column > 1 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _decimal_text(numbers: Any, precision: int) -> str:
+    """A number, or nested lists of numbers, with `precision` decimals and no trailing zeros."""
+    if isinstance(numbers, list):
+        return f"[{', '.join(_decimal_text(number, precision) for number in numbers)}]"
+    if not isinstance(numbers, float) or not math.isfinite(numbers):
+        return str(numbers)
+    if numbers and not 10.0**-precision <= abs(numbers) < 1e6:
+        return f"{numbers:.{precision}g}"
+    text = f"{numbers:.{precision}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -360,11 +360,8 @@ def _vector(parts: Iterable[Any]) -> np.ndarray:
 
 def _split(vector: np.ndarray, like: Arrays) -> list[np.ndarray]:
     """The arrays of which `vector` has the elements: `_vector` undone."""
-    ends = np.cumsum([array.size for array in like])
-    return [
-        vector[end - array.size : end].reshape(array.shape)
-        for end, array in zip(ends, like, strict=True)
-    ]
+    parts = np.split(vector, np.cumsum([array.size for array in like]))[:-1]
+    return [part.reshape(array.shape) for part, array in zip(parts, like, strict=True)]
 
 
 def _element_name(position: Any, arrays: Arrays, names: Sequence[str]) -> str:
