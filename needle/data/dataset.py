@@ -62,11 +62,8 @@ class Dataset:
 class NDArrayDataset(Dataset):
     """Arrays of equal length; item i is the tuple of their i-th entries, copied.
 
-    An index is an int, a slice or an index array.
-
-    Args:
-        arrays: at least one array or list, each with at least one axis; not copied.
-        transforms: applied to each entry of the first array.
+    An index is an int, a slice or an index array. Arrays or lists have at least one axis; they
+    are not copied. `transforms` are applied to each entry of the first one.
 
     Raises:
         ValueError: there is no array, or their lengths differ.

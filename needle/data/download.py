@@ -47,14 +47,13 @@ def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[str]
             continue
         here = f"{place} {os.fspath(folder)}"
         found = {name: path for name in checksums if (path := _find(os.fspath(folder), name))}
-        if len(found) == len(checksums):
+        if len(found) == 2:
             return list(found.values())
         if found:
-            present = ", ".join(map(os.path.basename, found.values()))
-            (missing,) = checksums.keys() - found.keys()
+            (present,), (missing,) = found.values(), checksums.keys() - found.keys()
             raise DatasetNotFoundError(
-                f"{here} has {present} but not {missing} (or {missing}.gz): add it, or give "
-                "another folder"
+                f"{here} has {os.path.basename(present)} but not {missing} (or {missing}.gz): "
+                "add it, or give another folder"
             )
         looked.append(
             f"{here}: {'none of the files' if os.path.isdir(folder) else 'no such folder'}"

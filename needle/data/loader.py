@@ -79,10 +79,8 @@ class DataLoader:
         count = len(self.dataset)
         order = cpu().permutation(count, self.generator) if self.shuffle else np.arange(count)
         starts = range(0, len(self) * self.batch_size, self.batch_size)
-        return (self._batch(order[start : start + self.batch_size]) for start in starts)
-
-    def _batch(self, indices: np.ndarray) -> Batch:
-        return Batch(_tensor(column, len(indices)) for column in self._fetch(indices))
+        parts = (order[start : start + self.batch_size] for start in starts)
+        return (Batch(_tensor(each, len(part)) for each in self._fetch(part)) for part in parts)
 
     def _fetch(self, indices: np.ndarray) -> Sequence[Any]:
         """The arrays of a batch: by one call if the dataset allows it, else item by item."""

@@ -17,12 +17,7 @@ _DIGITS = os.path.join(os.path.dirname(__file__), "digits")
 def parse_mnist(
     image_filename: FilePath, label_filename: FilePath
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H·W), float32 in [0, 1], and labels (N,), uint8, from two IDX files.
-
-    Raises:
-        ValueError: a file is damaged, or the numbers of images and labels differ.
-        OSError: a file cannot be opened.
-    """
+    """Images (N, H·W), float32 in [0, 1], and labels (N,), uint8, of an `MNISTDataset`."""
     dataset = MNISTDataset(image_filename, label_filename)
     pixels = math.prod(dataset.images.shape[1:])
     return dataset.images.reshape(len(dataset), pixels), dataset.labels
@@ -98,9 +93,7 @@ class Digits(MNISTDataset):
     Learning Repository, 1998, https://doi.org/10.24432/C50P49, CC BY 4.0; see
     `digits/ATTRIBUTION.txt`.
 
-    Args:
-        train: the training set; False: the test set.
-        transforms: functions from image (8, 8, 1) to image, applied when an item is fetched.
+    `train` and `transforms` are as in `MNIST`.
     """
 
     max_value = 16

@@ -21,11 +21,7 @@ class Transform:
 
 
 class RandomFlipHorizontal(Transform):
-    """Flips an image left to right with probability `p`: when `np.random.rand() < p`.
-
-    Raises:
-        ValueError: `p` is outside [0, 1]; on calling, the image does not have 3 axes.
-    """
+    """Flips an image left to right with probability `p`: when `np.random.rand() < p`."""
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
@@ -43,10 +39,6 @@ class RandomCrop(Transform):
     The shift is `shift_x, shift_y = np.random.randint(-padding, padding + 1, size=2)`: the image
     is padded with zeros and cropped to its size at (padding + shift_x, padding + shift_y), along
     (H, W).
-
-    Raises:
-        ValueError: `padding` is negative; on calling, the image does not have 3 axes.
-        TypeError: `padding` is not an integer.
     """
 
     def __init__(self, padding: int = 3) -> None:

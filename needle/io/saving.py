@@ -31,13 +31,10 @@ _RESERVED = "__metadata__"  # where the format keeps the metadata
 
 
 def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
-    """Write a dict to a safetensors file, completely or not at all.
+    """Write a dict to a safetensors file, which is replaced once the new one is on the disk.
 
-    Args:
-        obj: a `state_dict()`, or dicts, lists and tuples of such: tensors, arrays, numbers,
-            strings, booleans and None.
-        path: the file, usually `*.safetensors`. An existing file is replaced once the new one is
-            on the disk.
+    The dict is a `state_dict()`, or holds dicts, lists and tuples of tensors, arrays, numbers,
+    strings, booleans and None.
 
     Raises:
         TypeError: something in `obj` cannot be saved; names its place.
@@ -135,8 +132,8 @@ def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
                 raise TypeError(f"save: keys are strings or integers, got {key!r} in {path!r}")
         return {"dict": [[key, _take_apart(obj[key], f"{prefix}{key}", arrays)] for key in obj]}
     if isinstance(obj, list | tuple):
-        kind = "list" if isinstance(obj, list) else "tuple"
-        return {kind: [_take_apart(item, f"{prefix}{i}", arrays) for i, item in enumerate(obj)]}
+        items = [_take_apart(item, f"{prefix}{i}", arrays) for i, item in enumerate(obj)]
+        return {"list" if isinstance(obj, list) else "tuple": items}
     if obj is None or isinstance(obj, bool | int | float | str):
         return obj
     raise TypeError(
@@ -163,14 +160,11 @@ def _put_together(node: Any, arrays: dict[str, np.ndarray]) -> Any:
     if not isinstance(node, dict):
         return node
     ((kind, content),) = node.items()
-    match kind:
-        case "tensor":
-            return Tensor.make_const(arrays[content])
-        case "array":
-            return arrays[content]
-        case "dict":
-            return {key: _put_together(value, arrays) for key, value in content}
-        case "list" | "tuple":
-            items = [_put_together(item, arrays) for item in content]
-            return items if kind == "list" else tuple(items)
+    if kind in ("tensor", "array"):
+        return Tensor.make_const(arrays[content]) if kind == "tensor" else arrays[content]
+    if kind == "dict":
+        return {key: _put_together(value, arrays) for key, value in content}
+    if kind in ("list", "tuple"):
+        items = [_put_together(item, arrays) for item in content]
+        return items if kind == "list" else tuple(items)
     raise ValueError(f"its structure has a {kind!r}, which this version does not know")

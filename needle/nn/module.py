@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+
+import numpy as np
 
 from ..autograd import Hook, Tensor, assign, clear_gradients
 from ..device import Device
 from ..ops.transfer import device_and_dtype
 from .hooks import Hooks, call_with_hooks
-from .state import MismatchedKeys, load_state
 
 __all__ = ["Module", "Parameter"]
 
@@ -19,6 +20,13 @@ class Parameter(Tensor):
     """A Tensor that `Module.parameters()` finds and an optimizer trains."""
 
     __slots__ = ()
+
+
+class MismatchedKeys(NamedTuple):
+    """Names that only the model has, and names that only the state has."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module:
@@ -238,7 +246,32 @@ class Module:
             TypeError: `state` is not a dict, or a value is not an array of real numbers.
             ValueError: names or shapes differ. All differences are listed; nothing was loaded.
         """
-        return load_state(self, state, strict)
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"load_state_dict takes a dict of names and Tensors, got {type(state).__name__}: "
+                "needle.load(path) gives the one in a file"
+            )
+        own = dict(self._state())
+        arrays = {name: _array(name, state[name]) for name in own if name in state}
+        missing = [name for name in own if name not in state]
+        unexpected = [name for name in state if name not in own]
+        differences = [
+            f"{name} has shape {own[name].shape} in the model, {array.shape} in the state"
+            for name, array in arrays.items()
+            if array.shape != own[name].shape
+        ]
+        if strict:
+            differences += [f"{name} is missing from the state" for name in missing]
+            differences += [f"{name} is unknown to the model" for name in unexpected]
+        if differences:
+            raise ValueError(
+                f"the state does not fit this {type(self).__name__}, nothing was loaded:\n  "
+                + "\n  ".join(differences)
+            )
+        for name, array in arrays.items():
+            target = own[name]
+            assign(target, Tensor(array, device=target.device, dtype=target.dtype))
+        return MismatchedKeys(missing, unexpected)
 
     # --- hooks
 
@@ -328,3 +361,13 @@ def _note_layer(module: Module, error: Exception) -> None:
         note = f"in layer {path} ({type(layer).__name__}) of {type(module).__name__}"
         error.add_note(note)
         vars(error)["_layer"] = layer, note
+
+
+def _array(name: str, value: Any) -> Any:
+    array = value.realize_cached_data() if isinstance(value, Tensor) else np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        kind = getattr(value, "dtype", type(value).__name__)
+        raise TypeError(
+            f"state of {name}: expected a Tensor or an array of real numbers, got {kind}"
+        )
+    return array
