@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .optimizer import Optimizer, Params
-from .settings import ParamGroup, group_setting
+from .settings import ParamGroup, group_settings
 
 __all__ = ["Adagrad"]
 
@@ -27,14 +27,9 @@ class Adagrad(Optimizer):
         initial_accumulator_value: the initial value of s.
         eps: added to the divisor, against division by 0.
         maximize: maximize instead of minimize.
-
-    Raises:
-        ValueError: a setting is out of its range.
     """
 
-    lr_decay = group_setting("lr_decay")
-    weight_decay = group_setting("weight_decay")
-    eps = group_setting("eps")
+    lr_decay, weight_decay, eps = group_settings("lr_decay", "weight_decay", "eps")
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .optimizer import Optimizer, Params
-from .settings import ParamGroup, group_setting
+from .settings import ParamGroup, group_settings
 
 __all__ = ["Adam", "AdamW"]
 
@@ -32,15 +32,9 @@ class Adam(Optimizer):
         amsgrad: use the largest v.
         betas: (beta1, beta2), as in PyTorch, instead of both.
         maximize: maximize instead of minimize.
-
-    Raises:
-        ValueError: a setting is out of its range.
     """
 
-    beta1 = group_setting("beta1")
-    beta2 = group_setting("beta2")
-    eps = group_setting("eps")
-    weight_decay = group_setting("weight_decay")
+    beta1, beta2, eps, weight_decay = group_settings("beta1", "beta2", "eps", "weight_decay")
 
     def __init__(
         self,

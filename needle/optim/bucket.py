@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,20 +19,7 @@ from .settings import ParamGroup
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
-__all__ = ["Bucket", "Scratch"]
-
-
-class Scratch:
-    """Memory that buckets share: `size` numbers like those of `array`, allocated on first use."""
-
-    def __init__(self, array: Array, size: int) -> None:
-        self.size = size
-        self._like = array
-
-    @cached_property
-    def array(self) -> Array:
-        """The memory, flat."""
-        return np.empty_like(self._like, shape=(self.size,))
+__all__ = ["Bucket"]
 
 
 class Bucket:
@@ -41,7 +28,7 @@ class Bucket:
     Args:
         group: the settings.
         params: one parameter of any size, or several small ones.
-        scratch: memory shared with other buckets; several parameters fit in it twice.
+        scratch: returns memory shared with other buckets; several parameters fit in it twice.
         saved: the step count and state arrays that parameters start with; none by default.
     """
 
@@ -49,7 +36,7 @@ class Bucket:
         self,
         group: ParamGroup,
         params: list[Tensor],
-        scratch: Scratch,
+        scratch: Callable[[], Array],
         saved: Mapping[Tensor, dict[str, Any]],
     ) -> None:
         self.group, self.params, self.scratch = group, params, scratch
@@ -63,17 +50,18 @@ class Bucket:
         for name in states[0]:
             arrays = [state[name] for state in states]
             self.state[name] = np.concatenate(arrays, axis=None) if self.joined else arrays[0]
-        self.structure: Any = None  # of the settings that the bucket is prepared for
+        self.settings: list[Any] = []  # those that the bucket is prepared for
+        self.structure: Any = None
 
     def _parts(self, array: Array) -> list[Array]:
         """Views of a joined array, one in the shape of each parameter."""
         if not self.joined:
             return [array]
-        parts, start = [], 0
-        for values in self.arrays:
-            parts.append(array[start : start + values.size].reshape(values.shape))
-            start += values.size
-        return parts
+        starts = accumulate((values.size for values in self.arrays), initial=0)
+        return [
+            array[start : start + values.size].reshape(values.shape)
+            for start, values in zip(starts, self.arrays, strict=False)
+        ]
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         """The step count and state arrays of each parameter that has some: views."""
@@ -115,50 +103,48 @@ class Bucket:
         self.arrays[position] = new
         return new
 
-    def split(self) -> tuple[Bucket, Bucket]:
+    def split(self) -> list[Bucket]:
         """Two buckets: the parameters with a gradient, and those without."""
         # copies: a view would keep the joined arrays alive, and every further split more of them
         saved = {param: copy.deepcopy(state) for param, state in self.states()}
-        present = [param for param in self.params if param.grad is not None]
-        absent = [param for param in self.params if param.grad is None]
-        with_gradient, without = (
-            Bucket(self.group, params, self.scratch, saved) for params in (present, absent)
-        )
-        return with_gradient, without
+        halves = [[p for p in self.params if (p.grad is None) == lacks] for lacks in (False, True)]
+        return [Bucket(self.group, params, self.scratch, saved) for params in halves]
 
     def prepare(self, optimizer: Optimizer, programs: dict[Any, Program]) -> None:
         """Find the program for the settings there are, and make what it needs."""
-        if self.is_prepared():
+        settings = [*self.group.values()]
+        if settings == self.settings:
             return
-        initial = optimizer.initial_state(self.group)
-        for name, fill in initial.items():
-            if name not in self.state:
-                self.state[name] = np.full_like(self.arrays[0], fill, shape=self.shape)
-        self.used_state = [self.state[name] for name in initial]
         key = structure(self.group)
-        if key not in programs:
-            programs[key] = Program(optimizer, self.group, list(initial))
-        self.program = programs[key]
-        self.compiled = self.program.compiled(self.joined)
-        count = self.compiled.scratch
-        scratch = self.scratch
-        if self.joined and count * self.size > scratch.size:  # a rule that needs much
-            scratch = Scratch(self.arrays[0], count * self.size)
-        self.limit = limit = scratch.size // max(count, 1)
-        self.buffers = [scratch.array[i * limit : (i + 1) * limit] for i in range(count)]
-        if self.size <= self.limit:
-            buffers = [buffer[: self.size].reshape(self.shape) for buffer in self.buffers]
-            self.arguments = [*self.used_state, *buffers, self.group]
-            if self.joined:
-                changed = self._parts(buffers[self.compiled.change]) if buffers else []
-                self.arguments.insert(0, changed)
-        self.numbers: list[Tensor] | None = None  # of a recorded step
-        self.structure = key
+        if key != self.structure:
+            initial = optimizer.initial_state(self.group)
+            for name, fill in initial.items():
+                if name not in self.state:
+                    self.state[name] = np.full_like(self.arrays[0], fill, shape=self.shape)
+            self.used_state = [self.state[name] for name in initial]
+            if key not in programs:
+                programs[key] = Program(optimizer, self.group, list(initial))
+            self.program, self.structure = programs[key], key
+            self._lay_out()
+        self.settings = settings
 
-    def is_prepared(self, program: Program | None = None) -> bool:
-        """Whether the bucket has a program, or this one, and it fits the settings."""
-        is_other = program is not None and program is not self.program
-        return not is_other and structure(self.group) == self.structure
+    def _lay_out(self) -> None:
+        """Choose the arrays that the compiled program works with."""
+        self.compiled = self.program.compiled(self.joined)
+        self.numbers: list[Tensor] | None = None  # of a recorded step
+        count, scratch = self.compiled.scratch, self.scratch()
+        if self.joined and count * self.size > scratch.size:  # a rule that needs much
+            scratch = np.empty_like(scratch, shape=(count * self.size,))
+        self.limit = limit = scratch.size // max(count, 1)
+        self.buffers = [scratch[i * limit : (i + 1) * limit] for i in range(count)]
+        if self.size <= limit:
+            arrays = [*self.used_state, *self._buffers(self.size, self.shape)]
+            self.arguments = [*arrays, self.group]
+            if self.joined:
+                self.arguments.insert(0, self._parts(arrays[self.compiled.change]))
+
+    def _buffers(self, size: int, shape: tuple[int, ...]) -> list[Array]:
+        return [buffer[:size].reshape(shape) for buffer in self.buffers]
 
     def update(self, gradients: list[Array]) -> None:
         """Change the parameters by the rule; `gradients` holds one for each."""
@@ -170,10 +156,8 @@ class Bucket:
         elif self.size <= self.limit:
             function(self.arrays[0], gradients[0], *self.arguments, self.steps)
         else:
-            whole = [self.arrays[0], gradients[0], *self.used_state]
-            for piece in _pieces(whole, self.limit):
-                size, shape = piece[0].size, piece[0].shape
-                buffers = [buffer[:size].reshape(shape) for buffer in self.buffers]
+            for piece in _pieces([*self.arrays, *gradients, *self.used_state], self.limit):
+                buffers = self._buffers(piece[0].size, piece[0].shape)
                 function(*piece, *buffers, self.group, self.steps)
 
     def record(self) -> None:
@@ -183,7 +167,7 @@ class Bucket:
             self.numbers = [Tensor.make_const(number) for number in numbers]
             parts = zip(self.arrays, *map(self._parts, self.used_state), strict=True)
             self.state_tensors = [[Tensor.make_const(part) for part in own] for _, *own in parts]
-        self.advance()
+        self.advance(self.numbers)
         for param, states in zip(self.params, self.state_tensors, strict=True):
             with no_grad():
                 gradient = ops.astype(param.grad, param.dtype)
@@ -193,13 +177,13 @@ class Bucket:
             for target, value in results:
                 assign(target, value)
 
-    def advance(self) -> None:
+    def advance(self, tensors: list[Tensor]) -> None:
         """Count a step, and give the recorded step the numbers of it."""
         if self.used_state:
             self.steps += 1
         numbers = self.program.compute_numbers(self.group, self.steps)
         token = observers.set(())  # a recorded assignment would repeat the numbers of this step
-        for tensor, number in zip(self.numbers or (), numbers, strict=True):
+        for tensor, number in zip(tensors, numbers, strict=True):
             assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
         observers.reset(token)
 

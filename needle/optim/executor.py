@@ -9,12 +9,15 @@ updated in pieces that fit the cache.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..autograd import Array, Tensor
 from ..autograd.modes import observers
-from .bucket import Bucket, Scratch
-from .program import Program
+from .bucket import Bucket
+from .program import Program, structure
 from .settings import ParamGroup
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class Executor:
         self.buckets: list[Bucket] = []  # filled by the first step
         self.saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
         self.programs: dict[Any, Program] = {}  # by the structure of groups
-        self.recorded: list[tuple[Bucket, Program]] = []  # of the last step that was observed
+        self.recorded: list[tuple[Bucket, Any]] = []  # of the last step that was observed
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
@@ -68,32 +71,36 @@ class Executor:
             if not gradients:
                 continue
             if len(gradients) < len(bucket.params):
-                parts = bucket.split()
                 position = buckets.index(bucket)
-                buckets[position : position + 1] = parts
+                buckets[position : position + 1] = parts = bucket.split()
                 bucket = parts[0]
             bucket.prepare(optimizer, self.programs)
             if is_recorded:
-                self.recorded.append((bucket, bucket.program))
                 bucket.record()
+                self.recorded.append((bucket, bucket.numbers))
             else:
                 bucket.update(gradients)
 
     def advance(self) -> bool:
         """Count a step for the recorded one, and update its numbers; False if it does not fit."""
-        for bucket, program in self.recorded:
-            if bucket not in self.buckets or not bucket.is_prepared(program):
+        for bucket, numbers in self.recorded:
+            is_prepared = bucket.numbers is numbers and structure(bucket.group) == bucket.structure
+            if bucket not in self.buckets or not is_prepared:
                 return False
-        for bucket, _ in self.recorded:
-            bucket.advance()
+        for bucket, numbers in self.recorded:
+            bucket.advance(numbers)
         return bool(self.recorded)
 
     def source(self, optimizer: Optimizer) -> str:
         """The compiled functions."""
-        buckets = self._filled(optimizer)
-        for bucket in buckets:
+        for bucket in self._filled(optimizer):
             bucket.prepare(optimizer, self.programs)
-        return "\n".join(dict.fromkeys(bucket.compiled.source for bucket in buckets))
+        return "\n".join(dict.fromkeys(bucket.compiled.source for bucket in self.buckets))
+
+
+def _kind(param: Tensor) -> Any:
+    array = param.realize_cached_data()
+    return type(array), array.dtype
 
 
 def _fill_buckets(
@@ -101,30 +108,25 @@ def _fill_buckets(
 ) -> list[Bucket]:
     """Distribute the parameters of all groups over buckets, small ones together."""
     arrays: dict[Any, list[Array]] = {}
-    for group in groups:
+    together: dict[Any, list[Tensor]] = {}
+    for number, group in enumerate(groups):
         for param in group["params"]:
-            arrays.setdefault(_kind(param), []).append(param.realize_cached_data())
-    scratch = {}
+            kind, state = _kind(param), saved.get(param, {})
+            arrays.setdefault(kind, []).append(param.realize_cached_data())
+            alone = param if param.size > _SMALL else None
+            key = number, kind, state.get("step", 0), tuple(state), alone
+            together.setdefault(key, []).append(param)
+    sizes, scratch = {}, {}
     for kind, of_kind in arrays.items():
         largest = max(_LEAST_SCRATCH, *[array.size for array in of_kind])
         size = min(largest, _MOST_SCRATCH) // len(arrays)  # kinds share the memory
-        scratch[kind] = Scratch(of_kind[0], max(size, 2 * _SMALL))
-    buckets = []
-    for group in groups:
-        together: dict[Any, list[Tensor]] = {}
-        for param in group["params"]:
-            state, alone = saved.get(param, {}), param if param.size > _SMALL else None
-            key = _kind(param), state.get("step", 0), tuple(state), alone
-            together.setdefault(key, []).append(param)
-        for (kind, *_), params in together.items():
-            for part in _parts(params, scratch[kind].size // 2):
-                buckets.append(Bucket(group, part, scratch[kind], saved))
-    return buckets
-
-
-def _kind(param: Tensor) -> Any:
-    array = param.realize_cached_data()
-    return type(array), array.dtype
+        sizes[kind] = max(size, 2 * _SMALL)
+        scratch[kind] = cache(partial(np.empty_like, of_kind[0], shape=(sizes[kind],)))
+    return [
+        Bucket(groups[number], part, scratch[kind], saved)
+        for (number, kind, *_), params in together.items()
+        for part in _parts(params, sizes[kind] // 2)
+    ]
 
 
 def _parts(params: list[Tensor], limit: int) -> Iterator[list[Tensor]]:

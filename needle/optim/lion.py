@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .optimizer import Optimizer, Params
-from .settings import ParamGroup, group_setting
+from .settings import ParamGroup, group_settings
 
 __all__ = ["Lion"]
 
@@ -29,16 +29,11 @@ class Lion(Optimizer):
         weight_decay: strength of the decoupled weight decay.
         betas: (beta1, beta2), as in PyTorch, instead of both.
         maximize: maximize instead of minimize.
-
-    Raises:
-        ValueError: a setting is out of its range.
     """
 
     decouples_weight_decay = True
 
-    beta1 = group_setting("beta1")
-    beta2 = group_setting("beta2")
-    weight_decay = group_setting("weight_decay")
+    beta1, beta2, weight_decay = group_settings("beta1", "beta2", "weight_decay")
 
     def __init__(
         self,

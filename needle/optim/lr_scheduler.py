@@ -9,25 +9,14 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
-from .one_cycle import OneCycleLR
 from .optimizer import Optimizer
 from .schedule import LRScheduler, Schedule, per_group
-from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, choice, count
+from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, POSITIVE, UNIT, choice, count
 
 __all__ = [
-    "ConstantLR",
-    "CosineAnnealingLR",
-    "ExponentialLR",
-    "LRScheduler",
-    "LambdaLR",
-    "LinearLR",
-    "MultiStepLR",
-    "OneCycleLR",
-    "PolynomialLR",
-    "ReduceLROnPlateau",
-    "SequentialLR",
-    "StepLR",
-]
+    "ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR",
+    "MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR",
+]  # fmt: skip
 
 
 @dataclass(eq=False, repr=False)
@@ -153,6 +142,101 @@ class LambdaLR(LRScheduler):
         return self.lr_lambdas[min(group, len(self.lr_lambdas) - 1)](epoch)
 
 
+class OneCycleLR(LRScheduler):
+    """lr up to max_lr, then far down, in one cycle (Smith and Topin 2018).
+
+    Momentum (beta1 of Adam, AdamW and Lion) goes the other way. Call `step()` after every batch.
+
+    Args:
+        optimizer: its learning rates change.
+        max_lr: the highest learning rate, or a list with one for each parameter group.
+        total_steps: number of steps of the cycle; by default `epochs`·`steps_per_epoch`.
+        epochs: number of epochs of the training.
+        steps_per_epoch: number of batches of an epoch.
+        pct_start: the fraction of the cycle in which lr rises.
+        anneal_strategy: "cos" or "linear".
+        cycle_momentum: cycle momentum, too.
+        base_momentum: its lowest value, at the highest lr; or a list.
+        max_momentum: its highest value, at the start and the end; or a list.
+        div_factor: max_lr / initial lr.
+        final_div_factor: initial lr / last lr.
+        three_phase: return to the initial lr as slowly as lr rose, and then to the last.
+
+    Raises:
+        ValueError: a setting is out of its range, the length of the cycle is missing, the
+            optimizer has no momentum to cycle, or `step()` is called after the end.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | list[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.85,
+        max_momentum: float | list[float] = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+    ) -> None:
+        self._check(optimizer)
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
+            total_steps = count("epochs", epochs) * count("steps_per_epoch", steps_per_epoch)
+        self.total_steps = count("total_steps", total_steps)
+        peak = UNIT("pct_start", pct_start) * self.total_steps
+        self.anneal_strategy = choice("anneal_strategy", anneal_strategy, ("cos", "linear"))
+        up = POSITIVE("div_factor", div_factor)
+        last = 1 / POSITIVE("final_div_factor", final_div_factor)
+        # where each phase ends, and the multipliers between the phases
+        self.phase_ends = [peak - 1, self.total_steps - 1.0]
+        self.knots = [1.0, up, last]
+        if three_phase:
+            self.phase_ends.insert(1, 2 * peak - 2)
+            self.knots.insert(2, 1.0)
+        self.momentum_knots: list[list[float]] = []
+        if cycle_momentum:
+            if not all("momentum" in group or "beta1" in group for group in self.groups):
+                raise ValueError(
+                    f"{type(optimizer).__name__} has no momentum to cycle: set cycle_momentum=False"
+                )
+            low = per_group("base_momentum", base_momentum, optimizer)
+            high = per_group("max_momentum", max_momentum, optimizer)
+            for bottom, top in zip(low, high, strict=True):
+                top = HALF_OPEN_UNIT("max_momentum", top)
+                bottom = HALF_OPEN_UNIT("base_momentum", bottom)
+                self.momentum_knots.append([top, bottom, *[top] * (len(self.knots) - 2)])
+        for group, lr in zip(self.groups, per_group("max_lr", max_lr, optimizer), strict=True):
+            group["lr"] = group["initial_lr"] = NON_NEGATIVE("max_lr", lr) / up
+        super().__init__(optimizer)
+
+    def multiplier(self, epoch: int, group: int) -> float:
+        return self._annealed(epoch, self.knots)
+
+    def _go_to(self, epoch: int) -> None:
+        if epoch > self.total_steps:
+            raise ValueError(f"the cycle of {self.total_steps} steps is over: step() has no next")
+        super()._go_to(epoch)
+        for group, knots in zip(self.groups, self.momentum_knots, strict=False):
+            group["beta1" if "beta1" in group else "momentum"] = self._annealed(epoch, knots)
+
+    def _annealed(self, epoch: int, knots: Sequence[float]) -> float:
+        """The value at an epoch, annealed from knot to knot, one phase for each."""
+        now = min(epoch, self.total_steps - 1)  # the step after the last batch changes nothing
+        phase = next(i for i, end in enumerate(self.phase_ends) if now <= end)
+        start = self.phase_ends[phase - 1] if phase else 0.0
+        length = self.phase_ends[phase] - start
+        progress = (now - start) / length if length else 1.0
+        if self.anneal_strategy == "cos":
+            progress = (1 - math.cos(math.pi * progress)) / 2
+        return knots[phase] + (knots[phase + 1] - knots[phase]) * progress
+
+
 class ReduceLROnPlateau(Schedule):
     """Multiplies lr by `factor` when a metric has stopped improving.
 
@@ -198,39 +282,31 @@ class ReduceLROnPlateau(Schedule):
         self.min_lrs = [NON_NEGATIVE("min_lr", lr) for lr in per_group("min_lr", min_lr, optimizer)]
         self.eps = NON_NEGATIVE("eps", eps)
         self.best = math.inf if mode == "min" else -math.inf
-        self.num_bad_epochs = 0
-        self.cooldown_counter = 0
+        self.num_bad_epochs = self.cooldown_counter = 0
 
     def step(self, metrics: Any) -> None:
         """Count an epoch with this metric: a number, or a tensor of one element."""
         metric = float(metrics)
         self.last_epoch += 1
-        if self._is_better(metric):
+        is_better = self._is_better(metric)
+        if is_better:
             self.best = metric
-            self.num_bad_epochs = 0
-        else:
-            self.num_bad_epochs += 1
-        if self.cooldown_counter > 0:
-            self.cooldown_counter -= 1
-            self.num_bad_epochs = 0
+        is_counted = not is_better and self.cooldown_counter == 0
+        self.num_bad_epochs = self.num_bad_epochs + 1 if is_counted else 0
+        self.cooldown_counter = max(self.cooldown_counter - 1, 0)
         if self.num_bad_epochs > self.patience:
-            self._reduce()
-            self.cooldown_counter = self.cooldown
-            self.num_bad_epochs = 0
+            self.num_bad_epochs, self.cooldown_counter = 0, self.cooldown
+            lowest = chain(self.min_lrs, repeat(self.min_lrs[-1]))
+            for group, least in zip(self.groups, lowest, strict=False):
+                lr = max(group["lr"] * self.factor, least)
+                if group["lr"] - lr > self.eps:
+                    group["lr"] = lr
 
     def _is_better(self, metric: float) -> bool:
         sign = 1 if self.mode == "max" else -1
-        margin = self.threshold
         if self.threshold_mode == "rel":
-            return sign * metric > sign * self.best * (1 + sign * margin)
-        return sign * metric > sign * self.best + margin
-
-    def _reduce(self) -> None:
-        lowest = chain(self.min_lrs, repeat(self.min_lrs[-1]))
-        for group, least in zip(self.groups, lowest, strict=False):
-            lr = max(group["lr"] * self.factor, least)
-            if group["lr"] - lr > self.eps:
-                group["lr"] = lr
+            return sign * metric > sign * self.best * (1 + sign * self.threshold)
+        return sign * metric > sign * self.best + self.threshold
 
 
 class SequentialLR(Schedule):

@@ -8,7 +8,7 @@ from typing import Any
 from ..autograd import Tensor, clear_gradients, enable_grad
 from .clipping import clip_grad_norm_
 from .executor import Executor
-from .settings import ParamGroup, group_setting
+from .settings import ParamGroup, group_settings
 from .state import load_state, save_state
 
 __all__ = ["Optimizer", "Params"]
@@ -57,7 +57,7 @@ class Optimizer:
     decouples_weight_decay = False
     """Whether weight decay is part of the step, as in AdamW, and not of the gradient."""
 
-    lr = group_setting("lr")
+    (lr,) = group_settings("lr")
 
     def __init__(self, params: Params, defaults: Mapping[str, Any] | None = None) -> None:
         left_out = {"self", "params", "__class__"}  # of locals()
@@ -109,14 +109,11 @@ class Optimizer:
         known = dict.fromkeys(self.params, "another group")
         for position, param in enumerate(params):
             place = f"position {position} of group {len(self.param_groups)}"
-            if not isinstance(param, Tensor):
+            if not isinstance(param, Tensor) or param.dtype.kind != "f":
+                what = param.dtype if isinstance(param, Tensor) else type(param).__name__
                 raise TypeError(
-                    f"an optimizer takes Tensors, got {type(param).__name__} at {place}"
-                )
-            if param.dtype.kind != "f":
-                raise TypeError(
-                    f"an optimizer takes floating-point Tensors, got {param.dtype} at {place}: "
-                    "convert with astype"
+                    f"an optimizer takes Tensors of floating-point numbers, got {what} at {place}: "
+                    "convert with Tensor(x) or x.astype(dtype)"
                 )
             if param.requires_grad and not param.is_leaf():
                 raise ValueError(

@@ -7,20 +7,25 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import ops
 from ..autograd import Tensor
-from .compiler import Update, compile_numbers, compile_update
-from .formula import Symbol, calls_of
+from .formula import Symbol, calls_of, checked
 from .settings import ParamGroup
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
-__all__ = ["Program", "structure"]
+__all__ = ["Program", "Update", "structure"]
+
+_OPERATORS = {
+    np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.power: "**",
+    np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=",
+    np.equal: "==", np.not_equal: "!=",
+}  # fmt: skip
 
 _OPS: dict[Any, Callable[..., Any]] = {
     np.subtract: operator.sub,
@@ -43,6 +48,21 @@ def _constant(name: str, value: Any) -> Any:
     return None if name == "params" else value
 
 
+class Update(NamedTuple):
+    """A compiled program.
+
+    `function(theta, g, *states, *scratch, settings, step)` updates one parameter.
+    `function(thetas, gs, changes, *states, *scratch, settings, step)` updates several, whose
+    states are joined in flat arrays: it gathers what it needs in scratch arrays. `changes` are
+    parts of array number `change` among `*states, *scratch`, one for each parameter.
+    """
+
+    function: Callable[..., None]
+    scratch: int
+    change: int
+    source: str
+
+
 class Program:
     """The update rule of an optimizer, for parameter groups of one structure.
 
@@ -59,22 +79,25 @@ class Program:
     """
 
     def __init__(self, optimizer: Optimizer, group: ParamGroup, names: Sequence[str]) -> None:
-        self.theta, self.gradient = Symbol("theta", True), Symbol("g", True)
-        self.state = {name: Symbol("state_" + re.sub(r"\W", "_", name), True) for name in names}
+        self.theta, self.gradient = (Symbol(name=name, is_array=True) for name in ("theta", "g"))
+        self.state = {
+            name: Symbol(name="state_" + re.sub(r"\W", "_", name), is_array=True) for name in names
+        }
         settings = SimpleNamespace()
         for name, value in group.items():
             is_number = _constant(name, value) == "number"
-            setattr(settings, name, Symbol(f"settings[{name!r}]") if is_number else value)
+            setattr(settings, name, Symbol(name=f"settings[{name!r}]") if is_number else value)
         g = -self.gradient if group.get("maximize") else self.gradient
-        returned = optimizer.update(self.theta, g, dict(self.state), settings, Symbol("step"))
+        step = Symbol(name="step")
+        returned = optimizer.update(self.theta, g, dict(self.state), settings, step)
         self.results = self._results(f"{type(optimizer).__name__}.update", returned)
-        self.calls = calls_of(self.results.values())
+        self.calls = calls_of(self.results)
         operands = [x for call in self.calls if call.is_array for x in call.symbols]
         self.numbers = list(dict.fromkeys(x for x in operands if not x.is_array))
         self._compiled: dict[bool, Update] = {}
 
     def _results(self, rule: str, returned: Any) -> dict[Symbol, Symbol]:
-        """The calls that compute new values, by the array which these are written to."""
+        """The calls that compute new values, each with the array that it is written to."""
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise TypeError(f"{rule} must return a pair (theta, state), got {returned!r}")
         theta, state = returned
@@ -83,23 +106,12 @@ class Program:
         results: dict[Symbol, Symbol] = {}
         pairs = [(self.theta, theta), *((self.state[name], state[name]) for name in state)]
         for array, value in pairs:
-            if value is not array:
+            if value is not array or array is self.theta:
                 is_call = isinstance(value, Symbol) and value.is_array and value.function
-                if not is_call or value in {*results.values()}:
-                    value = Symbol(function=np.positive, operands=(value,), is_array=True)
-                results[array] = value
+                if not is_call or value in results:
+                    value = Symbol(np.positive, checked([value]), is_array=True)
+                results[value] = array
         return results
-
-    def compiled(self, joined: bool) -> Update:
-        """The function for one parameter, or for several that are `joined`."""
-        if joined not in self._compiled:
-            self._compiled[joined] = compile_update(self, joined)
-        return self._compiled[joined]
-
-    @cached_property
-    def compute_numbers(self) -> Callable[..., list[float]]:
-        """(settings, step) → the values of `numbers`."""
-        return compile_numbers(self)
 
     def run(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """The rule by needle's ops: Tensors that change, each with its new value.
@@ -121,4 +133,119 @@ class Program:
                 values[call] = op(
                     *[values[x] if isinstance(x, Symbol) else x for x in call.operands]
                 )
-        return [(values[array], values[value]) for array, value in self.results.items()]
+        return [(values[array], values[value]) for value, array in self.results.items()]
+
+    @cached_property
+    def compute_numbers(self) -> Callable[..., list[float]]:
+        """(settings, step) → the values of `numbers`."""
+        texts, lines = self._number_lines()
+        result = ", ".join(texts[number] for number in self.numbers)
+        return self._define("settings, step", [*lines, f"return [{result}]"])[0]
+
+    def compiled(self, joined: bool) -> Update:
+        """The function for one parameter, or for several whose states are `joined`."""
+        if joined not in self._compiled:
+            self._compiled[joined] = self._compile(joined)
+        return self._compiled[joined]
+
+    def _number_lines(self) -> tuple[dict[Symbol, str], list[str]]:
+        """Python expressions of the numbers, and the lines that compute them."""
+        texts: dict[Symbol, str] = {}
+        lines: list[str] = []
+        for call in self.calls:
+            texts |= {x: x.name for x in call.symbols if x.name and not x.is_array}
+            if not call.is_array:
+                if call.function in _OPERATORS:
+                    value = _operands(call, texts, f" {_OPERATORS[call.function]} ")
+                else:  # a NumPy float would widen float32 arrays
+                    value = f"float({call.function.__name__}({_operands(call, texts)}))"
+                texts[call] = f"c{len(lines)}"
+                lines.append(f"{texts[call]} = {value}")
+        return texts, lines
+
+    def _define(self, parameters: str, lines: list[str]) -> tuple[Any, str]:
+        source = "\n    ".join([f"def update({parameters}):", *lines]) + "\n"
+        names = {name: getattr(np, name) for name in ("concatenate", "inf", "nan", "positive")}
+        names |= {call.function.__name__: call.function for call in self.calls}
+        exec(source, names)
+        return names["update"], source
+
+    def _compile(self, joined: bool) -> Update:
+        """Find an array for each result, and write the calls.
+
+        A new value goes into the array that it is for, once nothing needs the old value; any
+        other result into the array of an operand that is not needed again, or into a scratch
+        array. θ, the gradient, and state that stays are not written to.
+        """
+        texts, lines = self._number_lines()
+        last, change = _last_call(self.theta, self.calls, next(iter(self.results)))
+        calls = [call for call in self.calls if call.is_array and call is not last]
+        targets = {value: array for value, array in self.results.items() if array is not self.theta}
+        given = [*self.state.values(), *([] if joined else [self.theta, self.gradient])]
+        texts |= {array: array.name for array in given}
+        last_use = {x: call for call in calls for x in call.arrays}
+        writable = [array.name for array in targets.values()]
+        free = [array.name for array in targets.values() if array not in last_use]
+        scratch: list[str] = []
+
+        def take(preferred: Sequence[str] = ()) -> str:
+            usable = [name for name in (*preferred, *scratch) if name in free]
+            if usable:
+                free.remove(usable[0])
+                return usable[0]
+            scratch.append(f"t{len(scratch)}")
+            return scratch[-1]
+
+        for call in calls:
+            for array in call.arrays:
+                if array not in texts:
+                    texts[array] = take()
+                    lines.append(f"concatenate({array.name}s, axis=None, out={texts[array]})")
+            ended = dict.fromkeys(
+                texts[x] for x in call.arrays if last_use[x] is call and x not in {*targets, change}
+            )
+            reusable = [name for name in ended if name in writable or name in scratch]
+            free += reusable
+            target = take([targets[call].name] if call in targets else reusable)
+            lines.append(_line(call, texts, target))
+            texts[call] = target
+        for value, array in targets.items():
+            if texts[value] != array.name:
+                lines.append(f"positive({texts[value]}, out={array.name})")
+        names = [*[array.name for array in self.state.values()], *scratch]
+        position = names.index(texts[change])
+        if joined:
+            lines.append("for theta, change in zip(thetas, changes):")
+            lines.append(
+                "    " + _line(last, {**texts, self.theta: "theta", change: "change"}, "theta")
+            )
+        else:
+            lines.append(_line(last, texts, "theta"))
+        first = "thetas, gs, changes" if joined else "theta, g"
+        parameters = ", ".join([first, *names, "settings, step"])
+        function, source = self._define(parameters, lines)
+        return Update(function, len(scratch), position, source)
+
+
+def _last_call(theta: Symbol, calls: list[Symbol], new: Symbol) -> tuple[Symbol, Symbol]:
+    """The last call, θ ← last(θ, change), which is made for each parameter by itself.
+
+    So θ need not be gathered.
+    """
+    others = [x for x in new.arrays if x is not theta]
+    is_used = new in {x for call in calls for x in call.arrays}
+    if len(new.arrays) == 2 and len(others) == 1 and others[0].function and not is_used:
+        return new, others[0]
+    return Symbol(np.positive, (new,)), new
+
+
+def _operands(call: Symbol, texts: dict[Symbol, str], separator: str = ", ") -> str:
+    return separator.join(texts[x] if isinstance(x, Symbol) else repr(x) for x in call.operands)
+
+
+def _line(call: Symbol, texts: dict[Symbol, str], target: str) -> str:
+    """The line that computes an array."""
+    name, operands = call.function.__name__, _operands(call, texts)
+    if isinstance(call.function, np.ufunc):
+        return f"{name}({operands}, out={target})"
+    return f"{target}[...] = {name}({operands})"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .optimizer import Optimizer, Params
-from .settings import ParamGroup, group_setting
+from .settings import ParamGroup, group_settings
 
 __all__ = ["RMSprop"]
 
@@ -32,15 +32,9 @@ class RMSprop(Optimizer):
         momentum: in [0, 1).
         centered: divide by the standard deviation.
         maximize: maximize instead of minimize.
-
-    Raises:
-        ValueError: a setting is out of its range.
     """
 
-    alpha = group_setting("alpha")
-    eps = group_setting("eps")
-    weight_decay = group_setting("weight_decay")
-    momentum = group_setting("momentum")
+    alpha, eps, weight_decay, momentum = group_settings("alpha", "eps", "weight_decay", "momentum")
 
     def __init__(
         self,

@@ -12,22 +12,13 @@ from .settings import NON_NEGATIVE, POSITIVE, UNIT, ParamGroup, count, number
 
 __all__ = ["LRScheduler", "Schedule", "per_group"]
 
-
-def _milestones(name: str, epochs: Any) -> list[int]:
-    return sorted(count(name, epoch) for epoch in epochs)
-
-
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "step_size": count,
-    "total_iters": count,
-    "T_max": count,
-    "milestones": _milestones,
-    "gamma": NON_NEGATIVE,
-    "eta_min": NON_NEGATIVE,
+    **dict.fromkeys(["step_size", "total_iters", "T_max"], count),
+    "milestones": lambda name, epochs: sorted(count(name, epoch) for epoch in epochs),
+    **dict.fromkeys(["gamma", "eta_min"], NON_NEGATIVE),
     "power": POSITIVE,
     "start_factor": number(lambda x: 0 < x <= 1, "a number in (0, 1]"),
-    "end_factor": UNIT,
-    "factor": UNIT,
+    **dict.fromkeys(["end_factor", "factor"], UNIT),
 }
 """What the fields of schedules may be."""
 
@@ -36,7 +27,6 @@ class Schedule:
     """The base of all schedules: an optimizer, a count of steps, and a state for checkpoints."""
 
     not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer"})
-    last_epoch: int
 
     def _check(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -57,7 +47,8 @@ class Schedule:
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of settings and progress; functions are left out."""
-        return copy.deepcopy({name: vars(self)[name] for name in self._saved_names()})
+        saved = {name: vars(self)[name] for name in sorted(vars(self).keys() - self.not_saved)}
+        return copy.deepcopy(saved)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue where another scheduler of this kind stood.
@@ -67,7 +58,7 @@ class Schedule:
         Raises:
             ValueError: the state belongs to a scheduler of another kind.
         """
-        expected = self._saved_names()
+        expected = sorted(vars(self).keys() - self.not_saved)
         if sorted(state_dict) != expected:
             raise ValueError(
                 f"the state is not that of a {type(self).__name__}: "
@@ -75,17 +66,13 @@ class Schedule:
             )
         vars(self).update(copy.deepcopy(dict(state_dict)))
 
-    def _saved_names(self) -> list[str]:
-        return sorted(vars(self).keys() - self.not_saved)
-
 
 @dataclass(eq=False, repr=False)
 class LRScheduler(Schedule):
     """A schedule given by a multiplier: lr = floor + (initial lr - floor)·multiplier(epoch).
 
-    A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1): the learning rate
-    there is may come from other schedules of the optimizer, which multiply, from a change by
-    hand, which stays, or with a parameter group that was added later.
+    A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1), so that schedules
+    of one optimizer multiply, changes by hand stay, and parameter groups can be added later.
     An epoch is one call of `step()`, whether it is made after every epoch or every batch.
 
     A subclass defines `multiplier`. Its fields are checked where needle has one of that name.
@@ -141,13 +128,11 @@ class LRScheduler(Schedule):
                 self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
                 self.multipliers.append(self.multiplier(self.last_epoch, position))
             former, new = self.multipliers[position], self.multiplier(epoch, position)
-            lr, ratio = group["lr"], new
-            if former == 0:  # nothing is left to multiply
-                lr = self.base_lrs[position]
-            else:
-                ratio = new / former
-            group["lr"] = self.floor + (lr - self.floor) * ratio
             self.multipliers[position] = new
+            if former == 0:  # nothing is left to multiply
+                group["lr"] = self.floor + (self.base_lrs[position] - self.floor) * new
+            else:
+                group["lr"] = self.floor + (group["lr"] - self.floor) * (new / former)
         self.last_epoch = epoch
 
 

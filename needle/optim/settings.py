@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 __all__ = [
-    "HALF_OPEN_UNIT",
-    "NON_NEGATIVE",
-    "POSITIVE",
-    "SETTINGS",
-    "UNIT",
-    "ParamGroup",
-    "choice",
-    "count",
-    "group_setting",
-    "number",
-]
+    "HALF_OPEN_UNIT", "NON_NEGATIVE", "POSITIVE", "SETTINGS", "UNIT",
+    "ParamGroup", "choice", "count", "group_settings", "number",
+]  # fmt: skip
 
 
 def number(is_allowed: Callable[[float], bool], words: str) -> Callable[[str, Any], float]:
@@ -33,12 +26,6 @@ def number(is_allowed: Callable[[float], bool], words: str) -> Callable[[str, An
         return number
 
     return check
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return value
 
 
 NON_NEGATIVE = number(lambda x: 0 <= x < math.inf, "a finite number of at least 0")
@@ -59,6 +46,12 @@ def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """A check of words."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
     return value
 
 
@@ -93,7 +86,7 @@ class ParamGroup(dict[str, Any]):
             self["beta1"], self["beta2"] = value
         else:
             check = _CHECKS.get(name)
-            super().__setitem__(name, value if check is None else check(name, value))
+            super().__setitem__(name, check(name, value) if check else value)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Set several items, each checked."""
@@ -106,10 +99,10 @@ class ParamGroup(dict[str, Any]):
         raise KeyError(name)
 
 
-def group_setting(name: str) -> Any:
-    """The property of an optimizer that reads and sets `name` in all of its parameter groups."""
+def group_settings(*names: str) -> tuple[Any, ...]:
+    """Properties of an optimizer that read and set these settings in all parameter groups."""
 
-    def read(optimizer: Any) -> Any:
+    def read(name: str, optimizer: Any) -> Any:
         values = [group[name] for group in optimizer.param_groups if name in group]
         if not values:
             raise AttributeError(f"this {type(optimizer).__name__} has no setting {name!r}")
@@ -119,8 +112,8 @@ def group_setting(name: str) -> Any:
             )
         return values[0]
 
-    def write(optimizer: Any, value: Any) -> None:
+    def write(name: str, optimizer: Any, value: Any) -> None:
         for group in optimizer.param_groups:
             group[name] = value
 
-    return property(read, write, doc=f"{name} of all parameter groups.")
+    return tuple([property(partial(read, name), partial(write, name)) for name in names])

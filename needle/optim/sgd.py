@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .optimizer import Optimizer, Params
-from .settings import ParamGroup, group_setting
+from .settings import ParamGroup, group_settings
 
 __all__ = ["SGD"]
 
@@ -34,9 +34,7 @@ class SGD(Optimizer):
         ValueError: a setting is out of its range, or nesterov is set without momentum.
     """
 
-    momentum = group_setting("momentum")
-    dampening = group_setting("dampening")
-    weight_decay = group_setting("weight_decay")
+    momentum, dampening, weight_decay = group_settings("momentum", "dampening", "weight_decay")
 
     def __init__(
         self,

@@ -46,44 +46,41 @@ def load_state(
     """
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= saved.keys():
         raise ValueError('an optimizer\'s state is a dict with the keys "state" and "param_groups"')
-    _refuse(list(_group_differences(saved["param_groups"], groups)))
+    saved_groups = saved["param_groups"]
+    _refuse(_group_differences(saved_groups, groups))
     loaded, names = [], []
-    for group, theirs in zip(groups, saved["param_groups"], strict=True):
+    for ours, theirs in zip(groups, saved_groups, strict=True):
         loaded.append(ParamGroup())
         loaded[-1].update({name: theirs[name] for name in theirs.keys() - {"params", "shapes"}})
-        names += [{"step", *initial_state(loaded[-1])}] * len(group["params"])
+        names += [{"step", *initial_state(loaded[-1])}] * len(ours["params"])
     # keys come back from a file as text, and numbers as tensors
     entries = {int(position): entry for position, entry in saved["state"].items()}
-    _refuse(list(_state_differences(entries, params, names)))
+    _refuse(_state_differences(entries, params, names))
     return loaded, {params[at]: _copy_state(entry, params[at]) for at, entry in entries.items()}
 
 
-def _refuse(differences: list[str]) -> None:
-    if differences:
-        lines = "\n  ".join(differences)
+def _refuse(differences: Iterator[str]) -> None:
+    if lines := "\n  ".join(differences):
         raise ValueError(f"the state belongs to another model or optimizer:\n  {lines}")
+
+
+def _unequal(text: str, theirs: Any, ours: Any) -> list[str]:
+    return [] if theirs == ours else [f"{text.format(theirs)} in the state, {ours} here"]
 
 
 def _group_differences(
     saved: Sequence[Mapping[str, Any]], groups: Sequence[ParamGroup]
 ) -> Iterator[str]:
-    if len(saved) != len(groups):
-        yield f"{len(saved)} parameter groups in the state, {len(groups)} here"
-        return
-    for number, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
-        only_theirs = sorted(SETTINGS & theirs.keys() - ours.keys())
-        only_ours = sorted(SETTINGS & ours.keys() - theirs.keys())
-        if only_theirs or only_ours:
-            yield f"group {number}: settings only in the state {only_theirs}, only here {only_ours}"
+    yield from _unequal("{} parameter groups", len(saved), len(groups))
+    for number, (theirs, ours) in enumerate(zip(saved, groups, strict=False)):
+        at = f"group {number}"
+        names, own_names = SETTINGS & theirs.keys(), SETTINGS & ours.keys()
+        only_one_has = sorted(names - own_names), sorted(own_names - names)
+        yield from _unequal(at + ": settings {}", *only_one_has)
         here = [param.shape for param in ours["params"]]
-        shapes = [tuple(shape) for shape in theirs.get("shapes", here)]
-        count = len(theirs.get("params", ()))
-        if count != len(here):
-            yield f"group {number}: {count} parameters in the state, {len(here)} here"
-            continue
-        for at, (shape, own) in enumerate(zip(shapes, here, strict=True)):
-            if shape != own:
-                yield f"group {number}, parameter {at}: shape {shape} in the state, {own} here"
+        yield from _unequal(at + ": {} parameters", len(theirs.get("params", ())), len(here))
+        for position, pair in enumerate(zip(theirs.get("shapes", here), here, strict=False)):
+            yield from _unequal(f"{at}, parameter {position}: shape {{}}", *map(tuple, pair))
 
 
 def _state_differences(
@@ -96,16 +93,14 @@ def _state_differences(
         if missing := sorted(names[at] - entry.keys()):
             yield f"parameter {at}: the state lacks {missing}, has {sorted(entry)}"
         for name in entry.keys() - {"step"}:
-            shape, own = np.shape(entry[name]), params[at].shape
-            if shape != own:
-                yield f"parameter {at}: {name} of shape {shape} in the state, {own} here"
+            text = f"parameter {at}: {name} of shape {{}}"
+            yield from _unequal(text, np.shape(entry[name]), params[at].shape)
 
 
 def _copy_state(entry: Mapping[str, Any], param: Tensor) -> dict[str, Any]:
-    arrays = {
-        name: value.realize_cached_data() if isinstance(value, Tensor) else value
-        for name, value in entry.items()
-        if name != "step"
-    }
-    copies = {name: param.device.array(array, param.dtype) for name, array in arrays.items()}
-    return {"step": count("step", int(entry["step"]), least=0), **copies}
+    copied: dict[str, Any] = {"step": count("step", int(entry["step"]), least=0)}
+    for name, value in entry.items():
+        if name != "step":
+            array = value.realize_cached_data() if isinstance(value, Tensor) else value
+            copied[name] = param.device.array(array, param.dtype)
+    return copied
