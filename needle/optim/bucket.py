@@ -115,24 +115,23 @@ class Bucket:
         settings = [*self.group.values()]
         if settings == self.settings:
             return
-        key = structure(self.group)
-        if key != self.structure:
+        if (now := structure(self.group)) != self.structure:
             initial = optimizer.initial_state(self.group)
             for name, fill in initial.items():
                 if name not in self.state:
                     self.state[name] = np.full_like(self.arrays[0], fill, shape=self.shape)
             self.used_state = [self.state[name] for name in initial]
+            key = now, self.joined
             if key not in programs:
-                programs[key] = Program(optimizer, self.group, list(initial))
-            self.program, self.structure = programs[key], key
+                programs[key] = Program(optimizer, self.group, list(initial), self.joined)
+            self.program, self.structure = programs[key], now
             self._lay_out()
         self.settings = settings
 
     def _lay_out(self) -> None:
         """Choose the arrays that the compiled program works with."""
-        self.compiled = self.program.compiled(self.joined)
         self.numbers: list[Tensor] | None = None  # of a recorded step
-        count, scratch = self.compiled.scratch, self.scratch()
+        count, scratch = self.program.scratch, self.scratch()
         if self.joined and count * self.size > scratch.size:  # a rule that needs much
             scratch = np.empty_like(scratch, shape=(count * self.size,))
         self.limit = limit = scratch.size // max(count, 1)
@@ -141,7 +140,7 @@ class Bucket:
             arrays = [*self.used_state, *self._buffers(self.size, self.shape)]
             self.arguments = [*arrays, self.group]
             if self.joined:
-                self.arguments.insert(0, self._parts(arrays[self.compiled.change]))
+                self.arguments.insert(0, self._parts(arrays[self.program.change]))
 
     def _buffers(self, size: int, shape: tuple[int, ...]) -> list[Array]:
         return [buffer[:size].reshape(shape) for buffer in self.buffers]
@@ -150,7 +149,7 @@ class Bucket:
         """Change the parameters by the rule; `gradients` holds one for each."""
         if self.used_state:
             self.steps += 1
-        function = self.compiled.function
+        function = self.program.function
         if self.joined:
             function(self.arrays, gradients, *self.arguments, self.steps)
         elif self.size <= self.limit:

@@ -95,7 +95,7 @@ class Executor:
         """The compiled functions."""
         for bucket in self._filled(optimizer):
             bucket.prepare(optimizer, self.programs)
-        return "\n".join(dict.fromkeys(bucket.compiled.source for bucket in self.buckets))
+        return "\n".join(dict.fromkeys(bucket.program.source for bucket in self.buckets))
 
 
 def _kind(param: Tensor) -> Any:

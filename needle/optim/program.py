@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from .settings import ParamGroup
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
-__all__ = ["Program", "Update", "structure"]
+__all__ = ["Program", "structure"]
 
 _OPERATORS = {
     np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.power: "**",
@@ -48,37 +48,29 @@ def _constant(name: str, value: Any) -> Any:
     return None if name == "params" else value
 
 
-class Update(NamedTuple):
-    """A compiled program.
-
-    `function(theta, g, *states, *scratch, settings, step)` updates one parameter.
-    `function(thetas, gs, changes, *states, *scratch, settings, step)` updates several, whose
-    states are joined in flat arrays: it gathers what it needs in scratch arrays. `changes` are
-    parts of array number `change` among `*states, *scratch`, one for each parameter.
-    """
-
-    function: Callable[..., None]
-    scratch: int
-    change: int
-    source: str
-
-
 class Program:
     """The update rule of an optimizer, for parameter groups of one structure.
 
     The rule is called once. Settings that are 0 or 1 are constants, so that terms vanish.
+    `function(theta, g, *states, *scratch, settings, step)` updates one parameter in place, with
+    as many scratch arrays as `scratch` says. `function(thetas, gs, changes, *states, *scratch,
+    settings, step)` updates several, whose states are joined in flat arrays; `changes` are the
+    parts, one for each parameter, of the array number `change` among `*states, *scratch`.
 
     Args:
         optimizer: has the rule.
         group: the settings.
         names: the names of the state arrays.
+        joined: whether the program is for several parameters.
 
     Raises:
         TypeError: the rule is no elementwise formula, or returns no pair of θ and state.
         ValueError: it returns a state that `initial_state` does not name.
     """
 
-    def __init__(self, optimizer: Optimizer, group: ParamGroup, names: Sequence[str]) -> None:
+    def __init__(
+        self, optimizer: Optimizer, group: ParamGroup, names: Sequence[str], joined: bool
+    ) -> None:
         self.theta, self.gradient = (Symbol(name=name, is_array=True) for name in ("theta", "g"))
         self.state = {
             name: Symbol(name="state_" + re.sub(r"\W", "_", name), is_array=True) for name in names
@@ -94,7 +86,16 @@ class Program:
         self.calls = calls_of(self.results)
         operands = [x for call in self.calls if call.is_array for x in call.symbols]
         self.numbers = list(dict.fromkeys(x for x in operands if not x.is_array))
-        self._compiled: dict[bool, Update] = {}
+        self._lines: list[str] = []  # compute the numbers
+        for call in self.calls:
+            if not call.is_array:
+                if call.function in _OPERATORS:
+                    value = _operands(call, {}, f" {_OPERATORS[call.function]} ")
+                else:  # a NumPy float would widen float32 arrays
+                    value = f"float({call.function.__name__}({_operands(call, {})}))"
+                call.name = f"c{len(self._lines)}"
+                self._lines.append(f"{call.name} = {value}")
+        self._compile(joined)
 
     def _results(self, rule: str, returned: Any) -> dict[Symbol, Symbol]:
         """The calls that compute new values, each with the array that it is written to."""
@@ -138,30 +139,8 @@ class Program:
     @cached_property
     def compute_numbers(self) -> Callable[..., list[float]]:
         """(settings, step) → the values of `numbers`."""
-        texts, lines = self._number_lines()
-        result = ", ".join(texts[number] for number in self.numbers)
-        return self._define("settings, step", [*lines, f"return [{result}]"])[0]
-
-    def compiled(self, joined: bool) -> Update:
-        """The function for one parameter, or for several whose states are `joined`."""
-        if joined not in self._compiled:
-            self._compiled[joined] = self._compile(joined)
-        return self._compiled[joined]
-
-    def _number_lines(self) -> tuple[dict[Symbol, str], list[str]]:
-        """Python expressions of the numbers, and the lines that compute them."""
-        texts: dict[Symbol, str] = {}
-        lines: list[str] = []
-        for call in self.calls:
-            texts |= {x: x.name for x in call.symbols if x.name and not x.is_array}
-            if not call.is_array:
-                if call.function in _OPERATORS:
-                    value = _operands(call, texts, f" {_OPERATORS[call.function]} ")
-                else:  # a NumPy float would widen float32 arrays
-                    value = f"float({call.function.__name__}({_operands(call, texts)}))"
-                texts[call] = f"c{len(lines)}"
-                lines.append(f"{texts[call]} = {value}")
-        return texts, lines
+        result = ", ".join(number.name for number in self.numbers)
+        return self._define("settings, step", [*self._lines, f"return [{result}]"])[0]
 
     def _define(self, parameters: str, lines: list[str]) -> tuple[Any, str]:
         source = "\n    ".join([f"def update({parameters}):", *lines]) + "\n"
@@ -170,23 +149,25 @@ class Program:
         exec(source, names)
         return names["update"], source
 
-    def _compile(self, joined: bool) -> Update:
+    def _compile(self, joined: bool) -> None:
         """Find an array for each result, and write the calls.
 
         A new value goes into the array that it is for, once nothing needs the old value; any
         other result into the array of an operand that is not needed again, or into a scratch
         array. θ, the gradient, and state that stays are not written to.
         """
-        texts, lines = self._number_lines()
         last, change = _last_call(self.theta, self.calls, next(iter(self.results)))
         calls = [call for call in self.calls if call.is_array and call is not last]
-        targets = {value: array for value, array in self.results.items() if array is not self.theta}
-        given = [*self.state.values(), *([] if joined else [self.theta, self.gradient])]
-        texts |= {array: array.name for array in given}
+        targets = {value: x.name for value, x in self.results.items() if x is not self.theta}
+        names = [array.name for array in self.state.values()]
+        places = {array: array.name for array in self.state.values()}
+        if not joined:
+            places |= {self.theta: "theta", self.gradient: "g"}
         last_use = {x: call for call in calls for x in call.arrays}
-        writable = [array.name for array in targets.values()]
-        free = [array.name for array in targets.values() if array not in last_use]
+        used = {x.name for x in last_use}
+        free = [name for name in targets.values() if name not in used]
         scratch: list[str] = []
+        lines = self._lines.copy()
 
         def take(preferred: Sequence[str] = ()) -> str:
             usable = [name for name in (*preferred, *scratch) if name in free]
@@ -198,33 +179,29 @@ class Program:
 
         for call in calls:
             for array in call.arrays:
-                if array not in texts:
-                    texts[array] = take()
-                    lines.append(f"concatenate({array.name}s, axis=None, out={texts[array]})")
-            ended = dict.fromkeys(
-                texts[x] for x in call.arrays if last_use[x] is call and x not in {*targets, change}
-            )
-            reusable = [name for name in ended if name in writable or name in scratch]
+                if array not in places:
+                    places[array] = take()
+                    lines.append(f"concatenate({array.name}s, axis=None, out={places[array]})")
+            ended = {x for x in call.arrays if last_use[x] is call and x not in {*targets, change}}
+            reusable = [places[x] for x in sorted(ended, key=lambda x: x.order)]
+            reusable = [name for name in reusable if name in {*targets.values(), *scratch}]
             free += reusable
-            target = take([targets[call].name] if call in targets else reusable)
-            lines.append(_line(call, texts, target))
-            texts[call] = target
-        for value, array in targets.items():
-            if texts[value] != array.name:
-                lines.append(f"positive({texts[value]}, out={array.name})")
-        names = [*[array.name for array in self.state.values()], *scratch]
-        position = names.index(texts[change])
+            target = take([targets[call]] if call in targets else reusable)
+            lines.append(_line(call, places, target))
+            places[call] = target
+        for value, name in targets.items():
+            if places[value] != name:
+                lines.append(f"positive({places[value]}, out={name})")
+        names += scratch
+        self.scratch, self.change = len(scratch), names.index(places[change])
         if joined:
             lines.append("for theta, change in zip(thetas, changes):")
-            lines.append(
-                "    " + _line(last, {**texts, self.theta: "theta", change: "change"}, "theta")
-            )
-        else:
-            lines.append(_line(last, texts, "theta"))
+            places[change] = "change"
+        places[self.theta] = "theta"
+        lines.append("    " * joined + _line(last, places, "theta"))
         first = "thetas, gs, changes" if joined else "theta, g"
         parameters = ", ".join([first, *names, "settings, step"])
-        function, source = self._define(parameters, lines)
-        return Update(function, len(scratch), position, source)
+        self.function, self.source = self._define(parameters, lines)
 
 
 def _last_call(theta: Symbol, calls: list[Symbol], new: Symbol) -> tuple[Symbol, Symbol]:
@@ -239,13 +216,15 @@ def _last_call(theta: Symbol, calls: list[Symbol], new: Symbol) -> tuple[Symbol,
     return Symbol(np.positive, (new,)), new
 
 
-def _operands(call: Symbol, texts: dict[Symbol, str], separator: str = ", ") -> str:
-    return separator.join(texts[x] if isinstance(x, Symbol) else repr(x) for x in call.operands)
+def _operands(call: Symbol, places: dict[Symbol, str], separator: str = ", ") -> str:
+    return separator.join(
+        places.get(x, x.name) if isinstance(x, Symbol) else repr(x) for x in call.operands
+    )
 
 
-def _line(call: Symbol, texts: dict[Symbol, str], target: str) -> str:
+def _line(call: Symbol, places: dict[Symbol, str], target: str) -> str:
     """The line that computes an array."""
-    name, operands = call.function.__name__, _operands(call, texts)
+    name, operands = call.function.__name__, _operands(call, places)
     if isinstance(call.function, np.ufunc):
         return f"{name}({operands}, out={target})"
     return f"{target}[...] = {name}({operands})"

@@ -76,7 +76,12 @@ def changes_by_state(theta, g, s, settings, step):
     return theta - total, {"a": total}
 
 
+def stays(theta, g, s, settings, step):
+    return theta - settings.lr * (s["a"] + 1) * g, {}
+
+
 RULES = {
+    "state stays": (stays, "a"),
     "rprop": (rprop, ("last", "width")),
     "swap": (swap, "ab"),
     "exchange": (exchange, "ab"),

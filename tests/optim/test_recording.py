@@ -140,3 +140,13 @@ def test_a_function_without_an_op_says_so(make_params, train, record):
 
     with pytest.raises(TypeError, match=r"np\.cbrt has no op"):
         record(lambda: train(Cubic(make_params()), [0]))
+
+
+def test_a_recording_from_before_another_structure_does_not_fit(make_params, train, record):
+    optimizer = Adam(make_params())
+    record(lambda: train(optimizer, [0]))
+    for weight_decay in (0.1, 0.0):
+        optimizer.weight_decay = weight_decay
+        train(optimizer, [1])
+    with pytest.raises(RuntimeError, match="no recorded step"):
+        optimizer.advance()
