@@ -78,8 +78,7 @@ def value_and_grad(
     Args:
         function: returns a tensor of one element.
         argnums: the position of the argument to differentiate with respect to, or several.
-        has_aux: whether `function` returns a pair (value, anything); the first result of the new
-            function is then that pair.
+        has_aux: whether `function` returns (value, anything), which is then the first result.
 
     Raises:
         ValueError: the value has several elements, or there is no argument `argnums`.

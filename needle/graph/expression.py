@@ -62,7 +62,9 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
         elif node.op is not None:
             term = operands.formula(node)
             name = known.get(node)
-            is_needed = len(term.text) > width or (uses[node] > 1 and not _is_view(node, term))
+            # x.T of a leaf x is nothing to compute
+            is_view = term.transposed is not None and node.inputs[0].is_leaf()
+            is_needed = len(term.text) > width or (uses[node] > 1 and not is_view)
             if name is None and node is not result and is_needed:
                 name = next(unused_names)
             if name is not None:
@@ -76,11 +78,6 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     return "\n".join(lines)
 
 
-def _is_view(node: Any, term: Term) -> bool:
-    """Whether `term` is x.T of a leaf x, which is nothing to compute."""
-    return term.transposed is not None and node.inputs[0].is_leaf()
-
-
 _NEUTRAL: Mapping[type, int] = {AddScalar: 0, DivScalar: 1, MulScalar: 1, PowerScalar: 1}
 
 
@@ -88,8 +85,7 @@ def _same_values(order: list[Value], known: Mapping[Value, str]) -> dict[Value, 
     """The values that only multiply another by 1 or the like, with that other."""
     same: dict[Value, Value] = {}
     for node in order:
-        operand = None if node in known else _unchanged_operand(node, known)
-        if operand is not None:
+        if node not in known and (operand := _unchanged_operand(node, known)) is not None:
             same[node] = same.get(operand, operand)
     return same
 
@@ -98,8 +94,7 @@ def _unchanged_operand(node: Any, known: Mapping[Value, str]) -> Value | None:
     op = node.op
     if (outputs := whole_output(node)) is not None:
         return outputs
-    neutral = _NEUTRAL.get(type(op))
-    if neutral is not None and op.scalar == neutral:
+    if type(op) in _NEUTRAL and op.scalar == _NEUTRAL[type(op)]:
         return node.inputs[0]
     if isinstance(op, EWiseMul):
         for factor, other in (node.inputs, node.inputs[::-1]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
     device = parameters[0].device if parameters else None
     shapes = _input_shapes(input_shape)
     inputs = [init.zeros(*shape, dtype=dtype, device=device) for shape in shapes]
-    layers = _layers(model, inputs, _outputs(model, inputs))
+    layers = _layers(model, inputs)
     return Summary(
         layers,
         sum(parameter.size for parameter in parameters),
@@ -110,53 +111,41 @@ def _input_shapes(given: Any) -> list[tuple[int, ...]]:
     )
 
 
-def _outputs(model: Module, inputs: list[Tensor]) -> dict[Module, Any]:
-    """The output of each module that runs, in eval mode and without gradients."""
-    outputs: dict[Module, Any] = {}
+def _layers(model: Module, inputs: list[Tensor]) -> list[LayerSummary]:
+    """The rows, from a run in eval mode and without gradients."""
+    modules = list(model.named_modules())
+    shapes: dict[Module, Any] = {}
+    sizes: Counter[Module] = Counter()
+    # memory is counted once, at the innermost module that made it: its hook runs first
+    arrays = {id(array): array for array in map(_owner, inputs)}
 
     def note(module: Module, args: Any, output: Any) -> None:
-        outputs[module] = output
+        tensors = flatten(output)[0]
+        several = tuple(tensor.shape for tensor in tensors)
+        shapes[module] = several[0] if isinstance(output, Tensor) else several or None
+        for tensor in tensors:
+            array = _owner(tensor)
+            if id(array) not in arrays:
+                sizes[module] += _bytes(tensor)
+            arrays[id(array)] = array
 
-    modes = [(module, module.training) for _, module in model.named_modules()]
     with ExitStack() as stack:
         stack.enter_context(no_grad())
-        for module, _ in modes:
+        for _, module in modules:
             stack.enter_context(module.register_forward_hook(note))
-        try:
-            model.eval()
-            model(*inputs)
-        finally:
-            for module, mode in modes:
-                module.training = mode
-    return outputs
+            stack.callback(setattr, module, "training", module.training)
+        model.eval()
+        model(*inputs)
 
-
-def _layers(model: Module, inputs: list[Tensor], outputs: dict[Module, Any]) -> list[LayerSummary]:
-    modules = list(model.named_modules())
-    tensors = {module: flatten(outputs.get(module))[0] for _, module in modules}
-    seen = {id(_owner(tensor)) for tensor in inputs}
-    sizes = dict.fromkeys(tensors, 0)
-    # innermost first: memory is counted once, at the innermost module that made it
-    for _, module in sorted(modules, key=lambda pair: -_depth(pair[0])):
-        for tensor in tensors[module]:
-            owner = id(_owner(tensor))
-            sizes[module] += 0 if owner in seen else _bytes(tensor)
-            seen.add(owner)
     listed: set[int] = set()  # parameters that are in a row
     rows = []
     for path, module in modules:
         inner = {id(value) for child in module.children() for value in child.parameters()}
         own = [value for value in module.parameters() if id(value) not in inner | listed]
         listed.update(map(id, own))
-        shapes = tuple(tensor.shape for tensor in tensors[module])
-        shape = shapes[0] if isinstance(outputs.get(module), Tensor) else shapes or None
-        count = sum(parameter.size for parameter in own)
-        rows.append(LayerSummary(path, type(module).__name__, shape, count, sizes[module]))
+        kind, count = type(module).__name__, sum(parameter.size for parameter in own)
+        rows.append(LayerSummary(path, kind, shapes.get(module), count, sizes[module]))
     return rows
-
-
-def _depth(path: str) -> int:
-    return path.count(".") + 1 if path else 0
 
 
 def _owner(tensor: Tensor) -> Any:
@@ -173,9 +162,10 @@ def _bytes(tensor: Tensor) -> int:
 
 def _cells(layer: LayerSummary) -> tuple[str, str, str, str]:
     """A row of the table; the name is indented by its depth."""
+    depth = layer.path.count(".") + 1 if layer.path else 0
     name = f"{layer.path.rpartition('.')[2]}: {layer.kind}" if layer.path else layer.kind
     return (
-        "  " * _depth(layer.path) + name,
+        "  " * depth + name,
         "not called" if layer.output_shape is None else str(layer.output_shape),
         f"{layer.parameters:,}" if layer.parameters else "",
         _size(layer.output_bytes) if layer.output_bytes else "",

@@ -50,8 +50,7 @@ def gradcheck(
         f: takes the inputs, returns one or several float64 Tensors. It must be deterministic.
         inputs: a float64 Tensor or several, of any shape; all of them are differentiated.
         eps: the step ε.
-        atol: a derivative a and its difference quotient d agree where |a - d| ≤ atol + rtol·|d|.
-        rtol: see `atol`.
+        atol, rtol: a derivative a and its quotient d agree where |a - d| ≤ atol + rtol·|d|.
         order: 1, or 2 to check the gradient of the gradient as well: that of the function
             (inputs, v) ↦ vᵀJ, with J the Jacobian of f and v a random adjoint of its results.
         mode: "full" compares each element of the Jacobian: two evaluations of f per element of the
@@ -65,7 +64,6 @@ def gradcheck(
     Raises:
         GradcheckError: a derivative is wrong; the text names the input and the element.
         TypeError: an input or a result is not a float64 Tensor.
-        ValueError: `eps`, `order` or `mode` is not one of the values above.
 
     Example:
         >>> import needle as ndl
@@ -73,13 +71,6 @@ def gradcheck(
         >>> x, w = ndl.Tensor([[1.0, 2.0]]), ndl.Tensor([[0.5], [-0.5]])
         >>> gradcheck(lambda x, w: ndl.tanh(x @ w), (x, w), order=2)
         True
-        >>> gradcheck(lambda x: x * x.detach(), x)
-        Traceback (most recent call last):
-            ...
-        needle.testing.GradcheckError: the derivative of output[0, 1] with respect to input 0[0, 1]
-            by the gradient:  2
-            by differences:   4
-        2 of 4 derivatives disagree (atol=1e-06, rtol=1e-05).
     """
     if mode not in ("full", "random"):
         raise ValueError(f"gradcheck: mode is 'full' or 'random', got {mode!r}")

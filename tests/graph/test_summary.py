@@ -89,6 +89,7 @@ def test_shared_layers_count_once() -> None:
     found = ndl.summary(nn.Sequential(layer, nn.ReLU(), layer), (2, 3))
     assert [row.path for row in found.layers] == ["", "0", "1"]
     assert found.parameters == 12
+    assert [row.output_bytes for row in found.layers] == [0, 48, 24]  # each call makes an output
 
 
 def test_parameters_shared_by_two_layers_count_once() -> None:
