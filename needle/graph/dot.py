@@ -16,7 +16,7 @@ __all__ = ["dot_source"]
 
 Inputs = Mapping[Value, Sequence[Value]]  # the values of a graph, inputs first
 
-_VARIABLE, _CONSTANT, _OP, _ADJOINT, _HIDDEN = "#cfe2f3", "#eeeeee", "#ffffff", "#fce0c8", "#ffffff"
+_VARIABLE, _CONSTANT, _OP, _ADJOINT = "#cfe2f3", "#eeeeee", "#ffffff", "#fce0c8"
 
 _HEAD = """\
 digraph needle {
@@ -65,10 +65,10 @@ def dot_source(
         arrows += [f"  n{numbers[each]} -> n{number}" for each in inputs[node] if each in shown]
         if not shown.issuperset(inputs[node]):
             arrows.append(f"  hidden -> n{number} [style=dashed]")
-    lines = [_HEAD, *(f"  {box}" for box in boxes.get(None, ())), *_clusters(model, boxes)]
+    lines = [_HEAD, *_framed(model, boxes)]
     if hidden := len(inputs) - len(shown):
         label = _quoted(f"… {hidden:,} more values, not drawn")
-        lines.append(f'  hidden [label={label}, style="dashed,filled", fillcolor="{_HIDDEN}"]')
+        lines.append(f'  hidden [label={label}, style="dashed,filled", fillcolor="{_OP}"]')
     return "\n".join([*lines, *arrows, "}"]) + "\n", len(shown)
 
 
@@ -131,8 +131,8 @@ def _quoted(text: str) -> str:
 # --- frames
 
 
-def _clusters(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:
-    """The boxes made by modules, each inside the frames of its module and of those around it."""
+def _framed(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:
+    """The boxes, each inside the frames of its module and of those around it."""
     frames = {
         path: type(part).__name__
         for path, part in (model.named_modules() if model else ())
@@ -143,17 +143,15 @@ def _clusters(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -
         inside.setdefault(_innermost([path], frames.keys() - {path}), []).append(path)
     numbers = count()
 
-    def cluster(path: str, indent: str) -> Iterator[str]:
-        yield f"{indent}subgraph cluster_{next(numbers)} {{"
-        yield f"{indent}  label={_quoted(f'{path} ({frames[path]})' if path else frames[path])}"
-        for box in boxes.get(path, ()):
-            yield f"{indent}  {box}"
+    def contents(path: str | None, indent: str) -> Iterator[str]:
+        yield from (indent + box for box in boxes.get(path, ()))
         for part in inside.get(path, ()):
-            yield from cluster(part, indent + "  ")
-        yield indent + "}"
+            yield f"{indent}subgraph cluster_{next(numbers)} {{"
+            yield f"{indent}  label={_quoted(f'{part} ({frames[part]})' if part else frames[part])}"
+            yield from contents(part, indent + "  ")
+            yield indent + "}"
 
-    for path in inside.get(None, ()):
-        yield from cluster(path, "  ")
+    return contents(None, "  ")
 
 
 def _homes(module: Module | Recording | None, inputs: Inputs) -> dict[Value, str]:
