@@ -89,9 +89,7 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     ops inside, it is the plain call. A stack of n layers, checkpointed in √n pieces, keeps about
     2√n activations instead of n.
 
-    Args:
-        function: returns tensors; a second call must do the same, apart from random numbers.
-        args: containers of tensors, or anything else.
+    `function` returns tensors; a second call must do the same, apart from random numbers.
 
     Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
 

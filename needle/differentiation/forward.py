@@ -23,10 +23,8 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     memory does not grow with the number of ops, and `backward` through the results computes them
     again. A tensor that is assigned to has no tangent from there on.
 
-    Args:
-        primals: the arguments.
-        tangents: one for each primal, with its structure, shapes and dtypes (for a Module a dict
-            under the names of its parameters). Jacobian·tangents has the structure of the value.
+    `primals` are the arguments, and `tangents` have their structure, shapes and dtypes (for a
+    Module a dict under the names of its parameters).
 
     Raises:
         ValueError: structures or shapes of tangents and primals differ.

@@ -110,8 +110,6 @@ def draw(
         max_nodes: draw the values nearest to `values`, at most so many; None draws all.
 
     Raises:
-        TypeError: `values` holds something that is no Tensor.
-        ValueError: `path` has another ending, or `max_nodes` is not positive.
         ImportError, RuntimeError: as in `Drawing.render`, for pictures.
 
     Example:

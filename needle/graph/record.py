@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,16 +58,14 @@ def record(module: Module) -> Iterator[Recording]:
 
         return running_forward
 
-    parts = [(path, part, vars(part).get("forward")) for path, part in module.named_modules()]
-    try:
-        for path, part, _ in parts:
-            # an attribute of the instance comes before the method of its class
-            vars(part)["forward"] = noting(part.forward, path)
-        with modes.override(modes.observers, (*modes.observers.get(), note)):
-            yield recording
-    finally:
-        for _, part, own_forward in parts:
-            if own_forward is None:
-                vars(part).pop("forward", None)
+    with ExitStack() as stack:
+        for path, part in module.named_modules():
+            attributes = vars(part)
+            if "forward" in attributes:
+                stack.callback(attributes.__setitem__, "forward", part.forward)
             else:
-                vars(part)["forward"] = own_forward
+                stack.callback(attributes.pop, "forward", None)
+            # an attribute of the instance comes before the method of its class
+            attributes["forward"] = noting(part.forward, path)
+        stack.enter_context(modes.override(modes.observers, (*modes.observers.get(), note)))
+        yield recording
