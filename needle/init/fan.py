@@ -29,14 +29,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The recommended factor for weights before a nonlinearity, as in PyTorch.
 
     1 for linear, convolutions (conv1d ... conv_transpose3d) and sigmoid, 5/3 for tanh, √2 for relu,
-    √(2/(1 + slope²)) for leaky_relu, 3/4 for selu.
-
-    Args:
-        nonlinearity: its name.
-        param: the slope of leaky_relu, 0.01 by default.
-
-    Raises:
-        ValueError: the name is unknown.
+    √(2/(1 + slope²)) for leaky_relu, whose slope is `param`, by default 0.01; 3/4 for selu. Another
+    name is a ValueError.
 
     Example:
         >>> from needle import init

@@ -1,4 +1,10 @@
-"""Linear and bilinear maps, dropout, embedding, flattening."""
+"""Linear and bilinear maps, dropout, embedding, flattening.
+
+Raises:
+    TypeError: an operand is not a Tensor of floating-point numbers. `embedding` takes integers, or
+        floats with integer values; `flatten` and `unflatten` take any Tensor.
+    ValueError: shapes do not fit.
+"""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +19,7 @@ __all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,).
-
-    Raises:
-        TypeError: x is not a Tensor of floating-point numbers.
-        ValueError: the shapes do not fit.
-    """
+    """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,)."""
     check_trailing("Linear", x, weight.shape[-2:-1] or weight.shape)
     if bias is None:
         return matmul(x, weight)
@@ -31,10 +32,6 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     """x1ᵀ·W_k·x2 + b_k for each output k: (..., out).
 
     Operands: x1 (..., in1), x2 (..., in2), weight (out, in1, in2), bias (out,).
-
-    Raises:
-        TypeError: x1 or x2 is not a Tensor of floating-point numbers.
-        ValueError: the shapes do not fit.
     """
     outputs, in1, in2 = weight.shape
     check_trailing("Bilinear", x1, (in1,))
@@ -54,11 +51,8 @@ def dropout(
 ) -> Tensor:
     """Each element 0 with probability p, else divided by 1 - p; x itself unless `training`.
 
-    Random numbers come from `generator`, by default from NumPy's global state.
-
-    Raises:
-        TypeError: in training, x is not a Tensor of floating-point numbers.
-        ValueError: p is not in [0, 1].
+    Random numbers come from `generator`, by default from NumPy's global state. p outside [0, 1] is
+    a ValueError.
     """
     check_fraction("dropout: p", p)
     if not training:
@@ -70,9 +64,7 @@ def dropout(
 def embedding(x: Tensor, weight: Tensor) -> Tensor:
     """The rows of `weight` (number, dim) at the indices x (...): (..., dim).
 
-    Raises:
-        TypeError: x is not a Tensor of integers, or of floats with integer values.
-        ValueError: an index is not in 0 ... number - 1.
+    An index that is not in 0 ... number - 1 is a ValueError.
     """
     check_tensor("Embedding", x)
     return _embedding(weight, x)
@@ -84,10 +76,7 @@ _embedding = Embedding()
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Splits the axis `dim` into axes of the given lengths; one may be -1, which is inferred.
 
-    Raises:
-        TypeError: x is not a Tensor.
-        IndexError: there is no such axis.
-        ValueError: the product of the lengths is not the length of the axis.
+    An axis that x does not have is an IndexError.
     """
     check_tensor("Unflatten", x)
     if not -x.ndim <= dim < x.ndim:

@@ -5,9 +5,10 @@ first operand, float64 if that is an integer type; targets and weights are conve
 `reduction` says what becomes of the losses of the elements: "mean", "sum", or "none".
 
 Raises:
-    TypeError: the first operand is not a Tensor.
-    ValueError: shapes do not fit, a probability is outside [0, 1], `reduction` is unknown, or
-        there are no losses to take the mean of.
+    TypeError: the first operand is not a Tensor, or a class number is not an integer, or a float
+        with an integer value.
+    ValueError: shapes do not fit, a label is outside the classes, a probability is outside [0, 1],
+        `reduction` is unknown, or there are no losses to take the mean of.
 """
 
 from typing import Any
@@ -27,12 +28,7 @@ __all__ = [
 
 
 def softmax_loss(logits: Tensor, y: Tensor) -> Tensor:
-    """Mean of logsumexp(z) - z_y over the rows z of logits (N, C) and class numbers y (N,).
-
-    Raises:
-        TypeError: a label is not an integer, or a float with an integer value.
-        ValueError: a label is outside the classes, or the number of labels is not N.
-    """
+    """Mean of logsumexp(z) - z_y over the rows z of logits (N, C) and class numbers y (N,)."""
     check_tensor("softmax_loss", logits)
     return ops.softmax_cross_entropy(logits, y, mean=True)
 
@@ -58,9 +54,8 @@ def cross_entropy(
         label_smoothing: ε in the smoothed target (1 - ε)·p + ε/C.
 
     Raises:
-        TypeError: the target holds neither class numbers nor probabilities.
-        ValueError: a label is outside the classes, ε is outside [0, 1], or `ignore_index` is a
-            class and the target holds probabilities.
+        ValueError: ε is outside [0, 1], or `ignore_index` is a class and the target holds
+            probabilities.
     """
     check_tensor("cross_entropy", logits)
     check_fraction("cross_entropy: label_smoothing", label_smoothing)
