@@ -219,6 +219,8 @@ def _cross_entropy_of_probabilities(
 
 def _rows_and_labels(name: str, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Scores as (rows, classes), labels as (rows,)."""
+    if scores.ndim == 2 and target.shape == scores.shape[:1]:
+        return scores, target
     axis = _class_axis(name, scores)
     expected = scores.shape[:axis] + scores.shape[axis + 1 :]
     if target.shape != expected:
