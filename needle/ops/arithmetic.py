@@ -121,10 +121,8 @@ class EWisePow(Elementwise):
         a, b = node.inputs
         # without 0⁻¹ and ln 0, which would make NaN of adjoints that are 0
         adjoint_a = adjoint_b = None
-        if a.requires_grad:
-            both_zero = (a == 0) * (b == 0)
-            # 1.0: integers have no negative powers
-            adjoint_a = out_grad * b * a ** where(both_zero, 1, b - 1.0)
+        if a.requires_grad:  # 1.0: integers have no negative powers
+            adjoint_a = out_grad * b * a ** where((a == 0) * (b == 0), 1, b - 1.0)
         if b.requires_grad:
             adjoint_b = out_grad * node * where(a == 0, 1, a).log()
         return adjoint_a, adjoint_b

@@ -69,9 +69,7 @@ def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @functools.wraps(function)
     def method(self: Tensor, *numbers: Any, **named: Any) -> Tensor:
-        if len(numbers) > 1:
-            return function(self, numbers, **named)
-        return function(self, *numbers, **named)
+        return function(self, *((numbers,) if len(numbers) > 1 else numbers), **named)
 
     return method
 
@@ -81,8 +79,7 @@ _NEEDLES_NAMES = {"axis": "axes", "dim": "axes", "dims": "axes", "keepdim": "kee
 
 def _unknown(method: str, name: str) -> TypeError:
     """The error for an argument that a method does not have, with needle's name for it."""
-    known = _NEEDLES_NAMES.get(name)
-    hint = f": needle calls it {known!r}" if known else ""
+    hint = f": needle calls it {_NEEDLES_NAMES[name]!r}" if name in _NEEDLES_NAMES else ""
     return TypeError(f"{method}() has no argument {name!r}{hint}")
 
 

@@ -49,10 +49,11 @@ class Einsum(Contraction):
         if not self._summed or (self._is_inner and self._batch):  # no case for matmul
             return np.einsum(self.subscripts, a, b)
         length = dict(zip(self.left + self.right, a.shape + b.shape, strict=True))
-        batch = [length[label] for label in self._batch]
-        rows = [length[label] for label in self._rows]
-        columns = [length[label] for label in self._columns]
-        inner = math.prod([length[label] for label in self._summed])
+        batch, rows, columns, summed = (
+            [length[label] for label in labels]
+            for labels in (self._batch, self._rows, self._columns, self._summed)
+        )
+        inner = math.prod(summed)
         order_a, order_b, order_result = self._orders
         a = np.reshape(np.transpose(a, order_a), (*batch, math.prod(rows), inner))
         b = np.reshape(np.transpose(b, order_b), (*batch, inner, math.prod(columns)))
@@ -61,17 +62,15 @@ class Einsum(Contraction):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = node.inputs
-        adjoint_a = adjoint_b = None
-        if a.requires_grad:
-            adjoint_a = _einsum(f"{self.result},{self.right}->{self.left}")(out_grad, b)
-        if b.requires_grad:
-            adjoint_b = _einsum(f"{self.left},{self.result}->{self.right}")(a, out_grad)
-        return adjoint_a, adjoint_b
+        for_a = f"{self.result},{self.right}->{self.left}"
+        for_b = f"{self.left},{self.result}->{self.right}"
+        return (
+            _einsum(for_a)(out_grad, b) if a.requires_grad else None,
+            _einsum(for_b)(a, out_grad) if b.requires_grad else None,
+        )
 
 
-@lru_cache
-def _einsum(subscripts: str) -> Einsum:
-    return Einsum(subscripts)
+_einsum = lru_cache(Einsum)
 
 
 def _order(labels: Sequence[str], wanted: Iterable[str]) -> list[int]:
@@ -89,9 +88,6 @@ def einsum(subscripts: Any, *operands: Any, optimize: bool | str = "greedy") -> 
         operands: the tensors, one for each term.
         optimize: the order of contraction of three or more operands, "greedy" or "optimal" as in
             np.einsum; False contracts them from left to right.
-
-    Raises:
-        ValueError: the terms do not fit the operands, or a letter stands for several lengths.
 
     Example:
         >>> import needle as ndl
@@ -243,9 +239,6 @@ def _summed(labelled: _Labelled, kept: str) -> _Labelled:
 
 def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     """The sum of products over `axes`: an int (the last of a with the first of b) or two lists.
-
-    Raises:
-        ValueError: the axes of a and b are not equal in number and length.
 
     Example:
         >>> import needle as ndl

@@ -156,10 +156,6 @@ def getitem(a: Tensor, index: Any) -> Tensor:
     """a[index]: integers, slices, None, Ellipsis, and integer or boolean arrays or Tensors.
 
     An element that is picked several times gets the sum of the adjoints.
-
-    Raises:
-        IndexError: an index is out of range.
-        TypeError: an array of indices holds neither integers nor booleans.
     """
     arrays: list[Tensor] = []
     parts = index if isinstance(index, tuple) else (index,)

@@ -23,11 +23,7 @@ __all__ = [
 
 
 def class_numbers(labels: Array) -> Array:
-    """Labels as signed integers; floats must have integer values.
-
-    Raises:
-        TypeError: they hold something else.
-    """
+    """Labels as signed integers; floats must have integer values."""
     _check_whole(labels)
     return _as_integers(labels)
 
@@ -60,12 +56,7 @@ def _log_softmax(logits: Array) -> Array:
 
 
 class _OfLabels(Op):
-    """What the losses of labels and their gradients have in common.
-
-    Args:
-        mean: whether the losses are averaged over the labels that are not ignored.
-        ignore_index: the label to ignore; None if there is none.
-    """
+    """What the losses of labels have in common: `mean` is over labels other than ignore_index."""
 
     def __init__(self, mean: bool = False, ignore_index: int | None = None) -> None:
         self.mean = mean
@@ -82,10 +73,6 @@ class _OfLabels(Op):
             counted = labels != self.ignore_index
             labels = np.where(counted, labels, 0)
         return (np.arange(labels.shape[0], like=labels), labels), counted
-
-    def _count(self, counted: Array | None, rows: Array) -> Any:
-        """The number of labels that count."""
-        return rows.shape[0] if counted is None else counted.sum(dtype=rows.dtype)
 
     def _check_labels(self, scores: Array, labels: Array) -> None:
         if scores.ndim != 2 or not scores.shape[1]:
@@ -140,7 +127,7 @@ class SoftmaxCrossEntropy(_OfLabels, TensorTupleOp):
         if counted is not None:
             losses = np.where(counted, losses, 0)
         if self.mean:
-            return losses.sum() / -self._count(counted, losses), log_probabilities
+            return losses.sum() / -_number(counted, losses), log_probabilities
         return -losses, log_probabilities
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Tensor, None]:
@@ -162,7 +149,7 @@ class _SoftmaxMinusOneHot(_OfLabels, TensorOp):
         result = np.exp(outputs[1])
         result[index] -= 1
         if self.mean:
-            result *= weights / self._count(counted, result)
+            result *= weights / _number(counted, result)
         else:
             result *= weights[:, None]
         return result if counted is None else np.where(counted[:, None], result, 0)
@@ -175,11 +162,8 @@ class _SoftmaxMinusOneHot(_OfLabels, TensorOp):
         probabilities = softmax(logits, 1)
         of_weights = (out_grad * probabilities).sum(1) - out_grad[_row_numbers(logits), labels]
         if self.mean:
-            count: Any = logits.shape[0]
-            if counted is not None:
-                count = counted.astype(out_grad.dtype).sum()
-            of_weights = of_weights.sum() / count
-            weights = weights / count
+            count = _number(counted, out_grad)
+            of_weights, weights = of_weights.sum() / count, weights / count
         else:
             weights = weights.expand_dims(1)
         weighted = out_grad * probabilities * weights
@@ -227,6 +211,11 @@ def _numbers(labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor |
     return labels * counted, counted
 
 
+def _number(counted: Any, rows: Any) -> Any:
+    """How many labels count, of arrays or tensors."""
+    return rows.shape[0] if counted is None else counted.astype(rows.dtype).sum()
+
+
 def _row_numbers(rows: Tensor) -> Tensor:
     return Tensor.make_const(np.arange(rows.shape[0], like=rows.realize_cached_data()))
 
@@ -263,11 +252,6 @@ def softmax_cross_entropy(
 
     Returns:
         logsumexp(z) - z_y, finite for any finite logits: (batch,), or () for the mean.
-
-    Raises:
-        TypeError: a label is no whole number.
-        ValueError: their number is not that of the rows, one is not a class, or there is none to
-            take the mean of.
     """
     return _softmax_cross_entropy(mean, ignore_index)(logits, labels)[0]
 

@@ -44,11 +44,7 @@ _FUNCTIONS |= {np.amax: _FUNCTIONS[np.max], np.amin: _FUNCTIONS[np.min]}
 
 
 def call(self: Tensor, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
-    """`function` of NumPy with a Tensor among its arguments (NumPy's `__array_function__`).
-
-    Raises:
-        TypeError: needle's function has no such argument (`dtype`, `out`, `where`).
-    """
+    """`function` of NumPy with a Tensor among its arguments (NumPy's `__array_function__`)."""
     ours = _FUNCTIONS.get(function)
     if ours is None:
         return function(*_arrays(args), **_arrays(options))

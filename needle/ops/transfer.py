@@ -34,11 +34,7 @@ class ToDevice(TensorOp):
 
 
 def device_and_dtype(*where: Any) -> tuple[Device | None, np.dtype | None]:
-    """The device and the dtype among the arguments of `to`, each None where it is not given.
-
-    Raises:
-        TypeError: an argument is neither a device nor a dtype.
-    """
+    """The device and the dtype among the arguments of `to`, each None where it is not given."""
     device, dtype = None, None
     for entry in where:
         try:
@@ -57,10 +53,6 @@ def to(a: Tensor, *where: Any, device: Device | str | None = None, dtype: Any = 
     """a on a device, in a dtype, or both, in the graph: `x.to("cuda")`, `x.to("cpu", "float64")`.
 
     a itself, if it already is.
-
-    Raises:
-        TypeError: an argument is neither a device nor a dtype.
-        RuntimeError: the device cannot be used.
     """
     named = [entry for entry in (device, dtype) if entry is not None]
     place, kind = device_and_dtype(*where, *named)

@@ -133,12 +133,7 @@ def reshape(a: Tensor, shape: Sequence[int] | int) -> Tensor:
 
 
 def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """a with the axes from `start_dim` to `end_dim` joined into one.
-
-    Raises:
-        IndexError: there is no such axis.
-        ValueError: `end_dim` comes before `start_dim`.
-    """
+    """a with the axes from `start_dim` to `end_dim` joined into one."""
     if not a.ndim:
         return reshape(a, 1)
     for axis in (start_dim, end_dim):
@@ -181,11 +176,7 @@ def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:
 
 
 def squeeze(a: Tensor, axes: Axes = None) -> Tensor:
-    """a without the given axes of length 1, by default without all of them.
-
-    Raises:
-        ValueError: a given axis has another length.
-    """
+    """a without the given axes, which have length 1; by default without all such axes."""
     if axes is None:
         return reshape(a, tuple(length for length in a.shape if length != 1))
     gone = normalize_axes(axes, a.ndim)

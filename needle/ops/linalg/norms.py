@@ -79,9 +79,6 @@ def norm(
 
     The gradient of the 2-norm at 0 is 0.
 
-    Raises:
-        ValueError: `ord` is no norm of vectors or of matrices, or `axis` names neither.
-
     Example:
         >>> import needle as ndl
         >>> ndl.norm(ndl.Tensor([3.0, 4.0])).item()

@@ -53,11 +53,7 @@ def name_matrix(index: Sequence[int]) -> str:
 
 
 class Inverse(MatrixErrors, TensorOp):
-    """The inverse A⁻¹ of square matrices. Adjoint: -yᵀ·g·yᵀ.
-
-    Raises:
-        numpy.linalg.LinAlgError: a matrix is singular; the text says which.
-    """
+    """The inverse A⁻¹ of square matrices, else numpy.linalg.LinAlgError. Adjoint: -yᵀ·g·yᵀ."""
 
     compute = staticmethod(np.linalg.inv)
 
@@ -138,17 +134,16 @@ def _derivative_of_cofactors(a: Tensor, direction: Tensor) -> Tensor:
     transposed cofactors are ±Mₙ. Stable for small matrices only.
     """
     n = a.shape[-1]
+
+    def reduced(product: Tensor, k: int) -> Tensor:
+        share = expand_dims(trace(product, 0, -2, -1) / k, -1)
+        return product - diagonal_matrix(share.broadcast_to((*share.shape[:-1], n)))
+
     m, derivative = a, direction * 0  # M₁ is not used
     for k in range(1, n):
         of_product = direction @ m + a @ derivative if k > 1 else direction
-        product = a @ m if k > 1 else a
-        m = product - _multiple_of_identity(trace(product, 0, -2, -1) / k, n)
-        derivative = of_product - _multiple_of_identity(trace(of_product, 0, -2, -1) / k, n)
+        m, derivative = reduced(a @ m if k > 1 else a, k), reduced(of_product, k)
     return derivative.transpose() * (-1) ** (n - 1)
-
-
-def _multiple_of_identity(factor: Tensor, n: int) -> Tensor:
-    return diagonal_matrix(expand_dims(factor, -1).broadcast_to((*factor.shape, n)))
 
 
 class SlogDet(MatrixErrors, TensorTupleOp):
@@ -177,8 +172,7 @@ det = unary(Det())
 def solve(a: Tensor, b: Tensor) -> Tensor:
     """The solution x of a·x = b. As in NumPy, b is a vector if it has one axis, else matrices.
 
-    Raises:
-        numpy.linalg.LinAlgError: a matrix is singular; the text says which.
+    numpy.linalg.LinAlgError says which matrix is singular.
     """
     return Solve()(a, expand_dims(b, -1))[..., 0] if b.ndim == 1 else Solve()(a, b)
 
