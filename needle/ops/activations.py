@@ -14,7 +14,7 @@ from ..autograd import Array, Tensor
 from .arithmetic import plain_number
 from .comparison import greater, less
 from .functions import Clip, exp
-from .kinds import Elementwise, binary, elementwise, unary
+from .kinds import Elementwise, binary, elementwise, unary, with_parameters
 from .special import Erf
 
 __all__ = [
@@ -282,17 +282,13 @@ def _tanh_u(a: Array) -> Array:
 relu = unary(ReLU())
 _relu_grad = binary(ReLUGrad())
 _gelu_tanh_grad = unary(GELUTanhGrad())
+elu = with_parameters(ELU)
 _gelus = {"none": _gelu, "tanh": unary(GELUTanh())}
 
 
 def leaky_relu(a: Tensor, negative_slope: float = 0.01) -> Tensor:
     """a where a > 0, else negative_slope·a; the derivative at 0 is negative_slope."""
     return LeakyReLU(negative_slope)(a)
-
-
-def elu(a: Tensor, alpha: float = 1.0) -> Tensor:
-    """a where a > 0, else alpha·(eᵃ - 1)."""
-    return ELU(alpha)(a)
 
 
 def hardtanh(a: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from ..autograd import Array, Tensor
 from .arithmetic import plain_number
 from .comparison import equal
-from .kinds import Elementwise, elementwise
+from .kinds import Elementwise, elementwise, with_parameters
 
 __all__ = [
     "Abs", "abs", "ArcSin", "arcsin", "ArcTan", "arctan", "Astype", "astype", "Clip", "clip",
@@ -54,7 +54,7 @@ Abs, abs = elementwise("Abs", "abs", np.absolute, lambda g, y, a: g * sign(a),
 
 
 class Clip(Elementwise):
-    """min(max(a, low), high). Adjoint: g·[low ≤ a ≤ high]."""
+    """a, limited to [low, high]; None leaves a side open. Adjoint: g·[low ≤ a ≤ high]."""
 
     def __init__(self, low: float | None = None, high: float | None = None) -> None:
         self.low = plain_number(low)
@@ -69,7 +69,7 @@ class Clip(Elementwise):
 
 
 class Astype(Elementwise):
-    """a in another dtype. Adjoint: g in the dtype of a, where that is a float."""
+    """a in another dtype. Adjoint: g in the dtype of a if both are floats, else none."""
 
     def __init__(self, dtype: DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
@@ -85,11 +85,5 @@ class Astype(Elementwise):
         return astype(out_grad, dtype) if dtype.kind == "f" else out_grad
 
 
-def clip(a: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
-    """a, limited to [low, high]; None leaves a side open."""
-    return Clip(low, high)(a)
-
-
-def astype(a: Tensor, dtype: DTypeLike) -> Tensor:
-    """a in another dtype; an integer or boolean result requires no gradient."""
-    return Astype(dtype)(a)
+clip = with_parameters(Clip)
+astype = with_parameters(Astype)

@@ -7,10 +7,11 @@
 - everything else is a plain `TensorOp` or `TensorTupleOp`.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, cast
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ..device import to_numpy
 __all__ = ["Axes", "Contraction", "Elementwise", "Reduction", "View"]
 
 Axes = int | Sequence[int] | None
+P = ParamSpec("P")
 
 
 class Elementwise(TensorOp):
@@ -107,6 +109,24 @@ def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Ten
         return op(a, b)  # which makes constants of numbers and arrays
 
     return function_of(type(op), function, name)
+
+
+def with_parameters(
+    kind: Callable[P, TensorOp], name: str | None = None
+) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """The public function of an op of one operand with parameters: `flip(a, axes)`, as `unary`."""
+    make = Tensor.make_from_op
+
+    def function(a: Tensor, *args: P.args, **options: P.kwargs) -> Tensor:
+        op = kind(*args, **options)
+        return make(op, (a,)) if isinstance(a, Tensor) else op(a)
+
+    operand = inspect.Parameter("a", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Tensor)
+    signature = inspect.signature(kind)
+    function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[operand, *signature.parameters.values()], return_annotation=Tensor
+    )
+    return function_of(cast(type[TensorOp], kind), function, name)
 
 
 def elementwise(

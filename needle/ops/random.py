@@ -1,7 +1,8 @@
 """Ops that draw anew whenever they run, through the device of their operand."""
 
-from ..autograd import AbstractArray, Array, Tensor, TensorOp
+from ..autograd import AbstractArray, Array, TensorOp
 from ..device import Generator, device_of
+from .kinds import with_parameters
 
 __all__ = ["DropoutMask", "dropout_mask"]
 
@@ -28,6 +29,4 @@ class DropoutMask(TensorOp):
         return a  # and nothing is drawn
 
 
-def dropout_mask(a: Tensor, p: float, generator: Generator | None = None) -> Tensor:
-    """A random mask for `a`: 1/(1 - p) where U(0, 1) ≤ 1 - p, else 0."""
-    return DropoutMask(p, generator)(a)
+dropout_mask = with_parameters(DropoutMask, "dropout_mask")

@@ -12,7 +12,7 @@ import numpy as np
 from ..autograd import Array, Tensor, TensorOp
 from .comparison import equal
 from .functions import exp, sqrt
-from .kinds import Axes, Reduction, linear_tangent, normalize_axes
+from .kinds import Axes, Reduction, linear_tangent, normalize_axes, with_parameters
 
 __all__ = [
     "ArgMax", "argmax", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max", "max",
@@ -58,7 +58,7 @@ def _ones(shape: tuple[int, int], dtype: str) -> Array:
 
 
 class Summation(Reduction):
-    """Σ a. Adjoint: g, repeated along the reduced axes."""
+    """The sum over `axes`, Σ a. Adjoint: g, repeated along the reduced axes."""
 
     tangent = linear_tangent
 
@@ -91,21 +91,21 @@ class _Extremum(Reduction):
 
 
 class Max(_Extremum):
-    """max a. Adjoint: g·[a = y] / (number of a equal to y)."""
+    """The maximum over `axes`. Adjoint: g·[a = y] / (number of a equal to y): ties share it."""
 
     def compute(self, a: Array) -> Array:
         return a.max(axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
 
 
 class Min(_Extremum):
-    """min a. Adjoint: g·[a = y] / (number of a equal to y)."""
+    """The minimum over `axes`. Adjoint: g·[a = y] / (number of a equal to y): ties share it."""
 
     def compute(self, a: Array) -> Array:
         return a.min(axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
 
 
 class ArgMax(TensorOp):
-    """The index of the first maximum, along one axis or of the flattened tensor. No gradient."""
+    """The index of the first maximum along `axis`, or of the flattened tensor. No gradient."""
 
     differentiable = False
 
@@ -132,7 +132,10 @@ def _shifted(a: Array, axes: tuple[int, ...]) -> tuple[Array, Array | float]:
 
 
 class LogSumExp(Reduction):
-    """ln Σ eᵃ, computed as ln Σ eᵃ⁻ᵐ + m with m = max a. Adjoint: g·eᵃ⁻ʸ = g·softmax(a)."""
+    """ln Σ eᵃ over `axes`, -inf where every a is -inf. Adjoint: g·eᵃ⁻ʸ = g·softmax(a).
+
+    Computed as ln Σ eᵃ⁻ᵐ + m with m = max a, which is finite for any finite a.
+    """
 
     def compute(self, a: Array) -> Array:
         axes = self.reduced_axes(a.ndim)
@@ -176,9 +179,11 @@ class LogSoftmax(Reduction):
         return out_grad - exp(node) * summation(out_grad, self.axes, keepdims=True)
 
 
-def summation(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
-    """The sum over `axes`."""
-    return Summation(axes, keepdims)(a)
+summation = with_parameters(Summation)
+max = with_parameters(Max)
+min = with_parameters(Min)
+argmax = with_parameters(ArgMax)
+logsumexp = with_parameters(LogSumExp)
 
 
 def mean(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
@@ -199,26 +204,6 @@ def std(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
 
 def _count(a: Tensor, axes: Axes) -> int:
     return math.prod(a.shape[axis] for axis in normalize_axes(axes, a.ndim))
-
-
-def max(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
-    """The maximum over `axes`; ties share the adjoint equally."""
-    return Max(axes, keepdims)(a)
-
-
-def min(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
-    """The minimum over `axes`; ties share the adjoint equally."""
-    return Min(axes, keepdims)(a)
-
-
-def argmax(a: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the first maximum along `axis` (of the flattened tensor if None); int64."""
-    return ArgMax(axis, keepdims)(a)
-
-
-def logsumexp(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
-    """ln Σ eᵃ over `axes`, finite for any finite a; -inf where every a is -inf."""
-    return LogSumExp(axes, keepdims)(a)
 
 
 def softmax(a: Tensor, axes: Axes = -1) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .kinds import Axes, View, integers, normalize_axes, unary, unbroadcast
+from .kinds import Axes, View, integers, normalize_axes, unary, unbroadcast, with_parameters
 
 __all__ = [
     "Identity", "identity", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
@@ -41,7 +41,7 @@ class StopGradient(Identity):
 
 
 class Reshape(View):
-    """The elements in row-major order under another shape. Adjoint: g in the shape of a."""
+    """The elements in row-major order as `shape`, where -1 is inferred. Adjoint: g in a's shape."""
 
     def __init__(self, shape: Sequence[int] | int) -> None:
         self.shape = integers(shape, "shape")
@@ -57,7 +57,7 @@ class Reshape(View):
 
 
 class BroadcastTo(View):
-    """a repeated along axes of length 1 and along new leading axes. Adjoint: g summed over them."""
+    """a repeated to `shape` by NumPy's broadcasting rules. Adjoint: g summed over the new axes."""
 
     def __init__(self, shape: Sequence[int] | int) -> None:
         self.shape = integers(shape, "shape")
@@ -76,7 +76,7 @@ class BroadcastTo(View):
 
 
 class Transpose(View):
-    """Two axes swapped, by default the last two. Adjoint: g with the same axes swapped."""
+    """a with two axes swapped, by default the last two. Adjoint: g with the same axes swapped."""
 
     def __init__(self, axes: tuple[int, int] | None = None) -> None:
         self.axes = axes
@@ -94,7 +94,7 @@ class Transpose(View):
 
 
 class Permute(View):
-    """All axes in a new order. Adjoint: g with the inverse order."""
+    """a with all its axes in the order `axes` (np.transpose). Adjoint: g in the inverse order."""
 
     def __init__(self, axes: Sequence[int]) -> None:
         self.axes = integers(axes, "axes")
@@ -111,7 +111,7 @@ class Permute(View):
 
 
 class Flip(View):
-    """a reversed along axes. Adjoint: g reversed along them."""
+    """a reversed along `axes`, all of them by default. Adjoint: g reversed along them."""
 
     def __init__(self, axes: Axes = None) -> None:
         self.axes = axes
@@ -125,11 +125,11 @@ class Flip(View):
 
 identity = unary(Identity())
 stop_gradient = unary(StopGradient(), "stop_gradient")
-
-
-def reshape(a: Tensor, shape: Sequence[int] | int) -> Tensor:
-    """The elements in row-major order as `shape`; one length may be -1, which is inferred."""
-    return Reshape(shape)(a)
+reshape = with_parameters(Reshape)
+broadcast_to = with_parameters(BroadcastTo, "broadcast_to")
+transpose = with_parameters(Transpose)
+permute = with_parameters(Permute)
+flip = with_parameters(Flip)
 
 
 def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -144,26 +144,6 @@ def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     joined = math.prod(a.shape[start : end + 1])
     return a.reshape((*a.shape[:start], joined, *a.shape[end + 1 :]))
-
-
-def broadcast_to(a: Tensor, shape: Sequence[int] | int) -> Tensor:
-    """a repeated to `shape`, by NumPy's broadcasting rules."""
-    return BroadcastTo(shape)(a)
-
-
-def transpose(a: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
-    """a with two axes swapped, the last two by default."""
-    return Transpose(axes)(a)
-
-
-def permute(a: Tensor, axes: Sequence[int]) -> Tensor:
-    """a with all its axes in the order `axes` (np.transpose)."""
-    return Permute(axes)(a)
-
-
-def flip(a: Tensor, axes: Axes = None) -> Tensor:
-    """a reversed along `axes`, all of them by default."""
-    return Flip(axes)(a)
 
 
 def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:

@@ -6,7 +6,7 @@ In the formulas g is the adjoint of the result.
 import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp
-from ..kinds import View, normalize_axes, unbroadcast
+from ..kinds import View, normalize_axes, unbroadcast, with_parameters
 
 __all__ = [
     "Diagonal", "diagonal", "DiagonalMatrix", "trace", "Tril", "tril", "Triu", "triu",
@@ -14,7 +14,10 @@ __all__ = [
 
 
 class Diagonal(View):
-    """The diagonal of two axes, as the last axis. Adjoint: zeros with g on that diagonal."""
+    """The elements a[i, i + offset] of two axes, as the last axis of the result.
+
+    `needle.linalg.diagonal` takes the last two axes. Adjoint: zeros with g on that diagonal.
+    """
 
     def __init__(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> None:
         self.offset = offset
@@ -67,39 +70,7 @@ class _Triangle(TensorOp):
 
 
 class Tril(_Triangle):
-    """a with zeros above the k-th diagonal. Adjoint: g with the same zeros."""
-
-    def compute(self, a: Array) -> Array:
-        return np.tril(a, self.k)
-
-
-class Triu(_Triangle):
-    """a with zeros below the k-th diagonal. Adjoint: g with the same zeros."""
-
-    def compute(self, a: Array) -> Array:
-        return np.triu(a, self.k)
-
-
-def diagonal_matrix(values: Tensor) -> Tensor:
-    """Square matrices with the last axis of `values` on the diagonal, else zeros."""
-    return DiagonalMatrix((*values.shape, values.shape[-1]))(values)
-
-
-def diagonal(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The elements a[i, i + offset] of two axes, as the last axis of the result.
-
-    `needle.linalg.diagonal` takes the last two axes.
-    """
-    return Diagonal(offset, axis1, axis2)(a)
-
-
-def trace(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The sum of a diagonal. `needle.linalg.trace` takes the last two axes."""
-    return diagonal(a, offset, axis1, axis2).sum(-1)
-
-
-def tril(a: Tensor, k: int = 0) -> Tensor:
-    """The lower triangles of the last two axes: zeros above the k-th diagonal.
+    """The lower triangles of the last two axes: zeros above the k-th diagonal. Adjoint: that of g.
 
     Example:
         >>> import needle as ndl
@@ -107,12 +78,31 @@ def tril(a: Tensor, k: int = 0) -> Tensor:
         array([[1., 0.],
                [3., 4.]])
     """
-    return Tril(k)(a)
+
+    def compute(self, a: Array) -> Array:
+        return np.tril(a, self.k)
 
 
-def triu(a: Tensor, k: int = 0) -> Tensor:
-    """The upper triangles of the last two axes: zeros below the k-th diagonal."""
-    return Triu(k)(a)
+class Triu(_Triangle):
+    """The upper triangles of the last two axes: zeros below the k-th diagonal. Adjoint: as Tril."""
+
+    def compute(self, a: Array) -> Array:
+        return np.triu(a, self.k)
+
+
+diagonal = with_parameters(Diagonal)
+tril = with_parameters(Tril)
+triu = with_parameters(Triu)
+
+
+def diagonal_matrix(values: Tensor) -> Tensor:
+    """Square matrices with the last axis of `values` on the diagonal, else zeros."""
+    return DiagonalMatrix((*values.shape, values.shape[-1]))(values)
+
+
+def trace(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of a diagonal. `needle.linalg.trace` takes the last two axes."""
+    return diagonal(a, offset, axis1, axis2).sum(-1)
 
 
 def diagonal_mask(values: Array) -> Array:
