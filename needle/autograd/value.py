@@ -87,48 +87,33 @@ class Value:
 
     def realize_cached_data(self) -> Any:
         """The value's own array, computed now if it was not yet."""
-        # a stack instead of recursion: a lazy graph may be 100,000 ops deep
-        stack = [self] if self.cached_data is None else []
-        while stack:
-            value = stack[-1]
-            if value.cached_data is None:
-                pending = [operand for operand in value.inputs if operand.cached_data is None]
-                if pending:
-                    stack += pending
-                    continue
-                assert value.op is not None, "a leaf holds data"
-                value.cached_data = value.op._run([operand.cached_data for operand in value.inputs])
-                if not value.requires_grad:
-                    value.op, value.inputs = None, ()
-            stack.pop()
+        if self.cached_data is None:
+            _inputs_first(self, lambda value: value.cached_data, Value._compute)
         return self.cached_data
+
+    def _compute(self) -> None:
+        assert self.op is not None, "a leaf holds data"
+        self.cached_data = self.op._run([operand.cached_data for operand in self.inputs])
+        if not self.requires_grad:
+            self.op, self.inputs = None, ()
 
     def abstract(self) -> Any:
         """The shape and dtype as an `AbstractArray` (a tuple of them), without computing anything.
 
         Where an op's `compute` needs more than that, its value is computed after all.
         """
-        stack: list[Value] = [self]
-        while stack:
-            value = stack[-1]
-            if value.cached_data is None and value._abstract is None:
-                unknown = [each for each in value.inputs if each._known() is None]
-                if unknown:
-                    stack += unknown
-                    continue
-                value._abstract = value._infer()
-            stack.pop()
+        _inputs_first(self, Value._known, Value._infer)
         return self._known()
 
     def _known(self) -> Any:
         return self._abstract if self.cached_data is None else abstract_like(self.cached_data)
 
-    def _infer(self) -> Any:
+    def _infer(self) -> None:
         assert self.op is not None, "a leaf holds data"
         try:
-            return self.op.infer(*[operand._known() for operand in self.inputs])
+            self._abstract = self.op.infer(*[operand._known() for operand in self.inputs])
         except Exception:  # whatever goes wrong without numbers: with them it works, or tells why
-            return abstract_like(self.realize_cached_data())
+            self.realize_cached_data()
 
     def is_leaf(self) -> bool:
         """Whether no op made this value."""
@@ -164,6 +149,22 @@ class Value:
         if not self.is_leaf():
             self._hooks = {} if self._hooks is None else self._hooks
             self._hooks["retain_grad"] = store
+
+
+def _inputs_first(
+    value: Value, known: Callable[[Value], Any], make: Callable[[Value], None]
+) -> None:
+    """`make` each value that `value` depends on, and that is not known yet, after its inputs."""
+    stack = [value]  # instead of recursion: a lazy graph may be 100,000 ops deep
+    while stack:
+        value = stack[-1]
+        if known(value) is None:
+            pending = [operand for operand in value.inputs if known(operand) is None]
+            if pending:
+                stack += pending
+                continue
+            make(value)
+        stack.pop()
 
 
 # looked up once: every op asks them

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .comparison import equal, greater, less
-from .kinds import Elementwise, binary, elementwise, function_of
+from .kinds import Elementwise, binary, elementwise, with_parameters
 
 __all__ = [
     "EWiseAdd", "add", "AddScalar", "add_scalar", "Negate", "negate",
@@ -31,17 +31,6 @@ class _WithScalar(Elementwise):
 
     def __init__(self, scalar: Any) -> None:
         self.scalar = plain_number(scalar)
-
-
-def _with_scalar(kind: type[_WithScalar], name: str) -> Callable[[Tensor, float], Tensor]:
-    """The public function of an op on a tensor and a number."""
-    make = Tensor.make_from_op
-
-    def function(a: Tensor, scalar: float) -> Tensor:
-        op = kind(scalar)
-        return make(op, (a,)) if isinstance(a, Tensor) else op(a)
-
-    return function_of(kind, function, name)
 
 
 class EWiseAdd(Elementwise):
@@ -178,10 +167,10 @@ add = binary(EWiseAdd(), "add")
 multiply = binary(EWiseMul(), "multiply")
 divide = binary(EWiseDiv(), "divide")
 power = binary(EWisePow(), "power")
-add_scalar = _with_scalar(AddScalar, "add_scalar")
-mul_scalar = _with_scalar(MulScalar, "mul_scalar")
-divide_scalar = _with_scalar(DivScalar, "divide_scalar")
-power_scalar = _with_scalar(PowerScalar, "power_scalar")
+add_scalar = with_parameters(AddScalar, "add_scalar")
+mul_scalar = with_parameters(MulScalar, "mul_scalar")
+divide_scalar = with_parameters(DivScalar, "divide_scalar")
+power_scalar = with_parameters(PowerScalar, "power_scalar")
 
 
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:

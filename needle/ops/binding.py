@@ -77,31 +77,22 @@ def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 _NEEDLES_NAMES = {"axis": "axes", "dim": "axes", "dims": "axes", "keepdim": "keepdims"}
 
 
-def _unknown(method: str, name: str) -> TypeError:
-    """The error for an argument that a method does not have, with needle's name for it."""
-    hint = f": needle calls it {_NEEDLES_NAMES[name]!r}" if name in _NEEDLES_NAMES else ""
-    return TypeError(f"{method}() has no argument {name!r}{hint}")
-
-
-def _over_axes(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The method of a function of `axes`, which tells needle's names to who gives others."""
+def _over_axes(function: Callable[..., Tensor], method_name: str = "") -> Callable[..., Tensor]:
+    """The method of a function of `axes`; errors tell needle's name of an argument."""
     names = inspect.signature(function).parameters.keys()
 
     @functools.wraps(function)
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         for name in options:
             if name not in names:
-                raise _unknown(function.__name__, name)
+                hint = (
+                    f": needle calls it {_NEEDLES_NAMES[name]!r}" if name in _NEEDLES_NAMES else ""
+                )
+                whose = method_name or function.__name__
+                raise TypeError(f"{whose}() has no argument {name!r}{hint}")
         return function(self, *args, **options)
 
     return method
-
-
-def _sum(self: Tensor, axes: Any = None, keepdims: bool = False, **others: Any) -> Tensor:
-    """The sum over `axes`."""
-    if others:
-        raise _unknown("sum", next(iter(others)))
-    return reductions.Summation(axes, keepdims)(self)
 
 
 def _clamp(self: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
@@ -141,6 +132,7 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__gt__": _operator(comparison.greater),
     "__ge__": _operator(comparison.greater_equal),
     "T": property(views.transpose),
+    "sum": _over_axes(reductions.summation, "sum"),
     "view": _of_numbers(views.reshape),
     "unsqueeze": _over_axes(views.expand_dims),
     "to": transfer.to,
@@ -169,7 +161,6 @@ _TENSOR_METHODS: dict[str, Any] = {
             views.squeeze,
         )
     },
-    "sum": _sum,  # not by _over_axes: gradients take it all the time
 }  # fmt: skip
 
 _TUPLE_METHODS: dict[str, Any] = {
