@@ -82,11 +82,10 @@ class MatMul(Contraction):
             return "a tensor without axes has no matrix product: use *"
         if (self.transposes_a and a.ndim < 2) or (self.transposes_b and b.ndim < 2):
             return "an operand that is to be transposed needs two axes"
-        a = _transpose(a) if self.transposes_a else a
-        b = _transpose(b) if self.transposes_b else b
-        inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
-        if a.shape[-1] != inner:
-            return f"the inner axes must have equal lengths, got {a.shape[-1]} and {inner}"
+        last = a.shape[-2 if self.transposes_a else -1]
+        inner = b.shape[-1 if self.transposes_b or b.ndim == 1 else -2]
+        if last != inner:
+            return f"the inner axes must have equal lengths, got {last} and {inner}"
         return "the leading axes do not broadcast"
 
 

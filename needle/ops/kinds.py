@@ -1,10 +1,7 @@
-"""The kinds of op. Fusion, memory planning and other back ends build on them.
+"""The kinds of op, and what makes the functions that users call of them.
 
-- `Elementwise`: states its NumPy function as `compute`.
-- `Reduction`: over axes, which are checked and normalised here.
-- `View`: changes shape or strides, never data.
-- `Contraction`: sums products; where the time goes.
-- everything else is a plain `TensorOp` or `TensorTupleOp`.
+Everything that is no `Elementwise`, `Reduction`, `View` or `Contraction` is a plain `TensorOp` or
+`TensorTupleOp`.
 """
 
 import inspect
@@ -78,10 +75,9 @@ class View(TensorOp):
 
 
 class Contraction(TensorOp):
-    """Sums products of its operands over shared axes.
+    """Sums products of its operands over shared axes, which is where the time goes.
 
-    `gradient` returns None for an operand that requires none: its adjoint would cost as much
-    as the op itself.
+    `gradient` returns None for an operand that requires none: it would cost as much as the op.
     """
 
 
@@ -139,12 +135,10 @@ def elementwise(
     """An elementwise op and its function, stated in a line of a table.
 
     Args:
-        kind: the name of the op's class.
-        name: the name of the function.
+        kind: the name of the op's class; `name` that of the function, `text` the docstring of both.
         compute: NumPy's function, or another function of one array.
-        derivative: the adjoint of the operand as a function of (g, y, a), for the adjoint g of the
-            result y; None if no gradient passes.
-        text: the docstring of both.
+        derivative: the adjoints of the operands as a function of (g, y, *operands), for the
+            adjoint g of the result y; None if no gradient passes.
     """
 
     def gradient(self: Elementwise, out_grad: Tensor, node: Tensor) -> Any:

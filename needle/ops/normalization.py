@@ -174,11 +174,6 @@ def _count(x: Array, reduced: Array) -> int:
 def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1e-5) -> Tensor:
     """(x - mean)/√(variance + eps)·weight + bias, with the moments of x over `axes`.
 
-    Args:
-        x: any shape, floats.
-        weight: the scale, of a shape that broadcasts to x.
-        bias: the shift, of the same shape.
-        axes: an axis or several.
-        eps: keeps the root away from 0.
+    weight and bias have one shape, which broadcasts to that of x.
     """
     return Normalize(normalize_axes(axes, x.ndim), eps)(x, weight, bias)[0]

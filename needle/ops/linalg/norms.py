@@ -61,10 +61,7 @@ def _inverse_or_zero(a: Tensor) -> Tensor:
 
 
 def norm(
-    x: Tensor,
-    ord: Any = None,
-    axis: int | tuple[int, int] | None = None,
-    keepdims: bool = False,
+    x: Tensor, ord: Any = None, axis: int | tuple[int, int] | None = None, keepdims: bool = False
 ) -> Tensor:
     """The norm of vectors (`axis` an int) or matrices (`axis` two ints), as np.linalg.norm.
 
