@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, default_device, to_numpy
-from .kinds import check_whole_numbers, linear_tangent, normalize_axes
+from .kinds import check_whole_numbers, linear_tangent, normalize_axis
 from .views import stop_gradient
 
 __all__ = ["Concatenate", "concatenate", "Embedding", "GetItem", "getitem", "ScatterAdd"]
@@ -116,11 +116,11 @@ class Concatenate(TensorOp):
         self.axis = axis
 
     def compute(self, *arrays: Array) -> Array:
-        (axis,) = normalize_axes(self.axis, arrays[0].ndim)
+        axis = normalize_axis(self.axis, arrays[0].ndim)
         return np.concatenate(arrays, axis)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, ...]:
-        (axis,) = normalize_axes(self.axis, out_grad.ndim)
+        axis = normalize_axis(self.axis, out_grad.ndim)
         pieces, start = [], 0
         for operand in node.inputs:
             stop = start + operand.shape[axis]

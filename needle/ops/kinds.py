@@ -206,6 +206,14 @@ def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     return normalized
 
 
+def normalize_axis(axis: int, ndim: int) -> int:
+    """One axis, from 0 to ndim - 1."""
+    axes = normalize_axes(integers(axis, "axis"), ndim)
+    if len(axes) != 1:
+        raise ValueError(f"expected one axis, got {axis!r}")
+    return axes[0]
+
+
 def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that `shapes` broadcast to; else a ValueError with the shapes."""
     try:

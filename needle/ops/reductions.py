@@ -12,7 +12,7 @@ import numpy as np
 from ..autograd import Array, Tensor, TensorOp
 from .comparison import equal
 from .functions import exp, sqrt
-from .kinds import Axes, Reduction, linear_tangent, normalize_axes, with_parameters
+from .kinds import Axes, Reduction, linear_tangent, normalize_axes, normalize_axis, with_parameters
 
 __all__ = [
     "ArgMax", "argmax", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max", "max",
@@ -114,7 +114,7 @@ class ArgMax(TensorOp):
         self.keepdims = keepdims
 
     def compute(self, a: Array) -> Array:
-        axis = None if self.axis is None else normalize_axes(self.axis, a.ndim)[0]
+        axis = None if self.axis is None else normalize_axis(self.axis, a.ndim)
         return np.argmax(a, axis=axis, keepdims=self.keepdims)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 from .indexing import concatenate
-from .kinds import Axes, Reduction, constant_like, normalize_axes
+from .kinds import Axes, Reduction, constant_like, normalize_axis
 from .views import flip, permute, reshape
 
 __all__ = [
@@ -26,7 +26,7 @@ class CumSum(_AlongAxis):
     """y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j."""
 
     def compute(self, a: Array) -> Array:
-        return np.cumsum(a, axis=normalize_axes(self.axis, a.ndim)[0])
+        return np.cumsum(a, axis=normalize_axis(self.axis, a.ndim))
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return flip(cumsum(flip(out_grad, self.axis), self.axis), self.axis)
@@ -74,14 +74,14 @@ class ArgSort(_AlongAxis):
     differentiable = False
 
     def compute(self, a: Array) -> Array:
-        return np.argsort(a, axis=normalize_axes(self.axis, a.ndim)[0], kind="stable")
+        return np.argsort(a, axis=normalize_axis(self.axis, a.ndim), kind="stable")
 
 
 class Sort(_AlongAxis):
     """a in ascending order along an axis. Adjoint: g, moved back to where the elements were."""
 
     def compute(self, a: Array) -> Array:
-        return np.sort(a, axis=normalize_axes(self.axis, a.ndim)[0])
+        return np.sort(a, axis=normalize_axis(self.axis, a.ndim))
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         ranks = argsort(argsort(node.inputs[0], self.axis), self.axis)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .arithmetic import plain_number
-from .kinds import linear_tangent, normalize_axes
+from .kinds import linear_tangent, normalize_axis
 
 __all__ = [
     "FusedAddScalars", "fused_add_scalars", "MakeTensorTuple", "make_tuple", "Split", "split",
@@ -66,7 +66,7 @@ class Stack(TensorOp):
         shapes = {array.shape for array in arrays}
         if len(shapes) != 1:
             raise ValueError(f"stack takes one or more tensors of one shape, got {sorted(shapes)}")
-        (axis,) = normalize_axes(self.axis, arrays[0].ndim + 1)
+        axis = normalize_axis(self.axis, arrays[0].ndim + 1)
         return np.stack(arrays, axis)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> TensorTuple:
@@ -82,7 +82,7 @@ class Split(TensorTupleOp):
         self.axis = axis
 
     def compute(self, a: Array) -> tuple[Array, ...]:
-        (axis,) = normalize_axes(self.axis, a.ndim)
+        axis = normalize_axis(self.axis, a.ndim)
         slices = np.moveaxis(a, axis, 0)
         # the Ellipsis keeps a slice without axes an array
         return tuple(slices[index, ...] for index in range(a.shape[axis]))

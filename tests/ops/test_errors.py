@@ -196,3 +196,22 @@ def test_failed_call_leaves_its_operands_usable(mode):
         (a + b).numpy()
     (a * 2).backward()
     np.testing.assert_array_equal(a.grad.numpy(), [2, 2])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, axis: x.argmax(axis),
+        ops.cumsum,
+        ops.sort,
+        ops.argsort,
+        ops.split,
+        lambda x, axis: ops.stack([x, x], axis),
+        lambda x, axis: ops.concatenate([x, x], axis),
+    ],
+)
+def test_functions_along_one_axis_refuse_several(function):
+    with pytest.raises(ValueError, match=r"of shape .*expected one axis, got \(0, 1\)"):
+        function(tensor(2, 3), (0, 1))
+    with pytest.raises(TypeError, match=r"of shape .*axis: expected an integer or several, got"):
+        function(tensor(2, 3), 1.0)
