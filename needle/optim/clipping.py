@@ -93,13 +93,11 @@ def _norm(gradients: list[Array], p: float) -> float:
         return _read(reduce(np.maximum, [np.abs(gradient).max() for gradient in gradients]))
     with np.errstate(over="ignore"):
         norm = _read(sum(_power_sum(gradient, p) for gradient in gradients)) ** (1 / p)
-    if math.isfinite(norm):
-        return norm
-    # the powers are beyond the range of the dtype, but perhaps the norm is not
-    largest = _norm(gradients, math.inf)
-    if not math.isfinite(largest):
-        return largest
-    return largest * _read(sum(_power_sum(each / largest, p) for each in gradients)) ** (1 / p)
+    # powers may be beyond the range of the dtype where the norm is not
+    if not math.isfinite(norm) and math.isfinite(largest := _norm(gradients, math.inf)):
+        total = _read(sum(_power_sum(gradient / largest, p) for gradient in gradients))
+        return largest * total ** (1 / p)
+    return norm
 
 
 def _power_sum(gradient: Array, p: float) -> Array:

@@ -8,7 +8,7 @@ updated in pieces that fit the cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -107,36 +107,29 @@ def _fill_buckets(
     groups: Sequence[ParamGroup], saved: Mapping[Tensor, dict[str, Any]]
 ) -> list[Bucket]:
     """Distribute the parameters of all groups over buckets, small ones together."""
-    arrays: dict[Any, list[Array]] = {}
-    together: dict[Any, list[Tensor]] = {}
+    largest: dict[Any, Array] = {}
+    for param in (param for group in groups for param in group["params"]):
+        array, kind = param.realize_cached_data(), _kind(param)
+        if kind not in largest or array.size > largest[kind].size:
+            largest[kind] = array
+    sizes, scratch = {}, {}
+    for kind, array in largest.items():
+        size = min(max(array.size, _LEAST_SCRATCH), _MOST_SCRATCH)
+        sizes[kind] = max(size // len(largest), 2 * _SMALL)  # kinds share the memory
+        scratch[kind] = cache(partial(np.empty_like, array, shape=(sizes[kind],)))
+    together: dict[Any, list[list[Tensor]]] = {}
     for number, group in enumerate(groups):
         for param in group["params"]:
             kind, state = _kind(param), saved.get(param, {})
-            arrays.setdefault(kind, []).append(param.realize_cached_data())
             alone = param if param.size > _SMALL else None
             key = number, kind, state.get("step", 0), tuple(state), alone
-            together.setdefault(key, []).append(param)
-    sizes, scratch = {}, {}
-    for kind, of_kind in arrays.items():
-        largest = max(_LEAST_SCRATCH, *[array.size for array in of_kind])
-        size = min(largest, _MOST_SCRATCH) // len(arrays)  # kinds share the memory
-        sizes[kind] = max(size, 2 * _SMALL)
-        scratch[kind] = cache(partial(np.empty_like, of_kind[0], shape=(sizes[kind],)))
+            parts = together.setdefault(key, [[]])
+            size = sum(other.size for other in parts[-1])
+            if parts[-1] and size + param.size > sizes[kind] // 2:
+                parts.append([])
+            parts[-1].append(param)
     return [
-        Bucket(groups[number], part, scratch[kind], saved)
-        for (number, kind, *_), params in together.items()
-        for part in _parts(params, sizes[kind] // 2)
+        Bucket(groups[number], params, scratch[kind], saved)
+        for (number, kind, *_), parts in together.items()
+        for params in parts
     ]
-
-
-def _parts(params: list[Tensor], limit: int) -> Iterator[list[Tensor]]:
-    """Parts of at most `limit` elements, or of a single parameter."""
-    part: list[Tensor] = []
-    size = 0
-    for param in params:
-        if part and size + param.size > limit:
-            yield part
-            part, size = [], 0
-        part.append(param)
-        size += param.size
-    yield part

@@ -60,10 +60,10 @@ class Optimizer:
     (lr,) = group_settings("lr")
 
     def __init__(self, params: Params, defaults: Mapping[str, Any] | None = None) -> None:
-        left_out = {"self", "params", "__class__"}  # of locals()
         settings = ParamGroup()
         for name, value in (defaults or {}).items():
-            if name not in left_out and not (name == "betas" and value is None):
+            is_default = name == "betas" and value is None
+            if name not in {"self", "params", "__class__"} and not is_default:  # of locals()
                 settings[name] = value
         self.defaults = dict(settings)
         self.params: list[Tensor] = []
@@ -91,8 +91,7 @@ class Optimizer:
         params = tuple([_without_name(param) for param in params])
         self._check_params(params)
         known = {*self.defaults, "params", "name", "initial_lr"}
-        if "beta1" in known:
-            known.add("betas")
+        known |= {"betas"} if "beta1" in known else set()
         if unknown := sorted(group.keys() - known):
             raise ValueError(
                 f"parameter group {len(self.param_groups)} has unknown settings {unknown}: "
@@ -132,11 +131,11 @@ class Optimizer:
         return {}
 
     def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
-        """The update rule: a pure formula, returns the new θ and the new state.
+        """The update rule: a pure formula that returns the new θ and a dict of the new state.
 
         The rule is elementwise: operators, and NumPy's elementwise functions. It is called once,
-        with symbols, and compiled; so it cannot branch on values, except on whether a setting is
-        None, a flag, or 0. A term whose factor is a setting of 0 vanishes.
+        with symbols, and compiled, so it can branch on flags and on settings that are None or 0,
+        but on no other value. A term whose factor is a setting of 0 vanishes.
 
         Args:
             theta: θ, the parameter.
@@ -144,9 +143,6 @@ class Optimizer:
             state: the arrays that `initial_state` names.
             settings: those of the group, as attributes.
             step: how many steps the state has seen, with this one; 0 if there is no state.
-
-        Returns:
-            The new θ, and a dict of the new state.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no update()")
 
@@ -154,8 +150,7 @@ class Optimizer:
         """Update every parameter that has a gradient.
 
         Args:
-            closure: called first, with gradients on; it computes the loss, calls `backward` and
-                returns the loss, which `step` hands on.
+            closure: called first, with gradients on; `step` returns the loss that it returns.
         """
         loss = None
         if closure is not None:
@@ -190,7 +185,7 @@ class Optimizer:
         return self._executor.state
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of settings and state, parameters by position, laid out as in PyTorch.
+        """A copy of settings and state, parameters by position, laid out as in PyTorch:
 
         `{"state": {position: {"step": int, name: array}}, "param_groups": [{"lr": ..., "params":
         [positions], "shapes": [shapes]}]}`.
@@ -218,11 +213,7 @@ class Optimizer:
         clear_gradients(self.params, set_to_none)
 
     def clip_grad_norm(self, max_norm: float = 0.25) -> float:
-        """Scale all gradients down so that their joint Euclidean norm is at most `max_norm`.
-
-        Returns:
-            The norm before clipping.
-        """
+        """Clip the joint Euclidean norm of all gradients; returns the norm before clipping."""
         return clip_grad_norm_(self.params, max_norm)
 
     def __repr__(self) -> str:
