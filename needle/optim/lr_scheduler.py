@@ -10,13 +10,30 @@ from itertools import chain, repeat
 from typing import Any
 
 from .optimizer import Optimizer
-from .schedule import LRScheduler, Schedule, per_group
+from .schedule import LRScheduler, Schedule
 from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, POSITIVE, UNIT, choice, count
 
 __all__ = [
     "ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR",
     "MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR",
 ]  # fmt: skip
+
+
+def _per_group(
+    name: str, value: Any, optimizer: Optimizer, check: Callable[[str, Any], Any]
+) -> list[Any]:
+    """One checked value for each parameter group, from a single one or a list."""
+    count = len(optimizer.param_groups)
+    values = list(value) if isinstance(value, list | tuple) else [value] * count
+    if len(values) != count:
+        raise ValueError(f"{name} has {len(values)} entries for {count} parameter groups")
+    return [check(name, each) for each in values]
+
+
+def _function(name: str, value: Any) -> Any:
+    if not callable(value):
+        raise TypeError(f"{name} takes functions, got {value!r}")
+    return value
 
 
 @dataclass(eq=False, repr=False)
@@ -132,10 +149,7 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
     ) -> None:
         self._check(optimizer)
-        self.lr_lambdas = per_group("lr_lambda", lr_lambda, optimizer)
-        for function in self.lr_lambdas:
-            if not callable(function):
-                raise TypeError(f"lr_lambda takes functions, got {function!r}")
+        self.lr_lambdas = _per_group("lr_lambda", lr_lambda, optimizer, _function)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int, group: int) -> float:
@@ -205,14 +219,13 @@ class OneCycleLR(LRScheduler):
                 raise ValueError(
                     f"{type(optimizer).__name__} has no momentum to cycle: set cycle_momentum=False"
                 )
-            low = per_group("base_momentum", base_momentum, optimizer)
-            high = per_group("max_momentum", max_momentum, optimizer)
+            low = _per_group("base_momentum", base_momentum, optimizer, HALF_OPEN_UNIT)
+            high = _per_group("max_momentum", max_momentum, optimizer, HALF_OPEN_UNIT)
             for bottom, top in zip(low, high, strict=True):
-                top = HALF_OPEN_UNIT("max_momentum", top)
-                bottom = HALF_OPEN_UNIT("base_momentum", bottom)
                 self.momentum_knots.append([top, bottom, *[top] * (len(self.knots) - 2)])
-        for group, lr in zip(self.groups, per_group("max_lr", max_lr, optimizer), strict=True):
-            group["lr"] = group["initial_lr"] = NON_NEGATIVE("max_lr", lr) / up
+        max_lrs = _per_group("max_lr", max_lr, optimizer, NON_NEGATIVE)
+        for group, lr in zip(self.groups, max_lrs, strict=True):
+            group["lr"] = group["initial_lr"] = lr / up
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int, group: int) -> float:
@@ -279,7 +292,7 @@ class ReduceLROnPlateau(Schedule):
         self.threshold = NON_NEGATIVE("threshold", threshold)
         self.threshold_mode = choice("threshold_mode", threshold_mode, ("rel", "abs"))
         self.cooldown = count("cooldown", cooldown, least=0)
-        self.min_lrs = [NON_NEGATIVE("min_lr", lr) for lr in per_group("min_lr", min_lr, optimizer)]
+        self.min_lrs = _per_group("min_lr", min_lr, optimizer, NON_NEGATIVE)
         self.eps = NON_NEGATIVE("eps", eps)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from .optimizer import Optimizer
 from .settings import NON_NEGATIVE, POSITIVE, UNIT, ParamGroup, count, number
 
-__all__ = ["LRScheduler", "Schedule", "per_group"]
+__all__ = ["LRScheduler", "Schedule"]
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(["step_size", "total_iters", "T_max"], count),
@@ -30,9 +30,8 @@ class Schedule:
 
     def _check(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"{type(self).__name__} takes an Optimizer, got {type(optimizer).__name__}"
-            )
+            kind, given = type(self).__name__, type(optimizer).__name__
+            raise TypeError(f"{kind} takes an Optimizer, got {given}")
         self.optimizer = optimizer
         self.last_epoch = 0
 
@@ -47,8 +46,8 @@ class Schedule:
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of settings and progress; functions are left out."""
-        saved = {name: vars(self)[name] for name in sorted(vars(self).keys() - self.not_saved)}
-        return copy.deepcopy(saved)
+        names = sorted(vars(self).keys() - self.not_saved)
+        return copy.deepcopy({name: vars(self)[name] for name in names})
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue where another scheduler of this kind stood.
@@ -58,12 +57,10 @@ class Schedule:
         Raises:
             ValueError: the state belongs to a scheduler of another kind.
         """
-        expected = sorted(vars(self).keys() - self.not_saved)
-        if sorted(state_dict) != expected:
-            raise ValueError(
-                f"the state is not that of a {type(self).__name__}: "
-                f"it has {sorted(state_dict)}, expected {expected}"
-            )
+        here, expected = sorted(state_dict), sorted(vars(self).keys() - self.not_saved)
+        if here != expected:
+            kind = type(self).__name__
+            raise ValueError(f"the state is not that of a {kind}: {here}, expected {expected}")
         vars(self).update(copy.deepcopy(dict(state_dict)))
 
 
@@ -73,9 +70,8 @@ class LRScheduler(Schedule):
 
     A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1), so that schedules
     of one optimizer multiply, changes by hand stay, and parameter groups can be added later.
-    An epoch is one call of `step()`, whether it is made after every epoch or every batch.
-
-    A subclass defines `multiplier`. Its fields are checked where needle has one of that name.
+    An epoch is one call of `step()`. A subclass defines `multiplier`; its fields are checked
+    where needle has one of that name.
 
     Raises:
         TypeError: `optimizer` is not an Optimizer.
@@ -129,17 +125,7 @@ class LRScheduler(Schedule):
                 self.multipliers.append(self.multiplier(self.last_epoch, position))
             former, new = self.multipliers[position], self.multiplier(epoch, position)
             self.multipliers[position] = new
-            if former == 0:  # nothing is left to multiply
-                group["lr"] = self.floor + (self.base_lrs[position] - self.floor) * new
-            else:
-                group["lr"] = self.floor + (group["lr"] - self.floor) * (new / former)
+            # from 0, nothing is left to multiply
+            lr, ratio = (group["lr"], new / former) if former else (self.base_lrs[position], new)
+            group["lr"] = self.floor + (lr - self.floor) * ratio
         self.last_epoch = epoch
-
-
-def per_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
-    """One value for each parameter group, from a single one or a list."""
-    count = len(optimizer.param_groups)
-    values = list(value) if isinstance(value, list | tuple) else [value] * count
-    if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} entries for {count} parameter groups")
-    return values
