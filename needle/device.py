@@ -68,6 +68,13 @@ class Generator:
         return f"needle.Generator({'' if self.seed is None else f'seed={self.seed}'})"
 
 
+def _source(generator: Generator | None) -> Any:
+    """What draws: the generator, or NumPy's global random state."""
+    if generator is not None and not isinstance(generator, Generator):
+        raise TypeError(f"generator expected a needle.Generator or None, got {generator!r}")
+    return np.random if generator is None else generator
+
+
 class Device:
     """Where arrays of one library live. Its name serves in its place: `Tensor(x, device="cpu")`.
 
@@ -102,15 +109,15 @@ class Device:
 
     def rand(self, *shape: int, generator: Generator | None = None) -> Any:
         """float64 draws from U(0, 1), from `generator` or NumPy's global random state."""
-        return self.module.asarray((generator or np.random).rand(*shape))
+        return self.module.asarray(_source(generator).rand(*shape))
 
     def randn(self, *shape: int, generator: Generator | None = None) -> Any:
         """float64 draws from N(0, 1), from `generator` or NumPy's global random state."""
-        return self.module.asarray((generator or np.random).randn(*shape))
+        return self.module.asarray(_source(generator).randn(*shape))
 
     def permutation(self, n: int, generator: Generator | None = None) -> Any:
         """0 ... n - 1 in random order, from `generator` or NumPy's global random state."""
-        return self.module.asarray((generator or np.random).permutation(n))
+        return self.module.asarray(_source(generator).permutation(n))
 
     def one_hot(self, n: int, classes: Any, dtype: Any) -> Any:
         """1 at each class number, 0 elsewhere: shape classes.shape + (n,)."""

@@ -154,6 +154,9 @@ class LogSumExp(Reduction):
 class Softmax(Reduction):
     """eᵃ / Σ eᵃ; 0 where every a is -inf. Adjoint: y·(g - Σ g·y). Keeps the shape."""
 
+    def __init__(self, axes: Axes = -1) -> None:
+        super().__init__(axes)
+
     def compute(self, a: Array) -> Array:
         axes = self.reduced_axes(a.ndim)
         weights = np.exp(_shifted(a, axes)[0])
@@ -165,7 +168,7 @@ class Softmax(Reduction):
         return weighted - node * summation(weighted, self.axes, keepdims=True)
 
 
-class LogSoftmax(Reduction):
+class LogSoftmax(Softmax):
     """a - ln Σ eᵃ; -inf where every a is. Adjoint: g - eʸ·Σ g. Keeps the shape."""
 
     def compute(self, a: Array) -> Array:

@@ -211,3 +211,9 @@ def test_seeds_that_are_no_natural_numbers_are_refused(seed):
 def test_generators_show_their_seed():
     assert repr(ndl.Generator(7)) == "needle.Generator(seed=7)"
     assert repr(ndl.Generator()) == "needle.Generator()"
+
+
+@pytest.mark.parametrize("generator", [0, 1, np.random.default_rng(0)])
+def test_what_is_no_generator_is_refused(generator) -> None:
+    with pytest.raises(TypeError, match=r"expected a needle\.Generator or None"):
+        ndl.init.rand(2, generator=generator)

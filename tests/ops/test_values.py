@@ -280,3 +280,9 @@ def test_every_float_stays_what_it_is(dtype):
     x = Tensor([0.5, 0.25], dtype=dtype)
     for value in (x.mean(), x.var(), x.softmax(), x.logsumexp(), ndl.sigmoid(x), x**0.5, 1 - x):
         assert value.dtype == dtype
+
+
+def test_log_softmax_is_over_the_last_axis_by_default() -> None:
+    x = Tensor(np.random.RandomState(0).randn(2, 3))
+    np.testing.assert_allclose(np.exp(ops.LogSoftmax()(x).numpy()).sum(axis=1), 1)
+    np.testing.assert_allclose(ops.Softmax()(x).numpy().sum(axis=1), 1)
