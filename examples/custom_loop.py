@@ -46,7 +46,7 @@ for epoch in range(options.epochs):
     for images, labels in batches:
         optimizer.zero_grad()
         loss = loss_function(model(images), labels)
-        loss.backward(create_graph=False)  # frees the graph; no second derivatives
+        loss.backward(create_graph=False)  # keeps no graph of the gradient
         optimizer.step()
     scheduler.step()
 

@@ -62,7 +62,7 @@ class Op:
         return self.compute(*arrays)
 
     gradient: Callable[..., Any]
-    """gradient(out_grad, node) -> Value or tuple: one adjoint an input, None where none is needed.
+    """gradient(out_grad, node) -> Value or tuple: one adjoint per input, None where none is needed.
 
     `out_grad` is the adjoint of `node`, the value that this op made; `node.inputs` are its
     operands. Built from ops, so that it can be differentiated again."""
@@ -70,18 +70,18 @@ class Op:
     tangent: Callable[..., Any]
     """tangent(input_tangents, node) -> Value or None: forward mode, the directional derivative.
 
-    One tangent an input comes in, None standing for zero; the tangent of `node` goes out. An op
+    Takes one tangent per input, None for zero, and returns the tangent of `node`. An op
     that does not define it gets it from its `gradient` (see `needle.ops.tangents`)."""
 
     def gradient_as_tuple(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
-        """`gradient` as a tuple with one adjoint an input, in the input's shape, or None."""
+        """`gradient` as a tuple: per input an adjoint of its shape, or None."""
         adjoints = self.gradient(out_grad, node)
         if adjoints.__class__ is not tuple:
             adjoints = (adjoints,)
         if len(adjoints) != len(node.inputs):
             raise ValueError(
                 f"{type(self).__name__}.gradient returned {len(adjoints)} adjoints "
-                f"for {len(node.inputs)} inputs: return one an input, None where none is needed"
+                f"for {len(node.inputs)} inputs: return one per input, None where none is needed"
             )
         for adjoint, operand in zip(adjoints, node.inputs):  # noqa: B905 - counted above
             if adjoint is None or adjoint.__class__ is dict:  # of entries of a tuple

@@ -80,7 +80,7 @@ class _OfLabels(Op):
         _check_whole(labels)
         rows, classes = scores.shape
         if labels.shape != (rows,):
-            raise ValueError(f"expected {rows} labels, one a row, got {labels.shape}")
+            raise ValueError(f"expected {rows} labels, one per row, got {labels.shape}")
         if not rows:
             if self.mean:
                 raise ValueError("the mean of no losses: expected logits of shape (batch, classes)")

@@ -40,7 +40,7 @@ WAYS = {
 }
 
 MISTAKES = {
-    "too few": (lambda g, node: g, "returned 1 adjoints for 2 inputs: return one an input"),
+    "too few": (lambda g, node: g, "returned 1 adjoints for 2 inputs: return one per input"),
     "too many": (lambda g, node: (g, g, g), "returned 3 adjoints for 2 inputs"),
     "none": (lambda g, node: None, "returned 1 adjoints for 2 inputs"),
     "swapped": (

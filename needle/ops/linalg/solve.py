@@ -38,7 +38,7 @@ class MatrixErrors:
         name = name_matrix(singular[0]) if len(singular) else "a matrix"
         return (
             f"{name} is singular: its rows are linearly dependent, and it has no inverse; "
-            "a small multiple of the identity added to it gives it one"
+            "add a small multiple of the identity to make it invertible"
         )
 
 
