@@ -35,7 +35,8 @@ def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
     if len(shape) == 2 and len(axes) == 1:
         length = shape[axes[0]]
         if axes[0] == 0:
-            return np.dot(_ones((1, length), dtype), a)
+            ones = _ones if length <= _LONGEST_KEPT else np.ones
+            return np.dot(ones((1, length), dtype), a)
         if length <= _LONGEST_SUM:
             return np.dot(a, _ones((length, 1), dtype))
     elif 0 < len(axes) < len(shape) and a.flags.c_contiguous:
@@ -50,6 +51,9 @@ def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
         if not axes:
             return a
     return a.sum(axis=axes, keepdims=True)
+
+
+_LONGEST_KEPT = 65_536  # ones
 
 
 @lru_cache(maxsize=64)

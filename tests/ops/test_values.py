@@ -1,6 +1,7 @@
 """What single ops give at their edges: ties, limits, infinities, no elements at all."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -286,3 +287,14 @@ def test_log_softmax_is_over_the_last_axis_by_default() -> None:
     x = Tensor(np.random.RandomState(0).randn(2, 3))
     np.testing.assert_allclose(np.exp(ops.LogSoftmax()(x).numpy()).sum(axis=1), 1)
     np.testing.assert_allclose(ops.Softmax()(x).numpy().sum(axis=1), 1)
+def test_sums_over_many_rows_keep_no_memory():
+    a = np.ones((1_000_000, 1), "float32")
+    tracemalloc.start()
+    try:
+        total = ndl.summation(Tensor(a, requires_grad=False), 0)
+        assert tracemalloc.get_traced_memory()[1] > 3_000_000  # ones as long as the axis
+        del a
+        assert total.numpy() == 1_000_000
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
