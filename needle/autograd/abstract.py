@@ -177,7 +177,11 @@ def _created(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **options: abstract_like(function(*map(_view, args), **options))
 
 
-def _like(a: Any, *args: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
+def _created_shape(shape: Any, dtype: Any = None, **options: Any) -> Any:
+    return AbstractArray(tuple(shape), float if dtype is None else dtype)
+
+
+def _like(a: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
     shape = a.shape if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
     return AbstractArray(shape, a.dtype if dtype is None else dtype)
 
@@ -220,6 +224,8 @@ def _einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
 
 
 def _concatenated(arrays: Any, axis: int = 0) -> Any:
+    if len({array.shape[:axis] + array.shape[axis:][1:] for array in arrays}) > 1:
+        raise ValueError("arrays that are concatenated have equal lengths along the other axes")
     shape = list(arrays[0].shape)
     shape[axis] = sum(array.shape[axis] for array in arrays)
     return AbstractArray(tuple(shape), _result_dtype(arrays))
@@ -255,13 +261,14 @@ _RULES: dict[Any, Callable[..., Any]] = {
         )
     },
     **{function: _created(function) for function in (np.arange, np.eye, np.asarray, np.array)},
-    **dict.fromkeys(
-        (np.copy, np.empty_like, np.full_like, np.ones_like, np.tril, np.triu, np.zeros_like), _like
-    ),
-    **dict.fromkeys(
-        (np.empty, np.full, np.ones, np.zeros),
-        lambda shape, *args, dtype=None, **options: AbstractArray(tuple(shape), dtype or float),
-    ),
+    **dict.fromkeys((np.empty_like, np.ones_like, np.zeros_like), _like),
+    **dict.fromkeys((np.empty, np.ones, np.zeros), _created_shape),
+    **dict.fromkeys((np.tril, np.triu), lambda a, *args, **options: AbstractArray(
+        a.shape * 2 if a.ndim == 1 else a.shape, a.dtype
+    )),
+    np.copy: lambda a, *args, **options: _like(a),
+    np.full: lambda shape, value, *args, **options: _created_shape(shape, *args, **options),
+    np.full_like: lambda a, value, *args, **options: _like(a, *args, **options),
     **{
         function: partial(_reduced, function)
         for function in (

@@ -86,6 +86,31 @@ def test_lazy_shapes_compute_nothing(case):
         assert computed == []
 
 
+def test_lazy_dtypes_are_those_of_the_results(case):
+    if case.name in NOT_SYMBOLIC:
+        pytest.skip(NOT_SYMBOLIC[case.name])
+    arrays = case.arrays(np.float32)
+    expected = [(output.shape, output.dtype) for output in case.outputs(list(map(Tensor, arrays)))]
+    with ndl.lazy_mode():
+        outputs = case.outputs(list(map(Tensor, arrays)))
+        assert [(output.shape, output.dtype) for output in outputs] == expected
+
+
+def test_lazy_errors_of_concatenate_come_with_its_shape():
+    with ndl.lazy_mode():
+        joined = ndl.concatenate([ndl.init.zeros(2, 3), ndl.init.zeros(2, 4)])
+        with pytest.raises(ValueError, match="Concatenate of shape"):
+            joined.shape  # noqa: B018
+
+
+@pytest.mark.parametrize("function", [ndl.tril, ndl.triu])
+def test_lazy_shapes_of_triangles_of_a_vector(function):
+    with ndl.lazy_mode():
+        triangle = function(ndl.init.ones(3))
+        assert triangle.shape == (3, 3)
+        assert triangle.numpy().shape == (3, 3)
+
+
 def test_rows_that_need_numbers_do(all_cases):
     named = [case for case in all_cases if case.name in NOT_SYMBOLIC]
     assert {case.name for case in named} == NOT_SYMBOLIC.keys()
