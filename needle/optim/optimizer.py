@@ -142,7 +142,7 @@ class Optimizer:
             g: its gradient, negated if the group has `maximize`.
             state: the arrays that `initial_state` names.
             settings: those of the group, as attributes.
-            step: how many steps the state has seen, with this one; 0 if there is no state.
+            step: the number of steps with this one, from 1; only for rules that have state.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no update()")
 

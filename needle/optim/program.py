@@ -82,8 +82,13 @@ class Program:
         g = -self.gradient if group.get("maximize") else self.gradient
         step = Symbol(name="step")
         returned = optimizer.update(self.theta, g, dict(self.state), settings, step)
-        self.results = self._results(f"{type(optimizer).__name__}.update", returned)
+        rule = f"{type(optimizer).__name__}.update"
+        self.results = self._results(rule, returned)
         self.calls = calls_of(self.results)
+        if not names and any(x is step for call in self.calls for x in call.symbols):
+            raise ValueError(
+                f"{rule} uses step, which is saved with the state: name an array in initial_state"
+            )
         operands = [x for call in self.calls if call.is_array for x in call.symbols]
         self.numbers = list(dict.fromkeys(x for x in operands if not x.is_array))
         self._lines: list[str] = []  # compute the numbers

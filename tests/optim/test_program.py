@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import needle as ndl
 from needle.optim import SGD, Adam, Optimizer
 
 LAYOUTS = ["together", "alone", "pieces"]
@@ -172,3 +173,11 @@ def test_terms_with_the_factor_0_vanish(make_params):
 def test_needles_rules_need_two_scratch_arrays_at_most(any_optimizer, make_params):
     for shapes in ([(3,), (4,)], [(100, 100)]):
         assert "t2" not in any_optimizer(make_params(shapes)).source()
+
+
+def test_a_rule_without_state_has_no_step():
+    weight = ndl.Tensor([1.0])
+    weight.grad = ndl.Tensor([1.0])
+    decaying = rule(lambda theta, g, state, settings, step: (theta - g / step, state))
+    with pytest.raises(ValueError, match=r"Rule\.update uses step.*initial_state"):
+        decaying([weight]).step()
