@@ -287,6 +287,8 @@ def test_log_softmax_is_over_the_last_axis_by_default() -> None:
     x = Tensor(np.random.RandomState(0).randn(2, 3))
     np.testing.assert_allclose(np.exp(ops.LogSoftmax()(x).numpy()).sum(axis=1), 1)
     np.testing.assert_allclose(ops.Softmax()(x).numpy().sum(axis=1), 1)
+
+
 def test_sums_over_many_rows_keep_no_memory():
     a = np.ones((1_000_000, 1), "float32")
     tracemalloc.start()
