@@ -38,7 +38,7 @@ def assign(target: Tensor, value: Tensor, in_place: bool = True) -> None:
     """
     if modes.is_recomputing.get():
         return
-    array = value.realize_cached_data()
+    array = value._array() if in_place else value.realize_cached_data()
     if in_place:
         own = target.realize_cached_data()
         if own.shape == array.shape:

@@ -6,6 +6,7 @@ mean over the normalised axes, and Σ the sum over the axes along which w is rep
 is the biased one.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ class Normalize(TensorTupleOp):
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
         x, weight, *others = node.inputs
-        adjoint = _NormalizeAdjoint(self.axes, self.eps)(out_grad[0], x, weight, node)
+        op = _normalize_adjoint(self.axes, self.eps)
+        adjoint = TensorTuple.make_from_op(op, (out_grad[0], x, weight, node))
         return *adjoint.tuple(), *[None] * (len(others) - 1)
 
 
@@ -169,6 +171,9 @@ class _NormalizeAdjoint(TensorTupleOp):
 def _count(x: Array, reduced: Array) -> int:
     """How many elements of x go into one of `reduced`."""
     return x.size // max(1, reduced.size)
+
+
+_normalize_adjoint = cache(_NormalizeAdjoint)  # one instance for all calls
 
 
 def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1e-5) -> Tensor:

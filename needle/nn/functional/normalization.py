@@ -11,6 +11,7 @@ Raises:
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def batch_norm(
             )
         if running_mean is None or running_var is None:
             return ops.Normalize(axes, eps)(x, scale, shift)[0]
-        op = ops.BatchNorm(axes, momentum, eps)
+        op = _batch_norm(axes, momentum, eps)
         outputs = op(x, scale, shift, running_mean, running_var)
         assign(running_mean, outputs.constant(3))
         assign(running_var, outputs.constant(4))
@@ -61,6 +62,9 @@ def batch_norm(
         raise ValueError("batch normalisation outside training expected running statistics")
     scale = scale * _operand(running_var + eps, 1, shape, x) ** -0.5
     return x * scale + (shift - _operand(running_mean, 0, shape, x) * scale)
+
+
+_batch_norm = cache(ops.BatchNorm)  # one instance for all calls
 
 
 def layer_norm(
