@@ -16,7 +16,10 @@ NOT_SYMBOLIC = {
 def recorded(function):
     """(op, inputs, value) of every op that runs while `function()` is called."""
     found = []
-    note = lambda value, op, inputs: found.append((op, inputs, value))  # noqa: E731
+
+    def note(value, op, inputs):
+        found.append((op, inputs, value))
+
     with modes.override(modes.observers, (*modes.observers.get(), note)):
         function()
     return found
@@ -38,8 +41,8 @@ def step_of(case):
     return step
 
 
-def held_arrays(value, seen=()):
-    """The arrays and Tensors that an op's instance holds, in containers and objects, too."""
+def held_arrays(value):
+    """The arrays and Tensors that an op's instance holds, in containers, too."""
     if isinstance(value, np.ndarray | Value):
         return [value]
     if isinstance(value, dict):
