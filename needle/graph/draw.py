@@ -1,19 +1,23 @@
-"""draw: a graph as a picture."""
+"""draw: a graph as a picture, by the DOT language of Graphviz.
+
+A value is a box, an operand an arrow, a module a frame around the values that it made.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..autograd import Value
+from ..autograd import Value, find_topo_sort
 from ..nn import Module
-from .dot import dot_source
-from .names import Names
+from .expression import Names, constant_value, named_values, whole_output
 from .record import Recording
+from .terms import number_term, op_name, op_parameters
 
 __all__ = ["Drawing", "draw"]
 
@@ -76,12 +80,21 @@ class Drawing:
         return None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        # what a notebook shows
         picture = self._repr_svg_()
         if picture is None:
             text = f"<pre>{html.escape(self.source)}</pre>"
             return {"text/plain": self.source, "text/html": text}
         return {"text/plain": repr(self), "image/svg+xml": picture}
+
+
+_VARIABLE, _CONSTANT, _OP, _ADJOINT = "#cfe2f3", "#eeeeee", "#ffffff", "#fce0c8"
+
+_HEAD = """\
+digraph needle {
+  rankdir=TB
+  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Helvetica", fontsize=11]
+  edge [color="#666666", arrowsize=0.7]
+  graph [fontname="Helvetica", fontsize=11, color="#999999", style="rounded"]"""
 
 
 def draw(
@@ -101,7 +114,7 @@ def draw(
 
     Args:
         values: Tensors or TensorTuples. The `.grad` of a leaf is drawn as a gradient.
-        path: where to write the drawing: .dot or .gv for text, .svg, .png or .pdf for pictures.
+        path: where to write the drawing: as in `Drawing.save`.
         module: the model. Its parameters and buffers get their names, and values a frame for the
             module that made them: with a Module, the values made directly from its parameters;
             with the recording of `needle.graph.record`, all.
@@ -124,16 +137,156 @@ def draw(
     """
     if max_nodes is not None and max_nodes < 1:
         raise ValueError(f"draw: max_nodes must be positive or None, got {max_nodes}")
-    source, count = dot_source(_as_values(values), _as_values(gradients), module, names, max_nodes)
-    drawing = Drawing(source, count)
+    adjoints = list(gradients)
+    listed = [*([values] if isinstance(values, Value) else values), *adjoints]
+    for value in listed:
+        if not isinstance(value, Value):
+            raise TypeError(f"draw takes Tensors, got {type(value).__name__}")
+    order = find_topo_sort(listed)
+    # one box for an op and the one output that is not for its gradient
+    outputs = {node: node.inputs[0] for node in order if whole_output(node)}
+    drawn_as = {whole: node for node, whole in outputs.items()}
+    inputs = {
+        node: [drawn_as.get(operand, operand) for operand in outputs.get(node, node).inputs]
+        for node in order
+        if node not in drawn_as
+    }
+    given = dict.fromkeys(listed)
+    leaves = {leaf.grad: leaf for leaf in order if leaf.grad is not None and leaf.grad in given}
+    not_forward = {*adjoints, *leaves}
+    forward = set(find_topo_sort([value for value in given if value not in not_forward]))
+    model = module.module if isinstance(module, Recording) else module
+    homes = _homes(module, {node: inputs[node] for node in inputs if node in forward})
+    known = {**named_values(model, order), **named_values(names, order)}
+
+    limit = len(inputs) if max_nodes is None else max_nodes
+    shown = _nearest([drawn_as.get(value, value) for value in given], inputs, limit)
+    numbers = {node: number for number, node in enumerate(filter(shown.__contains__, inputs))}
+    boxes: dict[str | None, list[str]] = {}  # by the path of the module around them
+    arrows = []
+    for node, number in numbers.items():
+        title = _title(node, outputs.get(node, node).op, known, leaves)
+        label = _quoted("\n".join([*title, _content(node)]))
+        box = f'n{number} [label={label}, fillcolor="{_colour(node, forward, known)}"]'
+        boxes.setdefault(homes.get(node), []).append(box)
+        arrows += [f"  n{numbers[each]} -> n{number}" for each in inputs[node] if each in shown]
+        if not shown.issuperset(inputs[node]):
+            arrows.append(f"  hidden -> n{number} [style=dashed]")
+    lines = [_HEAD, *_framed(model, boxes)]
+    if hidden := len(inputs) - len(shown):
+        label = _quoted(f"… {hidden:,} more values, not drawn")
+        lines.append(f'  hidden [label={label}, style="dashed,filled", fillcolor="{_OP}"]')
+    drawing = Drawing("\n".join([*lines, *arrows, "}"]) + "\n", len(shown))
     if path is not None:
         drawing.save(path)
     return drawing
 
 
-def _as_values(values: Any) -> list[Value]:
-    listed = [values] if isinstance(values, Value) else list(values)
-    for value in listed:
-        if not isinstance(value, Value):
-            raise TypeError(f"draw takes Tensors, got {type(value).__name__}")
-    return listed
+def _nearest(
+    values: Iterable[Value], inputs: Mapping[Value, Sequence[Value]], limit: int
+) -> set[Value]:
+    """The `limit` values of the graph that are the fewest steps away from `values`."""
+    found: set[Value] = set()
+    queue = deque(values)
+    while queue and len(found) < limit:
+        node = queue.popleft()
+        if node not in found:
+            found.add(node)
+            queue.extend(inputs[node])
+    return found
+
+
+# --- boxes
+
+
+def _colour(node: Value, forward: Collection[Value], known: Collection[Value]) -> str:
+    if node.is_leaf() and (node.requires_grad or node in known):
+        return _VARIABLE
+    if node not in forward:
+        return _ADJOINT
+    return _CONSTANT if node.is_leaf() else _OP
+
+
+def _title(
+    node: Value, op: Any, known: Mapping[Value, str], leaves: Mapping[Value, Value]
+) -> Iterator[str]:
+    """The lines that say what a value is; `leaves` has the leaf of each gradient."""
+    if node in leaves:
+        yield f"gradient of {known.get(leaves[node], 'a leaf')}"
+    if node in known:
+        yield known[node]
+    if op is not None:
+        parameters = ", ".join(f"{name}={text}" for name, text in op_parameters(op).items())
+        yield op_name(op) + (f"({parameters})" if parameters else "")
+    elif node not in known:
+        if (number := constant_value(node)) is not None:
+            yield number_term(number).text
+        else:
+            yield type(node).__name__ if node.requires_grad else "constant"
+
+
+def _content(node: Value) -> str:
+    """Shapes and dtypes; a lazy value is not computed."""
+    data = node.cached_data
+    if data is None:
+        return "not computed yet"
+    arrays = data if isinstance(data, tuple) else (data,)
+    return ", ".join(f"{array.dtype} {tuple(array.shape)}" for array in arrays)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+# --- frames
+
+
+def _framed(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:
+    """The boxes, each inside the frames of its module and of those around it."""
+    yield from (f"  {box}" for box in boxes.get(None, ()))
+    around: list[str] = []  # the modules whose frames are open
+    for number, (path, part) in enumerate(model.named_modules() if model else ()):
+        if not any(home is not None and _holds(path, home) for home in boxes):
+            continue
+        while around and not _holds(around[-1], path):
+            yield "  " * len(around) + "}"
+            around.pop()
+        around.append(path)
+        indent = "  " * len(around)
+        kind = type(part).__name__
+        yield f"{indent}subgraph cluster_{number} {{"
+        yield f"{indent}  label={_quoted(f'{path} ({kind})' if path else kind)}"
+        yield from (f"{indent}  {box}" for box in boxes.get(path, ()))
+    yield from ("  " * depth + "}" for depth in range(len(around), 0, -1))
+
+
+def _homes(
+    module: Module | Recording | None, inputs: Mapping[Value, Sequence[Value]]
+) -> dict[Value, str]:
+    """The path of the module of each parameter and of each value that a module made."""
+    if module is None:
+        return {}
+    model = module.module if isinstance(module, Recording) else module
+    paths = [path for path, _ in model.named_modules()]
+    homes = {tensor: _around([name], paths) for tensor, name in named_values(model, ()).items()}
+    if isinstance(module, Recording):
+        return {**module.paths, **homes}
+    users: dict[Value, str] = {}  # the values that are made from parameters directly
+    prepared = dict(homes)  # parameters, and what is made from nothing else
+    for node, operands in inputs.items():
+        if sources := {prepared[operand] for operand in operands if operand in prepared}:
+            users[node] = _around(sources, paths)
+            if prepared.keys() >= set(operands):
+                prepared[node] = users[node]
+    return {**users, **homes}
+
+
+def _holds(path: str, name: str) -> bool:
+    """Whether the module at `path` is the one at the dotted `name`, or around it."""
+    return not path or path == name or name.startswith(path + ".")
+
+
+def _around(names: Collection[str], paths: Iterable[str]) -> str:
+    """The innermost of the modules at `paths` that holds everything at `names`."""
+    return max((path for path in paths if all(_holds(path, name) for name in names)), key=len)

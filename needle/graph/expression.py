@@ -1,17 +1,23 @@
-"""expression: the formula of a value."""
+"""expression: the formula of a value, and the names of values in formulas."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, filterfalse
 from typing import Any
 
-from ..autograd import Value, find_topo_sort
-from ..ops import AddScalar, DivScalar, EWiseMul, MulScalar, PowerScalar
-from .names import Names, Operands, constant_value, is_number, named_values, unused, whole_output
-from .terms import ATOM, Term, number_term
+import numpy as np
 
-__all__ = ["expression"]
+from .. import ops
+from ..autograd import Value, find_topo_sort
+from ..nn import Module
+from ..ops.kinds import Elementwise
+from .terms import ATOM, Term, array_term, number_term, op_term
+
+__all__ = ["Names", "Operands", "constant_value", "expression", "named_values", "whole_output"]
+
+Names = Mapping[str, Value] | Sequence[str] | Module | None
 
 
 def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
@@ -48,13 +54,16 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
         raise TypeError(f"expression takes a Tensor, got {type(tensor).__name__}")
     order = find_topo_sort([tensor])
     known = named_values(names, order)
-    same = _same_values(order, known)
+    same: dict[Value, Value] = {}  # values that only multiply another by 1 or the like
+    for node in order:
+        if node not in known and (operand := _unchanged_operand(node, known)) is not None:
+            same[node] = same.get(operand, operand)
     uses = Counter(
         same.get(operand, operand) for node in order if node not in same for operand in node.inputs
     )
     operands = Operands({value: name for value, name in known.items() if value.is_leaf()})
     result = same.get(tensor, tensor)
-    unused_names = unused("t", known.values())
+    unused_names = _unused("t", known.values())
     lines = []
     for node in order:
         if node in same:
@@ -78,16 +87,9 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     return "\n".join(lines)
 
 
-_NEUTRAL: Mapping[type, int] = {AddScalar: 0, DivScalar: 1, MulScalar: 1, PowerScalar: 1}
-
-
-def _same_values(order: list[Value], known: Mapping[Value, str]) -> dict[Value, Value]:
-    """The values that only multiply another by 1 or the like, with that other."""
-    same: dict[Value, Value] = {}
-    for node in order:
-        if node not in known and (operand := _unchanged_operand(node, known)) is not None:
-            same[node] = same.get(operand, operand)
-    return same
+_NEUTRAL: Mapping[type, int] = {
+    ops.AddScalar: 0, ops.DivScalar: 1, ops.MulScalar: 1, ops.PowerScalar: 1,
+}  # fmt: skip
 
 
 def _unchanged_operand(node: Any, known: Mapping[Value, str]) -> Value | None:
@@ -96,8 +98,101 @@ def _unchanged_operand(node: Any, known: Mapping[Value, str]) -> Value | None:
         return outputs
     if type(op) in _NEUTRAL and op.scalar == _NEUTRAL[type(op)]:
         return node.inputs[0]
-    if isinstance(op, EWiseMul):
+    if isinstance(op, ops.EWiseMul):
         for factor, other in (node.inputs, node.inputs[::-1]):
-            if factor not in known and constant_value(factor) == 1 and is_number(factor, node):
+            if factor not in known and _number(factor, node) == 1:
                 return other
+    return None
+
+
+def named_values(names: Names, order: Iterable[Value]) -> dict[Value, str]:
+    """The names that the caller gave, by value, for the graph `order`: see `expression`."""
+    if names is None:
+        return {}
+    pairs: list[tuple[str, Any]]
+    if isinstance(names, Module):
+        pairs = [*names.named_parameters(), *names.named_buffers()]
+    elif isinstance(names, Mapping):
+        pairs = list(names.items())
+    else:
+        leaves = [value for value in order if value.is_leaf() and value.requires_grad]
+        if isinstance(names, str) or len(names) != len(leaves):
+            raise ValueError(
+                f"names {names!r} for {len(leaves)} leaves that require a gradient: give one for "
+                "each, or a dict of tensors by name"
+            )
+        pairs = list(zip(names, leaves, strict=True))
+    for name, value in pairs:
+        if not isinstance(value, Value):
+            raise TypeError(f"name {name!r} stands for a {type(value).__name__}, not a Tensor")
+    return {value: name for name, value in pairs}
+
+
+def _unused(letter: str, taken: Iterable[str]) -> Iterator[str]:
+    """letter1, letter2, ... without those that are taken."""
+    names = (f"{letter}{number}" for number in count(1))
+    return filterfalse(set(taken).__contains__, names)
+
+
+def constant_value(value: Value) -> Any:
+    """The number that all elements of a constant are equal to; None if they differ."""
+    data = value.cached_data
+    if value.requires_grad or value.inputs or not isinstance(data, np.ndarray) or not data.size:
+        return None
+    first = data[(0,) * data.ndim]
+    return first.item() if data.ndim == 0 or np.all(data == first) else None
+
+
+class Operands:
+    """The terms of values as operands: their names, or numbers for constants where possible.
+
+    Values without a name are numbered: x1, x2, ... with the first of two letters if they require a
+    gradient, c1, c2, ... with the second if not.
+    """
+
+    def __init__(self, known: Mapping[Value, str], letters: str = "xc") -> None:
+        self.terms = {value: Term(name, ATOM) for value, name in known.items()}
+        self._letters = letters
+        self._unused = {letter: _unused(letter, known.values()) for letter in letters}
+
+    def formula(self, node: Any) -> Term:
+        """The formula of `node`, which an op made."""
+        if whole_output(node):
+            return self.leaf(node.inputs[0])
+        return op_term(node.op, [self._operand(operand, node) for operand in node.inputs])
+
+    def leaf(self, leaf: Value) -> Term:
+        """A leaf by its name, never as a number."""
+        if leaf not in self.terms:
+            letter = self._letters[0 if leaf.requires_grad else 1]
+            self.terms[leaf] = Term(next(self._unused[letter]), ATOM)
+        return self.terms[leaf]
+
+    def _operand(self, operand: Value, node: Value) -> Term:
+        if operand in self.terms:
+            return self.terms[operand]
+        is_in_index = (
+            isinstance(node.op, ops.GetItem | ops.ScatterAdd) and operand is not node.inputs[0]
+        )
+        if is_in_index and isinstance(operand.cached_data, np.ndarray) and not operand.inputs:
+            return array_term(operand.cached_data)
+        number = _number(operand, node)
+        return self.leaf(operand) if number is None else number_term(number)
+
+
+def _number(constant: Any, node: Any) -> Any:
+    """The number that a constant is in the formula of `node`, if it is one."""
+    if (number := constant_value(constant)) is None or constant.ndim == 0:
+        return number
+    others = [operand for operand in node.inputs if operand is not constant]
+    is_broadcast = isinstance(node.op, Elementwise) and any(x.shape == node.shape for x in others)
+    return number if is_broadcast else None
+
+
+def whole_output(node: Any) -> Value | None:
+    """The tuple of outputs of an op, if `node` is the one that is not only for its gradient."""
+    if isinstance(node.op, ops.TupleGetItem) and node.op.index == 0:
+        outputs = node.inputs[0]
+        if outputs.op is not None and not outputs.op.materialize_grads:
+            return outputs
     return None

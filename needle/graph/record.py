@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,15 +48,13 @@ def record(module: Module) -> Iterator[Recording]:
         if running:
             recording.paths[value] = running[-1]
 
-    def noting(forward: Callable[..., Any], path: str) -> Callable[..., Any]:
-        def running_forward(*args: Any, **kwargs: Any) -> Any:
-            running.append(path)
-            try:
-                return forward(*args, **kwargs)
-            finally:
-                running.pop()
-
-        return running_forward
+    @contextmanager
+    def inside(path: str) -> Iterator[None]:
+        running.append(path)
+        try:
+            yield
+        finally:
+            running.pop()
 
     with ExitStack() as stack:
         for path, part in module.named_modules():
@@ -66,6 +64,6 @@ def record(module: Module) -> Iterator[Recording]:
             else:
                 stack.callback(attributes.pop, "forward", None)
             # an attribute of the instance comes before the method of its class
-            attributes["forward"] = noting(part.forward, path)
+            attributes["forward"] = inside(path)(part.forward)
         stack.enter_context(modes.override(modes.observers, (*modes.observers.get(), note)))
         yield recording

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from .. import init
 from ..autograd import Tensor, no_grad
@@ -87,24 +86,21 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
     dtype = dtype or (parameters[0].dtype if parameters else "float32")
     device = parameters[0].device if parameters else None
     shapes = _input_shapes(input_shape)
-    inputs = [init.zeros(*shape, dtype=dtype, device=device) for shape in shapes]
-    layers = _layers(model, inputs)
+    layers = _layers(model, [init.zeros(*shape, dtype=dtype, device=device) for shape in shapes])
     return Summary(
         layers,
         sum(parameter.size for parameter in parameters),
         sum(parameter.size for parameter in parameters if parameter.requires_grad),
-        sum(_bytes(tensor) for tensor in (*parameters, *model.buffers())),
+        sum(tensor.realize_cached_data().nbytes for tensor in (*parameters, *model.buffers())),
         sum(layer.output_bytes for layer in layers),
     )
 
 
 def _input_shapes(given: Any) -> list[tuple[int, ...]]:
     """One shape, or several, as a list of shapes."""
-    with suppress(TypeError):
-        is_one = all(isinstance(length, int | np.integer) for length in given)
-        shapes = [tuple(shape) for shape in ([given] if is_one else given)]
-        if all(isinstance(length, int | np.integer) for shape in shapes for length in shape):
-            return shapes
+    for shapes in ([given], given):
+        with suppress(TypeError):
+            return [tuple(map(operator.index, shape)) for shape in shapes]
     raise TypeError(
         "input_shape is a shape with the batch axis, such as (32, 784), or a list of shapes, "
         f"got {given!r}"
@@ -126,7 +122,7 @@ def _layers(model: Module, inputs: list[Tensor]) -> list[LayerSummary]:
         for tensor in tensors:
             array = _owner(tensor)
             if id(array) not in arrays:
-                sizes[module] += _bytes(tensor)
+                sizes[module] += tensor.realize_cached_data().nbytes
             arrays[id(array)] = array
 
     with ExitStack() as stack:
@@ -154,10 +150,6 @@ def _owner(tensor: Tensor) -> Any:
     while getattr(array, "base", None) is not None:
         array = array.base
     return array
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.size * tensor.dtype.itemsize
 
 
 def _cells(layer: LayerSummary) -> tuple[str, str, str, str]:

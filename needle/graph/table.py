@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +14,7 @@ import numpy as np
 
 from ..autograd import Tensor, Value, compute_adjoints, enable_grad, find_topo_sort, no_grad
 from ..ops import AddScalar, EWiseAdd, Negate
-from .names import Names, Operands, named_values, whole_output
-from .terms import ATOM, Term
+from .expression import Names, Operands, named_values, whole_output
 
 __all__ = ["TraceRow", "TraceTable", "aligned", "trace_table"]
 
@@ -48,15 +46,24 @@ class TraceTable:
             cells.append([row.name, row.formula, *[self._text(number) for number in numbers]])
         return cells
 
-    def _text(self, number: Any) -> str:
+    def _text(self, array: Any) -> str:
         """An array on one line; a large one by its dtype and shape."""
-        if number is None:
+        if array is None:
             return "0"
-        if isinstance(number, tuple):
-            return f"({', '.join(map(self._text, number))})"
-        if number.size > 12:
-            return f"{number.dtype} {number.shape}"
-        return _decimal_text(number.tolist(), self.precision)
+        if isinstance(array, tuple):
+            return f"({', '.join(map(self._text, array))})"
+        if array.size > 12:
+            return f"{array.dtype} {array.shape}"
+        text = np.array2string(array, separator=", ", formatter={"all": self._number_text})
+        return " ".join(text.split())
+
+    def _number_text(self, number: Any) -> str:
+        """A number; a float with `precision` decimals and no trailing zeros."""
+        if not isinstance(number, np.floating):
+            return str(number)
+        if number and not 10.0**-self.precision <= abs(number) < 1e6:
+            return f"{number:.{self.precision}g}"
+        return np.format_float_positional(number, self.precision, trim="-")
 
     def __str__(self) -> str:
         return "\n".join(aligned(self._cells()))
@@ -115,15 +122,17 @@ def trace_table(
         result = f(*leaves)
     if not isinstance(result, Tensor):
         raise TypeError(f"trace_table: f returned a {type(result).__name__}, not a Tensor")
-    order, fused = _depending_on(leaves, result)
-    nodes = [*leaves, *_by_level(order, fused)]
-    if result not in set(nodes):  # it depends on no input
-        nodes.append(result)
+    order, nodes = _order_and_rows(leaves, result)
     labels = {node: f"v{number}" for number, node in enumerate(nodes, start=1)}
     input_names = _input_names(f, len(leaves))
+    outside = named_values(names, find_topo_sort([result]))
+    operands = Operands({**outside, **labels}, letters="cc")
+    formulas = dict(zip(leaves, input_names, strict=True))
     # the formulas first: a lazy value that requires no gradient forgets its op when it is computed
-    formulas = _formulas(order, labels, named_values(names, find_topo_sort([result])))
-    formulas.update(zip(leaves, input_names, strict=True))
+    for node in order:
+        term = operands.formula(node)
+        operands.terms.setdefault(node, term)
+        formulas[node] = term.text
     with no_grad():
         tangents = [_tangents(leaf, order) for leaf in leaves]
         adjoints = _adjoints(result, order, leaves)
@@ -159,22 +168,22 @@ def _input_names(f: Callable[..., Any], count: int) -> list[str]:
     return names[:count] if len(names) >= count else [f"x{number + 1}" for number in range(count)]
 
 
-# --- the values and their formulas
-
-
-def _depending_on(leaves: Sequence[Value], result: Value) -> tuple[list[Any], set[Value]]:
-    """The values made from `leaves`, in topological order, and those that are no rows."""
+def _order_and_rows(leaves: Sequence[Any], result: Any) -> tuple[list[Any], list[Any]]:
+    """The values made from `leaves` in topological order, and the table's rows ordered by depth."""
     depending = set(leaves)
-    order: list[Any] = []
-    uses: Counter[Value] = Counter()
+    order = []
     for node in find_topo_sort([result]):
         if not depending.isdisjoint(node.inputs):
             depending.add(node)
             order.append(node)
-            uses.update(node.inputs)
-    parts = {_part(node) for node in order}
-    fused = {node for node in order if node in parts and uses[node] == 1}
-    return order, fused
+    uses = Counter(operand for node in order for operand in node.inputs)
+    parts = {part for node in order if uses[part := _part(node)] == 1}
+    depths = dict.fromkeys(leaves, 0)
+    for node in order:
+        below = max(depths.get(operand, 0) for operand in node.inputs)
+        depths[node] = below if node in parts else below + 1
+    depths.setdefault(result, 0)  # it depends on no input
+    return order, sorted((node for node in depths if node not in parts), key=depths.__getitem__)
 
 
 def _part(node: Any) -> Value | None:
@@ -183,34 +192,6 @@ def _part(node: Any) -> Value | None:
     if position is not None and isinstance(node.inputs[position].op, Negate):
         return node.inputs[position]
     return whole_output(node)
-
-
-def _by_level(order: Sequence[Value], fused: set[Value]) -> list[Value]:
-    """The values that are rows: what depends on the inputs alone, what depends on that, ..."""
-    levels: dict[Value, int] = {}
-    for node in order:
-        below = max(levels.get(operand, 0) for operand in node.inputs)
-        levels[node] = below if node in fused else below + 1
-    return sorted((node for node in order if node not in fused), key=levels.__getitem__)
-
-
-def _formulas(
-    order: Sequence[Value], labels: Mapping[Value, str], known: Mapping[Value, str]
-) -> dict[Value, str]:
-    """The formula of each value in terms of the others' labels."""
-    operands = Operands(known, letters="cc")
-    operands.terms.update({node: Term(label, ATOM) for node, label in labels.items()})
-    formulas = {}
-    for node in order:
-        term = operands.formula(node)
-        if node in labels:
-            formulas[node] = term.text
-        else:
-            operands.terms[node] = term
-    return formulas
-
-
-# --- the traces
 
 
 def _tangents(leaf: Tensor, order: Sequence[Any]) -> dict[Value, Any]:
@@ -239,29 +220,9 @@ def _data(value: Any) -> Any:
     return None if value is None else value.realize_cached_data()
 
 
-# --- tables and numbers as text
-
-
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     """The rows of a table as lines: two columns aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for row in table:
-        cells = [
-            cell.rjust(width) if column > 1 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _decimal_text(numbers: Any, precision: int) -> str:
-    """A number, or nested lists of numbers, with `precision` decimals and no trailing zeros."""
-    if isinstance(numbers, list):
-        return f"[{', '.join(_decimal_text(number, precision) for number in numbers)}]"
-    if not isinstance(numbers, float) or not math.isfinite(numbers):
-        return str(numbers)
-    if numbers and not 10.0**-precision <= abs(numbers) < 1e6:
-        return f"{numbers:.{precision}g}"
-    text = f"{numbers:.{precision}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    sides = ["<", "<", *">" * (len(widths) - 2)]
+    line = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return [line.format(*row).rstrip() for row in table]

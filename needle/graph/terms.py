@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -42,12 +42,12 @@ class Term(NamedTuple):
         return self.level >= PRODUCT and self.text.startswith("-")
 
 
-Printer = Callable[[Any, Sequence[Term]], Term]
+Notation = Callable[..., Term]  # takes the op, then a Term for each operand
 
 
 def op_term(op: Op, operands: Sequence[Term]) -> Term:
     """The formula of `op` applied to `operands`."""
-    return _PRINTERS.get(type(op), _call)(op, operands)
+    return _NOTATIONS.get(type(op), _call)(op, *operands)
 
 
 def number_term(number: Any) -> Term:
@@ -58,14 +58,24 @@ def number_term(number: Any) -> Term:
     return Term(text, SIGN if text.startswith("-") else ATOM)
 
 
+def array_term(array: Any) -> Term:
+    """The elements of a small array; the dtype and shape of a large one."""
+    text = f"<{array.dtype} {array.shape}>" if array.size > 8 else str(array.tolist())
+    return Term(text, ATOM)
+
+
 # --- calls: name(operands, parameter=value)
 
 
-def _call(op: Op, operands: Sequence[Term]) -> Term:
+def _call(op: Op, *operands: Term) -> Term:
     kind: type = type(op)
     name = "sum" if kind is ops.Summation else getattr(_function(kind), "__name__", op_name(op))
+    return _call_of(name, operands, op_parameters(op))
+
+
+def _call_of(name: str, operands: Iterable[Term], parameters: Mapping[str, str]) -> Term:
     arguments = [operand.text for operand in operands]
-    arguments += [f"{key}={value}" for key, value in op_parameters(op).items()]
+    arguments += [f"{key}={value}" for key, value in parameters.items()]
     return Term(f"{name}({', '.join(arguments)})", ATOM)
 
 
@@ -129,36 +139,24 @@ def _plain_text(value: Any) -> str | None:
     return None
 
 
-def array_term(array: Any) -> Term:
-    """The elements of a small array; the dtype and shape of a large one."""
-    shape = f"<{array.dtype} {_tuple_text(array.shape)}>"
-    return Term(str(array.tolist()) if array.size <= 8 else shape, ATOM)
-
-
 def _tuple_text(parts: Sequence[Any]) -> str:
     return f"({', '.join(map(str, parts))}{',' if len(parts) == 1 else ''})"
 
 
-# --- notations
+# --- notations: functions of an op and its operands
 
 
-def _infix(symbol: str, level: int, left: int, right: int) -> Printer:
+def _infix(symbol: str, level: int, left: int, right: int) -> Notation:
     """a symbol b, with the levels that the operands must have."""
-
-    def printer(op: Op, operands: Sequence[Term]) -> Term:
-        a, b = operands
-        return Term(f"{a.within(left)} {symbol} {b.within(right)}", level)
-
-    return printer
+    return lambda op, a, b: Term(f"{a.within(left)} {symbol} {b.within(right)}", level)
 
 
-def _with_scalar(printer: Printer) -> Printer:
+def _with_scalar(notation: Notation) -> Notation:
     """The notation for a tensor and the op's number, from that for two operands."""
-    return lambda op, operands: printer(op, [*operands, number_term(op.scalar)])
+    return lambda op, a: notation(op, a, number_term(op.scalar))
 
 
-def _sum(op: Op, operands: Sequence[Term]) -> Term:
-    a, b = operands
+def _sum(op: Op, a: Term, b: Term) -> Term:
     if a.is_negative and not b.is_negative:
         a, b = b, a
     if b.is_negative:  # a - b is the sum of a and -b
@@ -166,54 +164,38 @@ def _sum(op: Op, operands: Sequence[Term]) -> Term:
     return Term(f"{a.within(SUM)} + {b.within(PRODUCT)}", SUM)
 
 
-def _product(op: Op, operands: Sequence[Term]) -> Term:
-    a, b = operands
+def _product(op: Op, a: Term, b: Term) -> Term:
     if "-1" in (a.text, b.text):
-        return _negative(op, [b if a.text == "-1" else a])
+        return _negative(op, b if a.text == "-1" else a)
     return Term(f"{a.within(PRODUCT)} * {b.within(SIGN)}", PRODUCT)
 
 
-def _product_with_scalar(op: Any, operands: Sequence[Term]) -> Term:
-    (a,) = operands
-    number = number_term(op.scalar)
+def _multiple(op: Op, a: Term, number: Term) -> Term:
     # 2 * x, but x * y * 2: with the number first it would need parentheses
-    return _product(op, [a, number] if a.level in (PRODUCT, SIGN) else [number, a])
+    return _product(op, a, number) if a.level in (PRODUCT, SIGN) else _product(op, number, a)
 
 
-def _negative(op: Op, operands: Sequence[Term]) -> Term:
-    (a,) = operands
+def _negative(op: Op, a: Term) -> Term:
     if a.level < PRODUCT or a.text.startswith("-"):
         return Term(f"-({a.text})", SIGN)
     return Term(f"-{a.text}", min(a.level, SIGN))  # the sign of a product is its first factor's
 
 
-def _product_of_matrices(op: Any, operands: Sequence[Term]) -> Term:
-    a, b = operands
-    a = _swapped(a) if op.transposes_a else a
-    b = _swapped(b) if op.transposes_b else b
-    return _matrix_product(op, [a, b])
+def _transposed(op: Any, a: Term) -> Term:
+    return _swapped(a) if op.axes is None else _call(op, a)
 
 
-def _affine(op: Op, operands: Sequence[Term]) -> Term:
-    x, weight, bias = operands
-    return _sum(op, [_matrix_product(op, [x, weight]), bias])
+def _swapped(a: Term, swaps: bool = True) -> Term:
+    return a.transposed or Term(f"{a.within(ATOM)}.T", ATOM, a) if swaps else a
 
 
-def _transposed(op: Any, operands: Sequence[Term]) -> Term:
-    return _swapped(operands[0]) if op.axes is None else _call(op, operands)
+def _element(op: Any, a: Term, *arrays: Term) -> Term:
+    return Term(f"{a.within(ATOM)}[{', '.join(_index(op.index, arrays)) or '()'}]", ATOM)
 
 
-def _swapped(a: Term) -> Term:
-    return a.transposed or Term(f"{a.within(ATOM)}.T", ATOM, a)
-
-
-def _einsum(op: Any, operands: Sequence[Term]) -> Term:
-    return Term(f"einsum({', '.join([repr(op.subscripts), *(a.text for a in operands)])})", ATOM)
-
-
-def _element(op: Any, operands: Sequence[Term]) -> Term:
-    index = ", ".join(_index(op.index, operands[1:])) or "()"
-    return Term(f"{operands[0].within(ATOM)}[{index}]", ATOM)
+def _scatter(op: Any, a: Term, *arrays: Term) -> Term:
+    index = _tuple_text(_index(op.index, arrays))
+    return _call_of(op_name(op), [a], {"index": index, "shape": _tuple_text(op.shape)})
 
 
 def _index(index: Any, arrays: Sequence[Term]) -> list[str]:
@@ -225,12 +207,7 @@ def _index(index: Any, arrays: Sequence[Term]) -> list[str]:
     ]
 
 
-def _scatter(op: Any, operands: Sequence[Term]) -> Term:
-    index, shape = _tuple_text(_index(op.index, operands[1:])), _tuple_text(op.shape)
-    return Term(f"{op_name(op)}({operands[0].text}, index={index}, shape={shape})", ATOM)
-
-
-def _tuple(op: Op, operands: Sequence[Term]) -> Term:
+def _tuple(op: Op, *operands: Term) -> Term:
     return Term(_tuple_text([operand.text for operand in operands]), ATOM)
 
 
@@ -238,26 +215,28 @@ _quotient = _infix("/", PRODUCT, PRODUCT, SIGN)
 _matrix_product = _infix("@", PRODUCT, PRODUCT, SIGN)
 _power = _infix("**", POWER, ATOM, SIGN)
 
-_PRINTERS: dict[type, Printer] = {
+_NOTATIONS: Mapping[type, Notation] = {
     ops.EWiseAdd: _sum,
     ops.AddScalar: _with_scalar(_sum),
     ops.Negate: _negative,
     ops.EWiseMul: _product,
-    ops.MulScalar: _product_with_scalar,
+    ops.MulScalar: _with_scalar(_multiple),
     ops.EWiseDiv: _quotient,
     ops.DivScalar: _with_scalar(_quotient),
     ops.EWisePow: _power,
     ops.PowerScalar: _with_scalar(_power),
-    ops.MatMul: _product_of_matrices,
-    ops.Affine: _affine,
-    ops.Einsum: _einsum,
+    ops.MatMul: lambda op, a, b: _matrix_product(
+        op, _swapped(a, op.transposes_a), _swapped(b, op.transposes_b)
+    ),
+    ops.Affine: lambda op, x, weight, bias: _sum(op, _matrix_product(op, x, weight), bias),
+    ops.Einsum: lambda op, a, b: _call_of("einsum", [Term(repr(op.subscripts), ATOM), a, b], {}),
     ops.Transpose: _transposed,
     ops.GetItem: _element,
     ops.Embedding: _element,
     ops.ScatterAdd: _scatter,
     ops.TupleGetItem: _element,
     ops.MakeTensorTuple: _tuple,
-    ops.Concatenate: lambda op, operands: _call(op, [_tuple(op, operands)]),
+    ops.Concatenate: lambda op, *operands: _call(op, _tuple(op, *operands)),
     ops.Equal: _infix("==", COMPARISON, SUM, SUM),
     ops.NotEqual: _infix("!=", COMPARISON, SUM, SUM),
     ops.Less: _infix("<", COMPARISON, SUM, SUM),
