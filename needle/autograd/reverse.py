@@ -170,7 +170,7 @@ def _of_outputs(node: Any, entries: dict[int, Any]) -> Any:
     """The adjoint of a tuple from the adjoints of some of its entries."""
     if node.op is None or node.op.materialize_grads or node._hooks:
         return node._with_entries(entries.items())
-    return tuple([entries.get(index) for index in range(len(node.cached_data or node))])
+    return tuple(map(entries.get, range(len(node.cached_data or node))))
 
 
 def _can_grow(data: Any) -> bool:

@@ -198,11 +198,6 @@ class Tensor(Value, ArrayLike):
 
 def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
     """`operands` with arrays and Python numbers made constants; numbers widen no tensor."""
-    for operand in operands:
-        if not isinstance(operand, Value):
-            break
-    else:
-        return operands
     dtypes = [each.dtype for each in operands if isinstance(each, Tensor | np.ndarray)]
     device = next((each.device for each in operands if isinstance(each, Tensor)), default_device())
     return tuple(
@@ -228,7 +223,11 @@ def _as_operand(
 
 
 def _call(op: Op, *operands: Any) -> Any:
-    return op.value_type.make_from_op(op, as_operands(op, operands))  # type: ignore[attr-defined]
+    for operand in operands:
+        if not isinstance(operand, Value):
+            operands = as_operands(op, operands)
+            break
+    return op.value_type.make_from_op(op, operands)  # type: ignore[attr-defined]
 
 
 class TensorOp(Op):

@@ -129,13 +129,14 @@ class Affine(Contraction):
     def gradient(
         self, out_grad: Tensor, node: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        make = Tensor.make_from_op
         x, weight, bias = node.inputs
         of_x = of_weight = of_bias = None
         if x.requires_grad:
-            of_x = _products[False, True](out_grad, weight)
+            of_x = make(_by_transposed, (out_grad, weight))
             of_x = of_x if x.ndim > 1 else reshape(of_x, x.shape)
         if weight.requires_grad:
-            of_weight = _products[True, False](_as_rows(x), _as_rows(out_grad))
+            of_weight = make(_transposed_by, (_as_rows(x), _as_rows(out_grad)))
         if bias.requires_grad:
             of_bias = unbroadcast(out_grad, bias.shape)
         return of_x, of_weight, of_bias
@@ -150,6 +151,8 @@ class Affine(Contraction):
 
 
 _matmul = MatMul()
+_by_transposed = MatMul(transposes_b=True)
+_transposed_by = MatMul(transposes_a=True)
 _affine = Affine()
 
 

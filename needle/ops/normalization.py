@@ -33,30 +33,27 @@ class Normalize(TensorTupleOp):
         self.eps = eps
 
     def compute(self, x: Array, weight: Array, bias: Array) -> tuple[Array, ...]:
-        average, variance = self._moments(x)
-        variance += self.eps
-        return self._normalized(x, weight, bias, average, variance)
+        average, variance, deviation = self._moments(x)
+        return self._affine(deviation, variance, weight, bias), average, variance
 
-    def _moments(self, x: Array) -> tuple[Array, Array]:
+    def _moments(self, x: Array) -> tuple[Array, Array, Array]:
+        """The mean, the variance, and x - mean."""
         average = sum_over(x, self.axes)
         count = _count(x, average)
         average = average / count
         deviation = x - average
-        deviation *= deviation
-        variance = sum_over(deviation, self.axes)
+        variance = sum_over(deviation * deviation, self.axes)
         variance /= count
-        return average, variance
+        return average, variance, deviation
 
-    def _normalized(
-        self, x: Array, weight: Array, bias: Array, average: Array, scale: Array
-    ) -> tuple[Array, Array, Array]:
-        """`scale` comes in as variance + eps, in memory that is written to."""
-        np.sqrt(scale, out=scale)
-        np.reciprocal(scale, out=scale)
-        result = x - average
-        result *= scale * weight
-        result += bias
-        return result, average, scale
+    def _affine(self, deviation: Array, variance: Array, weight: Array, bias: Array) -> Array:
+        """y, in the memory of x - mean; r takes the memory of the variance."""
+        variance += self.eps
+        np.sqrt(variance, out=variance)
+        np.reciprocal(variance, out=variance)
+        deviation *= variance * weight
+        deviation += bias
+        return deviation
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
         x, weight, *others = node.inputs
@@ -79,11 +76,11 @@ class BatchNorm(Normalize):
     def compute(  # type: ignore[override] # it takes two operands more
         self, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array
     ) -> tuple[Array, ...]:
-        average, variance = self._moments(x)
+        average, variance, deviation = self._moments(x)
         new_mean = self._moved(running_mean, average)
         new_var = self._moved(running_var, variance)
-        variance += self.eps
-        return *self._normalized(x, weight, bias, average, variance), new_mean, new_var
+        y = self._affine(deviation, variance, weight, bias)
+        return y, average, variance, new_mean, new_var
 
     def _moved(self, running: Array, observed: Array) -> Array:
         moved = running * (1 - self.momentum)
