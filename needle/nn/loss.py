@@ -1,11 +1,11 @@
 """Losses as modules. Arguments, shapes and errors are those of the functions that they call."""
 
-from dataclasses import dataclass
+from typing import ClassVar
 
 from ..autograd import Tensor
 from . import functional
 from .checks import check_fraction, check_reduction
-from .module import Module
+from .function import FunctionModule
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "KLDivLoss", "L1Loss", "MSELoss",
@@ -13,7 +13,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class SoftmaxLoss(Module):
+class SoftmaxLoss(FunctionModule, function=functional.softmax_loss):
     """Softmax cross-entropy of logits (N, C) and class numbers (N,): mean of logsumexp(z) - z_y.
 
     Example:
@@ -23,45 +23,36 @@ class SoftmaxLoss(Module):
         0.6931
     """
 
-    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        return functional.softmax_loss(logits, y)
 
-
-class _Loss(Module):
+class _Loss(FunctionModule):
     """Checks `reduction`, and makes the weights buffers."""
 
-    reduction: str
-    _reductions: tuple[str, ...] = ()  # allowed beside "mean", "sum" and "none"
+    _reductions: ClassVar[tuple[str, ...]] = ()  # allowed beside "mean", "sum" and "none"
 
     def __post_init__(self) -> None:
-        check_reduction(self.reduction, *self._reductions)
-        self._buffers = {name: True for name in ("weight", "pos_weight") if hasattr(self, name)}
+        settings = vars(self)
+        check_reduction(settings["reduction"], *self._reductions)
+        self._buffers = {name: True for name in ("weight", "pos_weight") if name in settings}
         for name in self._buffers:
-            self.register_buffer(name, getattr(self, name))
+            self.register_buffer(name, settings[name])
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+        return self._function(x, target, *self._settings(self))
 
 
-@dataclass(eq=False, repr=False)
-class MSELoss(_Loss):
+class MSELoss(_Loss, function=functional.mse_loss):
     """Squared error, (x - t)², of x and t of one shape."""
 
     reduction: str = "mean"
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        return functional.mse_loss(x, target, self.reduction)
 
-
-@dataclass(eq=False, repr=False)
-class L1Loss(_Loss):
+class L1Loss(_Loss, function=functional.l1_loss):
     """Absolute error, |x - t|, of x and t of one shape."""
 
     reduction: str = "mean"
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        return functional.l1_loss(x, target, self.reduction)
 
-
-@dataclass(eq=False, repr=False)
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(_Loss, function=functional.smooth_l1_loss):
     """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2.
 
     Less sensitive to outliers than the squared error; beta=0 gives |x - t|.
@@ -70,12 +61,8 @@ class SmoothL1Loss(_Loss):
     reduction: str = "mean"
     beta: float = 1.0
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        return functional.smooth_l1_loss(x, target, self.reduction, self.beta)
 
-
-@dataclass(eq=False, repr=False)
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(_Loss, function=functional.cross_entropy):
     """Softmax cross-entropy of logits (N, C) with class numbers (N,) or probabilities (N, C).
 
     `weight` (C,) weighs the classes; see `functional.cross_entropy`.
@@ -90,14 +77,8 @@ class CrossEntropyLoss(_Loss):
         super().__post_init__()
         check_fraction("label_smoothing", self.label_smoothing)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
 
-
-@dataclass(eq=False, repr=False)
-class NLLLoss(_Loss):
+class NLLLoss(_Loss, function=functional.nll_loss):
     """Negative log-likelihood, -l_y for log-probabilities l (N, C) and class numbers y (N,).
 
     `weight` (C,) weighs the classes; see `functional.nll_loss`.
@@ -107,14 +88,8 @@ class NLLLoss(_Loss):
     ignore_index: int = -100
     reduction: str = "mean"
 
-    def forward(self, log_probabilities: Tensor, target: Tensor) -> Tensor:
-        return functional.nll_loss(
-            log_probabilities, target, self.weight, self.ignore_index, self.reduction
-        )
 
-
-@dataclass(eq=False, repr=False)
-class BCELoss(_Loss):
+class BCELoss(_Loss, function=functional.binary_cross_entropy):
     """Binary cross-entropy of probabilities, -(t·ln p + (1 - t)·ln(1 - p)), finite at 0 and 1.
 
     `weight` weighs the elements; see `functional.binary_cross_entropy`.
@@ -123,12 +98,8 @@ class BCELoss(_Loss):
     weight: Tensor | None = None
     reduction: str = "mean"
 
-    def forward(self, p: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy(p, target, self.weight, self.reduction)
 
-
-@dataclass(eq=False, repr=False)
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(_Loss, function=functional.binary_cross_entropy_with_logits):
     """Binary cross-entropy of σ(z), finite for any logit z.
 
     `weight` weighs the elements, `pos_weight` the positive class; see
@@ -139,14 +110,8 @@ class BCEWithLogitsLoss(_Loss):
     reduction: str = "mean"
     pos_weight: Tensor | None = None
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(
-            logits, target, self.weight, self.reduction, self.pos_weight
-        )
 
-
-@dataclass(eq=False, repr=False)
-class KLDivLoss(_Loss):
+class KLDivLoss(_Loss, function=functional.kl_div):
     """Kullback-Leibler divergence, t·(ln t - x), given log-probabilities x.
 
     `reduction` may also be "batchmean"; see `functional.kl_div`.
@@ -156,6 +121,3 @@ class KLDivLoss(_Loss):
     log_target: bool = False
 
     _reductions = ("batchmean",)
-
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        return functional.kl_div(x, target, self.reduction, self.log_target)

@@ -151,14 +151,14 @@ def test_linear_with_parameters_that_do_not_fit(weight, bias, text) -> None:
         F.linear(draw(4, 3), ndl.init.ones(*weight), ndl.init.ones(*bias))
 
 
-@pytest.mark.parametrize("family", [nn.activation, nn.layer, nn.loss, nn.normalization])
+@pytest.mark.parametrize("family", [nn.function, nn.layer, nn.loss, nn.normalization])
 def test_modules_leave_checks_to_the_functions(family) -> None:
     forwards = [
         node
         for node in ast.walk(ast.parse(inspect.getsource(family)))
         if isinstance(node, ast.FunctionDef) and node.name == "forward"
     ]
-    assert len(forwards) > 3
+    assert forwards
     assert not any(isinstance(node, ast.Raise) for each in forwards for node in ast.walk(each))
 
 

@@ -65,17 +65,17 @@ def cross_entropy(
             raise ValueError(
                 f"cross_entropy: probabilities leave no class {ignore_index} to ignore"
             )
-        return _cross_entropy_of_probabilities(logits, target, weight, reduction, label_smoothing)
+        logits, target = _pair("cross_entropy", logits, target, has_probabilities=True)
+        axis = _class_axis("cross_entropy", logits)
+        if label_smoothing:
+            target = target * (1 - label_smoothing) + label_smoothing / logits.shape[axis]
+        target = _weighted(target, _of_classes(weight, logits, axis))
+        return _reduce(-(target * ops.logsoftmax(logits, axis)).sum(axis), reduction)
     rows, labels = _rows_and_labels("cross_entropy", logits, target)
     if weight is None and not label_smoothing and reduction == "mean":
         return ops.softmax_cross_entropy(rows, labels, True, ignore_index)
-    weight = _of_classes(weight, rows, 1)
     losses = ops.softmax_cross_entropy(rows, labels, False, ignore_index)
-    losses, weights, counted = _weighted_by_class(losses, labels, weight, ignore_index)
-    if label_smoothing:
-        uniform = -_weighted(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
-        uniform = ops.where(counted, uniform, 0)
-        losses = losses * (1 - label_smoothing) + uniform * label_smoothing
+    losses, weights = _by_label(losses, rows, labels, weight, ignore_index, label_smoothing)
     return _reduce(losses, reduction, weights, target.shape)
 
 
@@ -91,8 +91,7 @@ def nll_loss(
     target = _as_tensor(target, log_probabilities)
     rows, labels = _rows_and_labels("nll_loss", log_probabilities, target)
     losses = ops.NegativeLogLikelihood(ignore_index)(rows, labels)
-    weight = _of_classes(weight, rows, 1)
-    losses, weights, _ = _weighted_by_class(losses, labels, weight, ignore_index)
+    losses, weights = _by_label(losses, rows, labels, weight, ignore_index)
     return _reduce(losses, reduction, weights, target.shape)
 
 
@@ -193,28 +192,21 @@ def _reduce(
     return losses.mean() if weights is None else ops.WeightedMean()(losses, weights)
 
 
-def _weighted_by_class(
-    losses: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses times the weight of each label, 0 if it is ignored; the weights; which are not."""
+def _by_label(
+    losses: Tensor, rows: Tensor, labels: Tensor, weight: Any, ignored: int, smoothing: float = 0
+) -> tuple[Tensor, Tensor]:
+    """Losses of rows of scores, smoothed, times the weights of their labels; and these weights."""
     labels = labels.astype("int64")  # which holds any label to ignore; uint8 holds no -100
-    counted = ops.not_equal(labels, ignore_index)
+    counted = ops.not_equal(labels, ignored)
     weights = counted.astype(losses.dtype)
+    weight = _of_classes(weight, rows, 1)
     if weight is not None:
         weights = weights * weight[ops.where(counted, labels, 0)]
         losses = losses * weights
-    return losses, weights, counted
-
-
-def _cross_entropy_of_probabilities(
-    logits: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
-) -> Tensor:
-    logits, target = _pair("cross_entropy", logits, target, has_probabilities=True)
-    axis = _class_axis("cross_entropy", logits)
     if smoothing:
-        target = target * (1 - smoothing) + smoothing / logits.shape[axis]
-    target = _weighted(target, _of_classes(weight, logits, axis))
-    return _reduce(-(target * ops.logsoftmax(logits, axis)).sum(axis), reduction)
+        uniform = -_weighted(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
+        losses = losses * (1 - smoothing) + ops.where(counted, uniform, 0) * smoothing
+    return losses, weights
 
 
 def _rows_and_labels(name: str, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
