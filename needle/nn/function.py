@@ -1,5 +1,7 @@
 """Modules that are a function with settings."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import attrgetter

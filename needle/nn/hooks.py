@@ -10,33 +10,26 @@ from ..autograd import Tensor, TensorTuple, TensorTupleOp
 if TYPE_CHECKING:
     from .module import Module
 
-__all__ = ["Hooks", "call_with_hooks"]
+__all__ = ["call_with_hooks"]
+
+Hooks = dict[Any, Callable[..., Any]]  # of one kind, in the order of registration
 
 
-class Hooks:
-    """The hooks of one module, each kind in the order of registration."""
-
-    def __init__(self) -> None:
-        self.before: dict[Any, Callable[..., Any]] = {}
-        self.after: dict[Any, Callable[..., Any]] = {}
-        self.backward: dict[Any, Callable[..., Any]] = {}
-
-
-def call_with_hooks(module: Module, hooks: Hooks, args: Any, kwargs: dict[str, Any]) -> Any:
-    """`module.forward` with its hooks before and after it."""
+def call_with_hooks(module: Module, hooks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """`module.forward` with its hooks before, after and backward."""
     for hook in tuple(hooks.before.values()):
         changed = hook(module, args)
         if changed is not None:
             args = changed if isinstance(changed, tuple) else (changed,)
-    watched = None
+    at_outputs = None
     if hooks.backward:
-        args, watched = _watch(module, hooks.backward, args)
+        args, at_outputs = _watch(module, hooks.backward, args)
     output = module.forward(*args, **kwargs)
     for hook in tuple(hooks.after.values()):
         changed = hook(module, args, output)
         if changed is not None:
             output = changed
-    return output if watched is None else watched(output)
+    return output if at_outputs is None else _tapped(output, at_outputs)
 
 
 class _Tap(TensorTupleOp):
@@ -52,10 +45,8 @@ class _Tap(TensorTupleOp):
         return self.on_adjoints(out_grad.tuple())
 
 
-def _watch(
-    module: Module, hooks: dict[Any, Callable[..., Any]], args: tuple[Any, ...]
-) -> tuple[tuple[Any, ...], Callable[[Any], Any]]:
-    """The arguments of one call of a module with backward hooks, and a function of its output.
+def _watch(module: Module, hooks: Hooks, args: Any) -> tuple[Any, Callable[..., Any]]:
+    """The arguments of one call of a module with backward hooks, and what its outputs' tap calls.
 
     Inputs and outputs pass through taps, so that hooks see the adjoints of this module alone,
     whatever else the tensors are used for.
@@ -79,9 +70,8 @@ def _watch(
             if changed is None:
                 continue
             input_grads = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
-            if len(input_grads) != count or not all(
-                isinstance(each, Tensor | None) for each in input_grads
-            ):
+            fitting = [each for each in input_grads if isinstance(each, Tensor | None)]
+            if not len(fitting) == len(input_grads) == count:
                 kinds = ", ".join(type(each).__name__ for each in input_grads)
                 raise ValueError(
                     f"a backward hook of {type(module).__name__} returned ({kinds}): return a "
@@ -89,18 +79,14 @@ def _watch(
                 )
         return input_grads
 
-    def watched(output: Any) -> Any:
-        if isinstance(output, Tensor):
-            return _tapped((output,), at_outputs)[0]
-        if type(output) in (tuple, list):
-            return type(output)(_tapped(tuple(output), at_outputs))
-        return output
-
-    return args if is_first else _tapped(args, run_hooks), watched
+    return args if is_first else _tapped(args, run_hooks), at_outputs
 
 
-def _tapped(values: tuple[Any, ...], on_adjoints: Callable[..., Any]) -> tuple[Any, ...]:
-    """`values` with its Tensors passed through one tap."""
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    passed = iter(_Tap(on_adjoints)(*tensors)) if tensors else iter(())
-    return tuple(next(passed) if isinstance(value, Tensor) else value for value in values)
+def _tapped(values: Any, on_adjoints: Callable[..., Any]) -> Any:
+    """A Tensor, or the Tensors in a tuple or list, passed through one tap; or `values` itself."""
+    if isinstance(values, Tensor):
+        return _Tap(on_adjoints)(values)[0]
+    if type(values) not in (tuple, list) or not any(isinstance(each, Tensor) for each in values):
+        return values
+    passed = iter(_Tap(on_adjoints)(*[each for each in values if isinstance(each, Tensor)]))
+    return type(values)(next(passed) if isinstance(each, Tensor) else each for each in values)

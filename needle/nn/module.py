@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
+from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ..autograd import Hook, Tensor, assign, clear_gradients
 from ..device import Device
 from ..ops.transfer import device_and_dtype
-from .hooks import Hooks, call_with_hooks
+from .hooks import call_with_hooks
 
 __all__ = ["Module", "Parameter"]
 
@@ -52,7 +53,7 @@ class Module:
     training = True
 
     # defaults on the class, so that a subclass works whose __init__ does not call this one
-    _hooks: Hooks | None = None
+    _hooks: SimpleNamespace | None = None
     _buffers: Mapping[str, bool] = {}  # name: whether state_dict() holds it
     _contents = ""  # attribute whose name is left out of paths: 0.weight, not modules.0.weight
 
@@ -293,7 +294,7 @@ class Module:
 
     def _register(self, kind: str, hook: Callable[..., Any]) -> Hook:
         if self._hooks is None:
-            self._hooks = Hooks()
+            self._hooks = SimpleNamespace(before={}, after={}, backward={})
         return Hook(getattr(self._hooks, kind), hook)
 
     # --- representation
