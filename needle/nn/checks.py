@@ -14,7 +14,6 @@ __all__ = [
 
 
 def check_tensor(layer: str, x: Any) -> None:
-    """Raise unless x is a Tensor."""
     if not isinstance(x, Tensor):
         raise TypeError(
             f"{layer} expected a Tensor, got {type(x).__name__}: wrap it with needle.Tensor(...)"
@@ -22,7 +21,6 @@ def check_tensor(layer: str, x: Any) -> None:
 
 
 def check_floats(layer: str, x: Tensor) -> None:
-    """Raise unless x is a Tensor of floating-point numbers."""
     if not isinstance(x, Tensor) or x.dtype.kind != "f":
         check_tensor(layer, x)
         raise TypeError(
@@ -59,13 +57,11 @@ def check_channels(
 
 
 def check_groups(num_groups: int, channels: int) -> None:
-    """Raise unless `num_groups` divides `channels`."""
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"GroupNorm: {channels} channels do not split into {num_groups} groups")
 
 
 def check_fraction(what: str, value: float) -> None:
-    """Raise unless `value` is from 0 to 1."""
     if value is None or not 0 <= value <= 1:
         raise ValueError(f"{what} must be from 0 to 1, got {value}")
 

@@ -1,10 +1,10 @@
 """In-place initialisation of existing tensors, under PyTorch's names.
 
 Each function overwrites the tensor's own array with what `needle.init` gives, and returns the
-tensor. Those that draw take them from `generator`, or from NumPy's global random state without one;
-they raise a TypeError for a tensor of integers or booleans. Fans follow needle's layout, in which
-the shape of a weight ends in (..., in, out): fan_in is the product of all lengths but the last,
-fan_out of all but the last but one.
+tensor. Random numbers come from `generator`, by default from NumPy's global state; a tensor of
+integers or booleans, which cannot hold them, is a TypeError. A weight has the shape (..., in, out):
+fan_in is the product of all lengths but the last, fan_out of all but the last but one; `mode` says
+which of the two the Kaiming initialisations use.
 """
 
 import math
@@ -53,7 +53,7 @@ def uniform_(
     """Draws from U(a, b), a ≤ b."""
     if not a <= b:
         raise ValueError(f"uniform_ draws from [a, b], but a={a} is above b={b}")
-    return _draw(tensor, generator, init.rand, *tensor.shape, low=a, high=b)
+    return _fill(tensor, init.rand, *tensor.shape, low=a, high=b, generator=generator)
 
 
 def normal_(
@@ -62,7 +62,7 @@ def normal_(
     """Draws from N(mean, std²), std ≥ 0."""
     if not std >= 0:
         raise ValueError(f"normal_: std must be at least 0, got {std}")
-    return _draw(tensor, generator, init.randn, *tensor.shape, mean=mean, std=std)
+    return _fill(tensor, init.randn, *tensor.shape, mean=mean, std=std, generator=generator)
 
 
 def trunc_normal_(
@@ -74,77 +74,59 @@ def trunc_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Draws from N(mean, std²), restricted to [a, b]."""
-    shape = tensor.shape
-    return _draw(tensor, generator, init.trunc_normal, *shape, mean=mean, std=std, a=a, b=b)
+    options: Any = {"mean": mean, "std": std, "a": a, "b": b, "generator": generator}
+    return _fill(tensor, init.trunc_normal, *tensor.shape, **options)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Orthonormal rows or columns, whichever are fewer, times gain."""
-    return _draw(tensor, generator, init.orthogonal, *tensor.shape, gain=gain)
+    return _fill(tensor, init.orthogonal, *tensor.shape, gain=gain, generator=generator)
 
 
-def xavier_uniform_(
-    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
-) -> Tensor:
-    """Draws from `needle.init.xavier_uniform`."""
-    return _draw(tensor, generator, init.xavier_uniform, *_fans(tensor), gain, tensor.shape)
+def _xavier(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def fill(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+        fans = _fans(tensor).values()
+        return _fill(tensor, draw, *fans, gain, tensor.shape, generator=generator)
+
+    return _in_place(fill, draw)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Draws from `needle.init.xavier_normal`."""
-    return _draw(tensor, generator, init.xavier_normal, *_fans(tensor), gain, tensor.shape)
+def _kaiming(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def fill(
+        tensor: Tensor,
+        a: float = 0.0,
+        mode: str = "fan_in",
+        nonlinearity: str = "leaky_relu",
+        generator: Generator | None = None,
+    ) -> Tensor:
+        fans = _fans(tensor)
+        if mode not in fans:
+            raise ValueError(f"mode {mode!r}: expected fan_in or fan_out")
+        args = fans[mode], fans[mode], tensor.shape, nonlinearity, a
+        return _fill(tensor, draw, *args, generator=generator)
+
+    return _in_place(fill, draw)
 
 
-def kaiming_uniform_(
-    tensor: Tensor,
-    a: float = 0.0,
-    mode: str = "fan_in",
-    nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
-) -> Tensor:
-    """Draws from `needle.init.kaiming_uniform` for the fan `mode`; a: slope of leaky_relu."""
-    return _kaiming(init.kaiming_uniform, tensor, a, mode, nonlinearity, generator)
+def _in_place(fill: Callable[..., Tensor], draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    fill.__name__ = fill.__qualname__ = f"{draw.__name__}_"
+    fill.__doc__ = draw.__doc__
+    return fill
 
 
-def kaiming_normal_(
-    tensor: Tensor,
-    a: float = 0.0,
-    mode: str = "fan_in",
-    nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
-) -> Tensor:
-    """Draws from `needle.init.kaiming_normal` for the fan `mode`; a: slope of leaky_relu."""
-    return _kaiming(init.kaiming_normal, tensor, a, mode, nonlinearity, generator)
-
-
-def _kaiming(
-    draw: Callable[..., Tensor], tensor: Tensor, a: float, mode: str, nonlinearity: str,
-    generator: Generator | None,
-) -> Tensor:  # fmt: skip
-    fans = dict(zip(("fan_in", "fan_out"), _fans(tensor), strict=True))
-    if mode not in fans:
-        raise ValueError(f"mode {mode!r}: expected fan_in or fan_out")
-    return _draw(tensor, generator, draw, fans[mode], fans[mode], tensor.shape, nonlinearity, a)
-
-
-def _fans(tensor: Tensor) -> tuple[int, int]:
-    """fan_in and fan_out of a weight (..., in, out)."""
+def _fans(tensor: Tensor) -> dict[str, int]:
     if tensor.ndim < 2:
         raise ValueError(f"fans need a weight of at least two axes, got shape {tensor.shape}")
     *window, inputs, outputs = tensor.shape
-    return math.prod(window) * inputs, math.prod(window) * outputs
-
-
-def _draw(
-    tensor: Tensor, generator: Generator | None, function: Callable[..., Tensor], *args: Any,
-    **options: Any,
-) -> Tensor:  # fmt: skip
-    """Fill with the result of an initialiser that draws."""
-    if tensor.dtype.kind != "f":
-        raise TypeError(f"random values are floats, which a tensor of {tensor.dtype} cannot hold")
-    return _fill(tensor, function, *args, generator=generator, **options)
+    return {"fan_in": math.prod(window) * inputs, "fan_out": math.prod(window) * outputs}
 
 
 def _fill(tensor: Tensor, function: Callable[..., Tensor], *args: Any, **options: Any) -> Tensor:
+    if "generator" in options and tensor.dtype.kind != "f":
+        raise TypeError(f"random values are floats, which a tensor of {tensor.dtype} cannot hold")
     assign(tensor, function(*args, device=tensor.device, dtype=tensor.dtype, **options))
     return tensor
+
+
+xavier_uniform_, xavier_normal_ = _xavier(init.xavier_uniform), _xavier(init.xavier_normal)
+kaiming_uniform_, kaiming_normal_ = _kaiming(init.kaiming_uniform), _kaiming(init.kaiming_normal)

@@ -54,10 +54,8 @@ class Linear(Module):
         self.out_features = out_features
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = Parameter(init.kaiming_uniform(in_features, out_features, **where))
-        self.bias = None
-        if bias:
-            column = init.kaiming_uniform(out_features, 1, **where)
-            self.bias = Parameter(column.reshape((1, out_features)))
+        row = init.kaiming_uniform(out_features, 1, (1, out_features), **where) if bias else None
+        self.bias = None if row is None else Parameter(row)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)
@@ -106,8 +104,7 @@ class Bilinear(Module):
 class Embedding(Module):
     """A lookup table of vectors: indices (...) → (..., embedding_dim).
 
-    Attributes:
-        weight: (num_embeddings, embedding_dim), N(0, 1).
+    `weight` is (num_embeddings, embedding_dim), N(0, 1).
     """
 
     def __init__(
@@ -120,8 +117,9 @@ class Embedding(Module):
         super().__init__()
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        draw = init.randn(num_embeddings, embedding_dim, device=device, dtype=dtype)
-        self.weight = Parameter(draw)
+        self.weight = Parameter(
+            init.randn(num_embeddings, embedding_dim, device=device, dtype=dtype)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.embedding(x, self.weight)
@@ -134,14 +132,8 @@ class Embedding(Module):
 class Dropout(Module):
     """In training, sets each element to 0 with probability p and divides the others by 1 - p.
 
-    In eval mode, x itself. An element is kept where U(0, 1) ≤ 1 - p (Srivastava et al. 2014).
-
-    Args:
-        p: probability of an element to be set to 0.
-        generator: source of the random numbers, by default NumPy's global state.
-
-    Raises:
-        ValueError: p is not in [0, 1].
+    In eval mode, x itself. An element is kept where U(0, 1) ≤ 1 - p (Srivastava et al. 2014), drawn
+    from `generator`, by default from NumPy's global state. p outside [0, 1] is a ValueError.
     """
 
     p: float = 0.5

@@ -15,18 +15,20 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _affine(
-    shape: Sequence[int], scale: bool, shift: bool, device: Any, dtype: Any
-) -> tuple[Parameter | None, Parameter | None]:
-    """Weight (ones) and bias (zeros), each where it is wanted."""
-    where: dict[str, Any] = {"device": device, "dtype": dtype}
-    return (
-        Parameter(init.ones(*shape, **where)) if scale else None,
-        Parameter(init.zeros(*shape, **where)) if shift else None,
-    )
+class _Normalization(Module):
+    """Holds eps, and a weight (ones) and a bias (zeros) of `shape`, each where it is wanted."""
+
+    def __init__(
+        self, shape: Sequence[int], eps: Any, scale: bool, shift: bool, device: Any, dtype: Any
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        ones, zeros = (draw(*shape, device=device, dtype=dtype) for draw in (init.ones, init.zeros))
+        self.weight = Parameter(ones) if scale else None
+        self.bias = Parameter(zeros) if shift else None
 
 
-class _BatchNorm(Module):
+class _BatchNorm(_Normalization):
     layout: ClassVar[str]
     ndims: ClassVar[tuple[int, ...]]
     running_mean: Tensor | None
@@ -44,28 +46,20 @@ class _BatchNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__((dim,), eps, affine, affine and bias, device, dtype)
         check_fraction(f"{type(self).__name__}: momentum", momentum)
         self.dim = dim
-        self.eps = eps
         self.momentum = momentum
-        self.weight, self.bias = _affine((dim,), affine, affine and bias, device, dtype)
-        where: dict[str, Any] = {"device": device, "dtype": dtype}
-        tracked = track_running_stats
-        self.register_buffer("running_mean", init.zeros(dim, **where) if tracked else None)
-        self.register_buffer("running_var", init.ones(dim, **where) if tracked else None)
+        for name, draw in {"running_mean": init.zeros, "running_var": init.ones}.items():
+            tracked = draw(dim, device=device, dtype=dtype) if track_running_stats else None
+            self.register_buffer(name, tracked)
 
     def forward(self, x: Tensor) -> Tensor:
         check_channels(type(self).__name__, self.layout, x, self.ndims, self.dim)
+        mean, variance = self.running_mean, self.running_var
+        training = self.training or mean is None
         return functional.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training or self.running_mean is None,
-            self.momentum,
-            self.eps,
+            x, mean, variance, self.weight, self.bias, training, self.momentum, self.eps
         )
 
     def extra_repr(self) -> str:
@@ -78,14 +72,13 @@ class BatchNorm1d(_BatchNorm):
 
         y = (x - mean)/√(variance + eps)·weight + bias
 
-    In training mode, mean and (biased) variance are those of the batch, and the running statistics
-    are updated: running ← (1 - momentum)·running + momentum·observed. (PyTorch updates the running
-    variance with the unbiased one.) In eval mode the running statistics are used.
+    The input is (N, C) or (N, C, L), with C = dim. In training mode, mean and (biased) variance are
+    those of the batch, and the running statistics are updated, running ← (1 - momentum)·running +
+    momentum·observed. (PyTorch observes the unbiased variance.) In eval mode the running statistics
+    are used.
 
     Args:
-        dim: number of channels, C. The input is (N, C) or (N, C, L).
-        eps: added to the variance for numerical stability.
-        momentum: weight of the batch in the running statistics, in [0, 1].
+        momentum: in [0, 1].
         affine: whether to have `weight` and `bias`; `bias=False` leaves out the latter alone.
         track_running_stats: if False, the statistics of the batch are used in both modes.
 
@@ -99,22 +92,27 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """`BatchNorm1d` for images, (N, C, H, W): each channel over batch, height and width.
-
-    Arguments, attributes and errors are those of `BatchNorm1d`.
-    """
+    """`BatchNorm1d` for images, (N, C, H, W): each channel over batch, height and width."""
 
     layout = "(N, C, H, W)"
     ndims = (4,)
 
 
-class LayerNorm(Module):
+class _OverLastAxes(_Normalization):
+    def __init__(self, normalized_shape: Sequence[int] | int, *args: Any) -> None:
+        self.normalized_shape = as_shape(type(self).__name__, normalized_shape)
+        super().__init__(self.normalized_shape, *args)
+
+    def extra_repr(self) -> str:
+        return f"{', '.join(map(str, self.normalized_shape))}, eps={self.eps}"
+
+
+class LayerNorm(_OverLastAxes):
     """Normalises each sample over its last axes (Ba, Kiros & Hinton 2016).
 
         y = (x - mean)/√(variance + eps)·weight + bias
 
     The input is (..., *normalized_shape); `weight` and `bias` have the shape normalized_shape.
-    Other arguments are as in `BatchNorm1d`.
     """
 
     def __init__(
@@ -126,17 +124,11 @@ class LayerNorm(Module):
         device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
-        super().__init__()
-        self.normalized_shape = as_shape(type(self).__name__, normalized_shape)
-        self.eps = eps
-        scale, shift = elementwise_affine, elementwise_affine and bias
-        self.weight, self.bias = _affine(self.normalized_shape, scale, shift, device, dtype)
+        shift = elementwise_affine and bias
+        super().__init__(normalized_shape, eps, elementwise_affine, shift, device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{', '.join(map(str, self.normalized_shape))}, eps={self.eps}"
 
 
 class LayerNorm1d(LayerNorm):
@@ -153,11 +145,10 @@ class LayerNorm1d(LayerNorm):
         self.dim = dim
 
 
-class GroupNorm(Module):
+class GroupNorm(_Normalization):
     """Normalises each sample over groups of channels (Wu & He 2018).
 
-    The input is (N, num_channels, ...); `weight` and `bias` are (num_channels,). Other arguments
-    are as in `BatchNorm1d`.
+    The input is (N, num_channels, ...); `weight` and `bias` are (num_channels,).
 
     Raises:
         ValueError: num_groups does not divide num_channels.
@@ -174,12 +165,10 @@ class GroupNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__((num_channels,), eps, affine, affine and bias, device, dtype)
         check_groups(num_groups, num_channels)
         self.num_groups = num_groups
         self.num_channels = num_channels
-        self.eps = eps
-        self.weight, self.bias = _affine((num_channels,), affine, affine and bias, device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         check_channels("GroupNorm", "(N, C, ...)", x, channels=self.num_channels)
@@ -189,7 +178,7 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
 
 
-class RMSNorm(Module):
+class RMSNorm(_OverLastAxes):
     """Divides each sample by its root mean square over its last axes (Zhang & Sennrich 2019).
 
         y = x/√(mean(x²) + eps)·weight
@@ -206,13 +195,7 @@ class RMSNorm(Module):
         device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
-        super().__init__()
-        self.normalized_shape = as_shape("RMSNorm", normalized_shape)
-        self.eps = eps
-        self.weight, _ = _affine(self.normalized_shape, elementwise_affine, False, device, dtype)
+        super().__init__(normalized_shape, eps, elementwise_affine, False, device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{', '.join(map(str, self.normalized_shape))}, eps={self.eps}"
