@@ -1,13 +1,10 @@
 """Optimizers, learning rate schedules and gradient clipping."""
 
 from . import lr_scheduler
-from .adagrad import Adagrad
-from .adam import Adam, AdamW
 from .clipping import clip_grad_norm_, clip_grad_value_
-from .lion import Lion
 from .lr_scheduler import *
 from .optimizer import Optimizer
-from .rmsprop import RMSprop
+from .rules import Adagrad, Adam, AdamW, Lion, RMSprop
 from .sgd import SGD
 
 __all__ = [

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, ClassVar
 
 from .optimizer import Optimizer
-from .schedule import LRScheduler, Schedule
-from .settings import HALF_OPEN_UNIT, NON_NEGATIVE, POSITIVE, UNIT, choice, count
+from .settings import (
+    HALF_OPEN_UNIT,
+    NON_NEGATIVE,
+    POSITIVE,
+    UNIT,
+    ParamGroup,
+    choice,
+    count,
+    number,
+)
 
 __all__ = [
     "ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR",
@@ -19,21 +28,141 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _per_group(
-    name: str, value: Any, optimizer: Optimizer, check: Callable[[str, Any], Any]
-) -> list[Any]:
-    """One checked value for each parameter group, from a single one or a list."""
-    count = len(optimizer.param_groups)
-    values = list(value) if isinstance(value, list | tuple) else [value] * count
-    if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} entries for {count} parameter groups")
-    return [check(name, each) for each in values]
+def _epochs(name: str, value: Any) -> list[int]:
+    return [count(1)(name, epoch) for epoch in value]
 
 
-def _function(name: str, value: Any) -> Any:
-    if not callable(value):
-        raise TypeError(f"{name} takes functions, got {value!r}")
-    return value
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(["step_size", "total_iters", "T_max"], count(1)),
+    "milestones": lambda name, value: sorted(_epochs(name, value)),
+    **dict.fromkeys(["gamma", "eta_min"], NON_NEGATIVE),
+    "power": POSITIVE,
+    "start_factor": number(lambda x: 0 < x <= 1, "a number in (0, 1]"),
+    **dict.fromkeys(["end_factor", "factor"], UNIT),
+}
+"""What the fields of schedules may be."""
+
+
+@dataclass(eq=False, repr=False)
+class Schedule:
+    """The base of all schedules: an optimizer, a count of steps, and a state for checkpoints."""
+
+    optimizer: Optimizer
+    checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = _CHECKS
+    not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer"})
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.optimizer, Optimizer):
+            kind, given = type(self).__name__, type(self.optimizer).__name__
+            raise TypeError(f"{kind} takes an Optimizer, got {given}")
+        self.last_epoch = 0
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in self.checks and value is not field.default:
+                setattr(self, name, self.checks[name](name, value))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Compute what follows from the settings, which have been checked."""
+
+    def _per_group(self, name: str, check: Callable[[str, Any], Any]) -> list[Any]:
+        """One checked value for each parameter group, from a single one or a list."""
+        value, groups = getattr(self, name), len(self.groups)
+        values = list(value) if isinstance(value, list | tuple) else [value] * groups
+        if len(values) != groups:
+            raise ValueError(f"{name} has {len(values)} entries for {groups} parameter groups")
+        return [check(name, each) for each in values]
+
+    @property
+    def groups(self) -> list[ParamGroup]:
+        """The optimizer's parameter groups."""
+        return self.optimizer.param_groups
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each parameter group."""
+        return [group["lr"] for group in self.groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of settings and progress; functions are left out."""
+        names = sorted(vars(self).keys() - self.not_saved)
+        return copy.deepcopy({name: vars(self)[name] for name in names})
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue where another scheduler of this kind stood.
+
+        The learning rates themselves belong to the optimizer's state: load that, too.
+
+        Raises:
+            ValueError: the state belongs to a scheduler of another kind.
+        """
+        here, expected = sorted(state_dict), sorted(vars(self).keys() - self.not_saved)
+        if here != expected:
+            kind = type(self).__name__
+            raise ValueError(f"the state is not that of a {kind}: {here}, expected {expected}")
+        vars(self).update(copy.deepcopy(dict(state_dict)))
+
+
+@dataclass(eq=False, repr=False)
+class LRScheduler(Schedule):
+    """A schedule given by a multiplier: lr = floor + (initial lr - floor)·multiplier(epoch).
+
+    A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1), so that schedules
+    of one optimizer multiply, changes by hand stay, and parameter groups can be added later.
+    An epoch is one call of `step()`. A subclass defines `multiplier`; its fields are checked
+    where needle has one of that name.
+
+    Raises:
+        TypeError: `optimizer` is not an Optimizer.
+        ValueError: a setting is out of its range.
+
+    Example:
+        >>> import needle as ndl
+        >>> class HalveOnce(ndl.optim.LRScheduler):
+        ...     def multiplier(self, epoch, group):
+        ...         return 1.0 if epoch < 1 else 0.5
+        >>> schedule = HalveOnce(ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1))
+        >>> schedule.step()
+        >>> schedule.get_last_lr()
+        [0.05]
+    """
+
+    floor = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.base_lrs = [group.setdefault("initial_lr", group["lr"]) for group in self.groups]
+        self._begin()
+
+    def multiplier(self, epoch: int, group: int) -> float:
+        """The multiplier of an epoch for the parameter group with this number."""
+        raise NotImplementedError(f"{type(self).__name__} defines no multiplier()")
+
+    def restart(self) -> None:
+        """Go to epoch 0, from the initial learning rates."""
+        for group, base in zip(self.groups, self.base_lrs, strict=False):
+            group["lr"] = base
+        self._begin()
+
+    def step(self) -> None:
+        """Go to the next epoch."""
+        self._go_to(self.last_epoch + 1)
+
+    def _begin(self) -> None:
+        """Epoch 0 on top of the learning rates there are: other schedules may have changed them."""
+        self.multipliers = [1.0] * len(self.base_lrs)
+        self._go_to(0)
+
+    def _go_to(self, epoch: int) -> None:
+        for position, group in enumerate(self.groups):
+            if position == len(self.base_lrs):  # a group added since
+                self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
+                self.multipliers.append(self.multiplier(self.last_epoch, position))
+            former, new = self.multipliers[position], self.multiplier(epoch, position)
+            self.multipliers[position] = new
+            # from 0, nothing is left to multiply
+            lr, ratio = (group["lr"], new / former) if former else (self.base_lrs[position], new)
+            group["lr"] = self.floor + (lr - self.floor) * ratio
+        self.last_epoch = epoch
 
 
 @dataclass(eq=False, repr=False)
@@ -120,14 +249,20 @@ class CosineAnnealingLR(LRScheduler):
     T_max: int
     eta_min: float = 0.0
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         self.floor = self.eta_min
-        super().__post_init__()
 
     def multiplier(self, epoch: int, group: int) -> float:
         return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
 
 
+def _function(name: str, value: Any) -> Any:
+    if not callable(value):
+        raise TypeError(f"{name} takes functions, got {value!r}")
+    return value
+
+
+@dataclass(eq=False, repr=False)
 class LambdaLR(LRScheduler):
     """lr times a function of the epoch.
 
@@ -141,21 +276,18 @@ class LambdaLR(LRScheduler):
         TypeError: `lr_lambda` holds something that is not a function.
     """
 
-    not_saved = LRScheduler.not_saved | {"lr_lambdas"}
+    lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
-    ) -> None:
-        self._check(optimizer)
-        self.lr_lambdas = _per_group("lr_lambda", lr_lambda, optimizer, _function)
-        super().__init__(optimizer)
+    not_saved = LRScheduler.not_saved | {"lr_lambda", "lr_lambdas"}
+
+    def _prepare(self) -> None:
+        self.lr_lambdas = self._per_group("lr_lambda", _function)
 
     def multiplier(self, epoch: int, group: int) -> float:
         return self.lr_lambdas[min(group, len(self.lr_lambdas) - 1)](epoch)
 
 
+@dataclass(eq=False, repr=False)
 class OneCycleLR(LRScheduler):
     """lr up to max_lr, then far down, in one cycle (Smith and Topin 2018).
 
@@ -181,58 +313,56 @@ class OneCycleLR(LRScheduler):
             optimizer has no momentum to cycle, or `step()` is called after the end.
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float | list[float],
-        total_steps: int | None = None,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        pct_start: float = 0.3,
-        anneal_strategy: str = "cos",
-        cycle_momentum: bool = True,
-        base_momentum: float | list[float] = 0.85,
-        max_momentum: float | list[float] = 0.95,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-    ) -> None:
-        self._check(optimizer)
-        if total_steps is None:
-            if epochs is None or steps_per_epoch is None:
+    max_lr: float | list[float]
+    total_steps: int | None = None
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    pct_start: float = 0.3
+    anneal_strategy: str = "cos"
+    cycle_momentum: bool = True
+    base_momentum: float | list[float] = 0.85
+    max_momentum: float | list[float] = 0.95
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    three_phase: bool = False
+
+    checks: ClassVar = {
+        **dict.fromkeys(["total_steps", "epochs", "steps_per_epoch"], count(1)),
+        **dict.fromkeys(["div_factor", "final_div_factor"], POSITIVE),
+        "pct_start": UNIT,
+        "anneal_strategy": choice("cos", "linear"),
+    }
+
+    def _prepare(self) -> None:
+        if self.total_steps is None:
+            if self.epochs is None or self.steps_per_epoch is None:
                 raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
-            total_steps = count("epochs", epochs) * count("steps_per_epoch", steps_per_epoch)
-        self.total_steps = count("total_steps", total_steps)
-        peak = UNIT("pct_start", pct_start) * self.total_steps
-        self.anneal_strategy = choice("anneal_strategy", anneal_strategy, ("cos", "linear"))
-        up = POSITIVE("div_factor", div_factor)
-        last = 1 / POSITIVE("final_div_factor", final_div_factor)
+            self.total_steps = self.epochs * self.steps_per_epoch
+        peak = self.pct_start * self.total_steps
         # where each phase ends, and the multipliers between the phases
         self.phase_ends = [peak - 1, self.total_steps - 1.0]
-        self.knots = [1.0, up, last]
-        if three_phase:
+        self.knots = [1.0, self.div_factor, 1 / self.final_div_factor]
+        if self.three_phase:
             self.phase_ends.insert(1, 2 * peak - 2)
             self.knots.insert(2, 1.0)
         self.momentum_knots: list[list[float]] = []
-        if cycle_momentum:
+        if self.cycle_momentum:
             if not all("momentum" in group or "beta1" in group for group in self.groups):
-                raise ValueError(
-                    f"{type(optimizer).__name__} has no momentum to cycle: set cycle_momentum=False"
-                )
-            low = _per_group("base_momentum", base_momentum, optimizer, HALF_OPEN_UNIT)
-            high = _per_group("max_momentum", max_momentum, optimizer, HALF_OPEN_UNIT)
+                kind = type(self.optimizer).__name__
+                raise ValueError(f"{kind} has no momentum to cycle: set cycle_momentum=False")
+            low = self._per_group("base_momentum", HALF_OPEN_UNIT)
+            high = self._per_group("max_momentum", HALF_OPEN_UNIT)
             for bottom, top in zip(low, high, strict=True):
                 self.momentum_knots.append([top, bottom, *[top] * (len(self.knots) - 2)])
-        max_lrs = _per_group("max_lr", max_lr, optimizer, NON_NEGATIVE)
+        max_lrs = self._per_group("max_lr", NON_NEGATIVE)
         for group, lr in zip(self.groups, max_lrs, strict=True):
-            group["lr"] = group["initial_lr"] = lr / up
-        super().__init__(optimizer)
+            group["lr"] = group["initial_lr"] = lr / self.div_factor
 
     def multiplier(self, epoch: int, group: int) -> float:
         return self._annealed(epoch, self.knots)
 
     def _go_to(self, epoch: int) -> None:
-        if epoch > self.total_steps:
+        if epoch > self.phase_ends[-1] + 1:
             raise ValueError(f"the cycle of {self.total_steps} steps is over: step() has no next")
         super()._go_to(epoch)
         for group, knots in zip(self.groups, self.momentum_knots, strict=False):
@@ -240,7 +370,7 @@ class OneCycleLR(LRScheduler):
 
     def _annealed(self, epoch: int, knots: Sequence[float]) -> float:
         """The value at an epoch, annealed from knot to knot, one phase for each."""
-        now = min(epoch, self.total_steps - 1)  # the step after the last batch changes nothing
+        now = min(epoch, self.phase_ends[-1])  # the step after the last batch changes nothing
         phase = next(i for i, end in enumerate(self.phase_ends) if now <= end)
         start = self.phase_ends[phase - 1] if phase else 0.0
         length = self.phase_ends[phase] - start
@@ -250,6 +380,7 @@ class OneCycleLR(LRScheduler):
         return knots[phase] + (knots[phase + 1] - knots[phase]) * progress
 
 
+@dataclass(eq=False, repr=False)
 class ReduceLROnPlateau(Schedule):
     """Multiplies lr by `factor` when a metric has stopped improving.
 
@@ -273,28 +404,27 @@ class ReduceLROnPlateau(Schedule):
         schedule.step(validation_loss)  # after every epoch
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
-        min_lr: float | list[float] = 0.0,
-        eps: float = 1e-8,
-    ) -> None:
-        self._check(optimizer)
-        self.mode = choice("mode", mode, ("min", "max"))
-        self.factor = HALF_OPEN_UNIT("factor", factor)
-        self.patience = count("patience", patience, least=0)
-        self.threshold = NON_NEGATIVE("threshold", threshold)
-        self.threshold_mode = choice("threshold_mode", threshold_mode, ("rel", "abs"))
-        self.cooldown = count("cooldown", cooldown, least=0)
-        self.min_lrs = _per_group("min_lr", min_lr, optimizer, NON_NEGATIVE)
-        self.eps = NON_NEGATIVE("eps", eps)
-        self.best = math.inf if mode == "min" else -math.inf
+    mode: str = "min"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: int = 0
+    min_lr: float | list[float] = 0.0
+    eps: float = 1e-8
+
+    checks: ClassVar = {
+        "mode": choice("min", "max"),
+        "factor": HALF_OPEN_UNIT,
+        **dict.fromkeys(["patience", "cooldown"], count(0)),
+        **dict.fromkeys(["threshold", "eps"], NON_NEGATIVE),
+        "threshold_mode": choice("rel", "abs"),
+    }
+    not_saved = Schedule.not_saved | {"min_lr"}
+
+    def _prepare(self) -> None:
+        self.min_lrs = self._per_group("min_lr", NON_NEGATIVE)
+        self.best = math.inf if self.mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = 0
 
     def step(self, metrics: Any) -> None:
@@ -322,6 +452,7 @@ class ReduceLROnPlateau(Schedule):
         return sign * metric > sign * self.best + self.threshold
 
 
+@dataclass(eq=False, repr=False)
 class SequentialLR(Schedule):
     """Runs one schedule after another: a warm-up, then cosine annealing, for example.
 
@@ -339,17 +470,14 @@ class SequentialLR(Schedule):
         schedule = SequentialLR(optimizer, [warm_up, CosineAnnealingLR(optimizer, 95)], [5])
     """
 
+    schedulers: Sequence[LRScheduler | SequentialLR]
+    milestones: Sequence[int]
+
+    checks: ClassVar = {"milestones": _epochs}
     not_saved = Schedule.not_saved | {"schedulers"}
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        schedulers: Sequence[LRScheduler | SequentialLR],
-        milestones: Sequence[int],
-    ) -> None:
-        self._check(optimizer)
-        self.schedulers = list(schedulers)
-        self.milestones = [count("milestones", epoch) for epoch in milestones]
+    def _prepare(self) -> None:
+        self.schedulers = list(self.schedulers)
         if not self.schedulers or len(self.milestones) != len(self.schedulers) - 1:
             raise ValueError(
                 f"SequentialLR needs one milestone between two schedulers, got "
@@ -362,7 +490,7 @@ class SequentialLR(Schedule):
                 raise ValueError(
                     f"SequentialLR cannot run {type(scheduler).__name__} at position {position}"
                 )
-            if scheduler.optimizer is not optimizer:
+            if scheduler.optimizer is not self.optimizer:
                 raise ValueError(f"the scheduler at position {position} has another optimizer")
         self.restart()
 

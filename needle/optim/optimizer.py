@@ -1,21 +1,31 @@
 """The base of optimizers: parameter groups, the step, and the state that a checkpoint holds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..autograd import Tensor, clear_gradients, enable_grad
 from .clipping import clip_grad_norm_
 from .executor import Executor
-from .settings import ParamGroup, group_settings
+from .settings import ParamGroup, setting
 from .state import load_state, save_state
 
-__all__ = ["Optimizer", "Params"]
+__all__ = ["Optimizer"]
 
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Mapping[str, Any]]
 
 
+class _Trained:
+    """The field `params`: given tensors, pairs or groups, it reads as the list of tensors."""
+
+    def __get__(self, optimizer: Any, owner: type) -> list[Tensor]:
+        return [param for group in optimizer.param_groups for param in group["params"]]
+
+    def __set__(self, optimizer: Any, params: Params) -> None:
+        vars(optimizer)["params"] = params  # until there are groups
+
+
+@dataclass(init=False, eq=False, repr=False)
 class Optimizer:
     """Updates parameters from their gradients.
 
@@ -30,7 +40,8 @@ class Optimizer:
             parameter groups: dicts with "params" and the settings in which the group differs
             from the defaults.
         defaults: the default settings of groups. `locals()` of an `__init__` whose arguments are
-            the settings will do.
+            the settings will do. All rules of needle have `lr`, the learning rate, and
+            `maximize`, which maximizes instead of minimizing.
 
     Raises:
         ValueError: `params` is empty, holds a tensor twice or one that an op made, or a setting
@@ -57,7 +68,8 @@ class Optimizer:
     decouples_weight_decay = False
     """Whether weight decay is part of the step, as in AdamW, and not of the gradient."""
 
-    (lr,) = group_settings("lr")
+    params: _Trained = _Trained()
+    lr: float = setting(0.01)
 
     def __init__(self, params: Params, defaults: Mapping[str, Any] | None = None) -> None:
         settings = ParamGroup()
@@ -66,7 +78,6 @@ class Optimizer:
             if name not in {"self", "params", "__class__"} and not is_default:  # of locals()
                 settings[name] = value
         self.defaults = dict(settings)
-        self.params: list[Tensor] = []
         self.param_groups: list[ParamGroup] = []
         self._executor = Executor()
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
@@ -82,14 +93,15 @@ class Optimizer:
         if not self.params:
             raise ValueError("an optimizer needs at least one parameter, got an empty list")
 
+    def __post_init__(self) -> None:
+        values = {field.name: vars(self).pop(field.name) for field in fields(self)}
+        Optimizer.__init__(self, values.pop("params"), values)
+
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Train more parameters: `group` holds "params" and the settings that are its own."""
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f'a parameter group is a dict with the key "params", got {group!r}')
-        params = group["params"]
-        params = [params] if isinstance(params, Tensor) else params
-        params = tuple([_without_name(param) for param in params])
-        self._check_params(params)
+        params = self._new_params(group["params"])
         known = {*self.defaults, "params", "name", "initial_lr"}
         known |= {"betas"} if "beta1" in known else set()
         if unknown := sorted(group.keys() - known):
@@ -101,13 +113,16 @@ class Optimizer:
         new.update({**self.defaults, **group, "params": params})
         self.check_group(new)
         self._executor.regroup(self.state)
-        self.params += params
         self.param_groups.append(new)
 
-    def _check_params(self, params: tuple[Any, ...]) -> None:
+    def _new_params(self, given: Any) -> tuple[Tensor, ...]:
+        """The tensors of a new group, without their names."""
         known = dict.fromkeys(self.params, "another group")
-        for position, param in enumerate(params):
+        params = []
+        for position, param in enumerate([given] if isinstance(given, Tensor) else given):
             place = f"position {position} of group {len(self.param_groups)}"
+            if isinstance(param, tuple) and len(param) == 2 and isinstance(param[0], str):
+                param = param[1]  # of named_parameters()
             if not isinstance(param, Tensor) or param.dtype.kind != "f":
                 what = param.dtype if isinstance(param, Tensor) else type(param).__name__
                 raise TypeError(
@@ -122,6 +137,8 @@ class Optimizer:
             if param in known:
                 raise ValueError(f"the tensor at {place} is also in {known[param]}")
             known[param] = f"position {position} of the same group"
+            params.append(param)
+        return tuple(params)
 
     def check_group(self, group: ParamGroup) -> None:
         """Refuse settings that do not go together; each one alone is checked by the group."""
@@ -190,7 +207,7 @@ class Optimizer:
         `{"state": {position: {"step": int, name: array}}, "param_groups": [{"lr": ..., "params":
         [positions], "shapes": [shapes]}]}`.
         """
-        return save_state(self.params, self.param_groups, self.state)
+        return save_state(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over settings and state; the next step continues to the bit.
@@ -199,18 +216,16 @@ class Optimizer:
             ValueError: the state belongs to another model or optimizer. The text lists what
                 differs, and this optimizer stays as it was.
         """
-        groups, state = load_state(state_dict, self.params, self.param_groups, self.initial_state)
+        groups, state = load_state(self, state_dict)
         for group, settings in zip(self.param_groups, groups, strict=True):
             group.update(settings)
         self._executor.regroup(state)
 
-    def reset_grad(self) -> None:
-        """Forget the gradients of all parameters."""
-        clear_gradients(self.params)
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or put zeros in their place."""
         clear_gradients(self.params, set_to_none)
+
+    reset_grad = zero_grad
 
     def clip_grad_norm(self, max_norm: float = 0.25) -> float:
         """Clip the joint Euclidean norm of all gradients; returns the norm before clipping."""
@@ -223,9 +238,3 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(groups)})"
-
-
-def _without_name(entry: Any) -> Any:
-    """The tensor of a pair (name, tensor), such as `named_parameters()` gives."""
-    is_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
-    return entry[1] if is_pair else entry

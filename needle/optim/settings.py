@@ -9,58 +9,64 @@ from typing import Any
 
 __all__ = [
     "HALF_OPEN_UNIT", "NON_NEGATIVE", "POSITIVE", "SETTINGS", "UNIT",
-    "ParamGroup", "choice", "count", "group_settings", "number",
+    "ParamGroup", "check", "choice", "count", "number", "setting",
 ]  # fmt: skip
 
 
-def number(is_allowed: Callable[[float], bool], words: str) -> Callable[[str, Any], float]:
-    """A check that gives back a Python float: NumPy's scalars would widen float32 parameters."""
+def check(
+    is_allowed: Callable[[Any], bool], words: str, convert: Callable[[Any], Any] = lambda x: x
+) -> Callable[[str, Any], Any]:
+    """A function of a setting's name and value that returns the value, converted, or raises."""
 
-    def check(name: str, value: Any) -> float:
-        try:
-            number = math.nan if isinstance(value, bool | str) else float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not is_allowed(number):
+    def checked(name: str, value: Any) -> Any:
+        converted = convert(value)
+        if not is_allowed(converted):
             raise ValueError(f"{name} must be {words}, got {value!r}")
-        return number
+        return converted
 
-    return check
+    return checked
 
 
+def _float(value: Any) -> float:
+    """A Python float, because NumPy's would widen float32 arrays; NaN for what is no number."""
+    try:
+        return math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+number = partial(check, convert=_float)
 NON_NEGATIVE = number(lambda x: 0 <= x < math.inf, "a finite number of at least 0")
 POSITIVE = number(lambda x: 0 < x < math.inf, "a finite number above 0")
 HALF_OPEN_UNIT = number(lambda x: 0 <= x < 1, "a number in [0, 1)")
 UNIT = number(lambda x: 0 <= x <= 1, "a number in [0, 1]")
-_DAMPENING = number(lambda x: 0 <= x <= 1, "None or a number in [0, 1]")
+_DAMPENING = check(
+    lambda x: x is None or 0 <= x <= 1,
+    "None or a number in [0, 1]",
+    lambda x: None if x is None else _float(x),
+)
+_FLAG = check(lambda x: isinstance(x, bool), "True or False")
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
+def count(least: int) -> Callable[[str, Any], int]:
     """A check of whole numbers."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return value
+    return check(
+        lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= least,
+        f"a whole number of at least {least}",
+    )
 
 
-def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+def choice(*words: str) -> Callable[[str, Any], str]:
     """A check of words."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return value
+    return check(lambda x: x in words, f"one of {words}")
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(["lr", "weight_decay", "lr_decay", "eps"], NON_NEGATIVE),
     "initial_accumulator_value": NON_NEGATIVE,
     **dict.fromkeys(["momentum", "beta1", "beta2", "alpha"], HALF_OPEN_UNIT),
-    "dampening": lambda name, value: None if value is None else _DAMPENING(name, value),
-    **dict.fromkeys(["nesterov", "amsgrad", "centered", "maximize"], _flag),
+    "dampening": _DAMPENING,
+    **dict.fromkeys(["nesterov", "amsgrad", "centered", "maximize"], _FLAG),
 }
 
 SETTINGS = frozenset(_CHECKS)
@@ -99,21 +105,34 @@ class ParamGroup(dict[str, Any]):
         raise KeyError(name)
 
 
-def group_settings(*names: str) -> tuple[Any, ...]:
-    """Properties of an optimizer that read and set these settings in all parameter groups."""
+class _Setting:
+    """A setting as an attribute of an optimizer: read and set in all parameter groups."""
 
-    def read(name: str, optimizer: Any) -> Any:
+    def __init__(self, default: Any) -> None:
+        self.default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, optimizer: Any, owner: type) -> Any:
+        if optimizer is None:
+            return self.default
+        name = self.name
         values = [group[name] for group in optimizer.param_groups if name in group]
         if not values:
-            raise AttributeError(f"this {type(optimizer).__name__} has no setting {name!r}")
+            raise AttributeError(f"this {owner.__name__} has no setting {name!r}")
         if any(value != values[0] for value in values):
             raise ValueError(
                 f"the parameter groups differ in {name} ({values}): read it from param_groups"
             )
         return values[0]
 
-    def write(name: str, optimizer: Any, value: Any) -> None:
-        for group in optimizer.param_groups:
-            group[name] = value
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        # the argument of a constructor stays with the optimizer until there are groups
+        for group in getattr(optimizer, "param_groups", [vars(optimizer)]):
+            group[self.name] = value
 
-    return tuple([property(partial(read, name), partial(write, name)) for name in names])
+
+def setting(default: Any) -> Any:
+    """A setting with this default, as a field of an optimizer that is a dataclass."""
+    return _Setting(default)

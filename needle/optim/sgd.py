@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from .optimizer import Optimizer, Params
-from .settings import ParamGroup, group_settings
+from .optimizer import Optimizer
+from .settings import ParamGroup, setting
 
 __all__ = ["SGD"]
 
 
+@dataclass(eq=False, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum, Nesterov's form and weight decay.
 
@@ -20,34 +22,25 @@ class SGD(Optimizer):
     Nesterov's form looks one step ahead: θ ← θ - lr·(momentum·u + (1 - dampening)·g).
 
     Args:
-        params: the tensors to train, or parameter groups.
-        lr: learning rate.
+        params, lr, maximize: see `Optimizer`.
         momentum: in [0, 1).
         weight_decay: strength of the L2 penalty.
         dampening: None, the default, means `momentum`: u is a mean of past gradients, and starts
             at 0. A number gives PyTorch's rule, in which the first gradient is not damped;
             `dampening=0` is PyTorch's default.
         nesterov: look one step of momentum ahead (Sutskever et al. 2013).
-        maximize: maximize instead of minimize.
 
     Raises:
         ValueError: a setting is out of its range, or nesterov is set without momentum.
     """
 
-    momentum, dampening, weight_decay = group_settings("momentum", "dampening", "weight_decay")
-
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        dampening: float | None = None,
-        nesterov: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(params, locals())
+    lr: float = setting(0.01)
+    momentum: float = setting(0.0)
+    weight_decay: float = setting(0.0)
+    dampening: float | None = setting(None)
+    nesterov: bool = setting(False)
+    _: KW_ONLY
+    maximize: bool = setting(False)
 
     def check_group(self, group: ParamGroup) -> None:
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):

@@ -3,56 +3,50 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..autograd import Tensor
 from .settings import SETTINGS, ParamGroup, count
 
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
 __all__ = ["load_state", "save_state"]
 
-States = dict[Tensor, dict[str, Any]]
+
+def save_state(optimizer: Optimizer) -> dict[str, Any]:
+    """Copies of settings and state; a parameter is named by its position."""
+    positions = {param: position for position, param in enumerate(optimizer.params)}
+    states = {positions[param]: copy.deepcopy(state) for param, state in optimizer.state.items()}
+    return {"state": dict(sorted(states.items())), "param_groups": _saved_groups(optimizer)}
 
 
-def save_state(
-    params: Sequence[Tensor], groups: Sequence[ParamGroup], states: States
-) -> dict[str, Any]:
-    """Copies of settings and state; a parameter is named by its position in `params`."""
-    positions = {param: position for position, param in enumerate(params)}
-    saved_groups = [
-        {
-            **group,
-            "params": [positions[param] for param in group["params"]],
-            "shapes": [list(param.shape) for param in group["params"]],
-        }
-        for group in groups
-    ]
-    saved_states = {positions[param]: copy.deepcopy(state) for param, state in states.items()}
-    return {"state": dict(sorted(saved_states.items())), "param_groups": saved_groups}
+def _saved_groups(optimizer: Optimizer) -> list[dict[str, Any]]:
+    positions = itertools.count()
+    groups = []
+    for group in optimizer.param_groups:
+        shapes = [list(param.shape) for param in group["params"]]
+        groups.append({**group, "params": [next(positions) for _ in shapes], "shapes": shapes})
+    return groups
 
 
 def load_state(
-    saved: Mapping[str, Any],
-    params: Sequence[Tensor],
-    groups: Sequence[ParamGroup],
-    initial_state: Callable[[ParamGroup], dict[str, float]],
-) -> tuple[list[ParamGroup], States]:
-    """The settings of each group, and copies of the saved arrays by parameter.
-
-    Raises:
-        ValueError: the state does not fit `params` and `groups`; the text lists what differs.
-    """
+    optimizer: Optimizer, saved: Mapping[str, Any]
+) -> tuple[list[ParamGroup], dict[Tensor, dict[str, Any]]]:
+    """The settings of each group, and copies of the saved arrays by parameter."""
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= saved.keys():
         raise ValueError('an optimizer\'s state is a dict with the keys "state" and "param_groups"')
-    saved_groups = saved["param_groups"]
-    _refuse(_group_differences(saved_groups, groups))
+    params, groups = optimizer.params, saved["param_groups"]
+    _refuse(_group_differences(_layout(groups), _layout(_saved_groups(optimizer))))
     loaded, names = [], []
-    for ours, theirs in zip(groups, saved_groups, strict=True):
+    for group in groups:
         loaded.append(ParamGroup())
-        loaded[-1].update({name: theirs[name] for name in theirs.keys() - {"params", "shapes"}})
-        names += [{"step", *initial_state(loaded[-1])}] * len(ours["params"])
+        loaded[-1].update({name: group[name] for name in group.keys() - {"params", "shapes"}})
+        names += [{"step", *optimizer.initial_state(loaded[-1])}] * len(group["params"])
     # keys come back from a file as text, and numbers as tensors
     entries = {int(position): entry for position, entry in saved["state"].items()}
     _refuse(_state_differences(entries, params, names))
@@ -64,23 +58,25 @@ def _refuse(differences: Iterator[str]) -> None:
         raise ValueError(f"the state belongs to another model or optimizer:\n  {lines}")
 
 
-def _unequal(text: str, theirs: Any, ours: Any) -> list[str]:
-    return [] if theirs == ours else [f"{text.format(theirs)} in the state, {ours} here"]
-
-
-def _group_differences(
-    saved: Sequence[Mapping[str, Any]], groups: Sequence[ParamGroup]
-) -> Iterator[str]:
-    yield from _unequal("{} parameter groups", len(saved), len(groups))
-    for number, (theirs, ours) in enumerate(zip(saved, groups, strict=False)):
+def _layout(groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What two states must have in common, by the text that tells of it."""
+    layout: dict[str, Any] = {"{} parameter groups": len(groups)}
+    for number, group in enumerate(groups):
         at = f"group {number}"
-        names, own_names = SETTINGS & theirs.keys(), SETTINGS & ours.keys()
-        only_one_has = sorted(names - own_names), sorted(own_names - names)
-        yield from _unequal(at + ": settings {}", *only_one_has)
-        here = [param.shape for param in ours["params"]]
-        yield from _unequal(at + ": {} parameters", len(theirs.get("params", ())), len(here))
-        for position, pair in enumerate(zip(theirs.get("shapes", here), here, strict=False)):
-            yield from _unequal(f"{at}, parameter {position}: shape {{}}", *map(tuple, pair))
+        layout[at + ": settings {}"] = SETTINGS.intersection(group)
+        layout[at + ": {} parameters"] = len(group.get("params", ()))
+        for position, shape in enumerate(group.get("shapes", ())):
+            layout[f"{at}, parameter {position}: shape {{}}"] = tuple(shape)
+    return layout
+
+
+def _group_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:
+    for text in (text for text in ours if text in theirs):
+        their, our = theirs[text], ours[text]
+        if isinstance(our, frozenset):
+            their, our = sorted({*their} - our), sorted(our - {*their})
+        if their != our:
+            yield f"{text.format(their)} in the state, {our} here"
 
 
 def _state_differences(
@@ -92,13 +88,15 @@ def _state_differences(
             continue
         if missing := sorted(names[at] - entry.keys()):
             yield f"parameter {at}: the state lacks {missing}, has {sorted(entry)}"
-        for name in entry.keys() - {"step"}:
-            text = f"parameter {at}: {name} of shape {{}}"
-            yield from _unequal(text, np.shape(entry[name]), params[at].shape)
+        expected = params[at].shape
+        for name, value in entry.items():
+            if name != "step" and np.shape(value) != expected:
+                shape = np.shape(value)
+                yield f"parameter {at}: {name} of shape {shape} in the state, {expected} here"
 
 
 def _copy_state(entry: Mapping[str, Any], param: Tensor) -> dict[str, Any]:
-    copied: dict[str, Any] = {"step": count("step", int(entry["step"]), least=0)}
+    copied: dict[str, Any] = {"step": count(0)("step", int(entry["step"]))}
     for name, value in entry.items():
         if name != "step":
             array = value.realize_cached_data() if isinstance(value, Tensor) else value
