@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from . import binding, tangents  # noqa: F401 - for what they do: Tensor's operators, tangents
 from .activations import *
 from .arithmetic import *
-from .comparison import *
 from .contraction import *
 from .einsum import *
 from .functions import *
@@ -16,7 +15,6 @@ from .losses import *
 from .normalization import *
 from .reductions import *
 from .scans import *
-from .special import *
 from .tuples import *
 from .views import *
 

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .arithmetic import plain_number
-from .comparison import greater, less
-from .functions import Clip, exp
-from .kinds import Elementwise, binary, elementwise, unary, with_parameters
-from .special import Erf
+from .arithmetic import greater, less, plain_number
+from .functions import Clip, Erf, exp
+from .kinds import Elementwise, elementwise, with_parameters
 
 __all__ = [
     "ELU", "elu", "GELU", "GELUTanh", "gelu", "Hardtanh", "hardtanh", "LeakyReLU", "leaky_relu",
@@ -23,27 +21,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-Tanh, tanh = elementwise(
-    "Tanh", "tanh", np.tanh, lambda g, y, a: g * (1 - y**2),
-    "The hyperbolic tangent, tanh a. Adjoint: g·(1 - y²).",
-)  # fmt: skip
-
-
-class Sigmoid(Elementwise):
-    """The logistic function, 1 / (1 + e⁻ᵃ). Adjoint: g·y·(1 - y)."""
-
-    def compute(self, a: Array) -> Array:
-        with np.errstate(over="ignore"):  # where e⁻ᵃ is infinite the result is 0, as it should be
-            result = np.exp(a * -1.0)  # a float: small unsigned integers would wrap around
-        result += 1
-        return 1 / result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * (node * (1 - node))
-
-
-_sigmoid = Sigmoid()
-sigmoid = unary(_sigmoid)
+def _logistic(a: Array) -> Array:
+    with np.errstate(over="ignore"):  # where e⁻ᵃ is infinite the result is 0, as it should be
+        result = np.exp(a * -1.0)  # a float: small unsigned integers would wrap around
+    result += 1
+    return 1 / result
 
 
 def clamp_at_zero(function: Callable[..., Array], a: Array) -> Array:
@@ -52,24 +34,18 @@ def clamp_at_zero(function: Callable[..., Array], a: Array) -> Array:
     return function(a, result, out=result)
 
 
-class ReLU(Elementwise):
-    """max(a, 0). Adjoint: g·[a > 0], which is 0 at 0."""
-
-    def compute(self, a: Array) -> Array:
-        return clamp_at_zero(np.maximum, a)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return _relu_grad(out_grad, node.inputs[0])
-
-
-class ReLUGrad(Elementwise):
-    """a·[b > 0]. Adjoint of a: g·[b > 0]; none of b."""
-
-    def compute(self, a: Array, b: Array) -> Array:
-        return np.multiply(a, np.greater(b, 0))
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        return _relu_grad(out_grad, node.inputs[1]), None
+# fmt: off
+Tanh, tanh = elementwise("Tanh", "tanh", np.tanh, lambda g, y, a: g * (1 - y**2),
+    "The hyperbolic tangent, tanh a. Adjoint: g·(1 - y²).")
+Sigmoid, sigmoid = elementwise("Sigmoid", "sigmoid", _logistic, lambda g, y, a: g * (y * (1 - y)),
+    "The logistic function, 1 / (1 + e⁻ᵃ). Adjoint: g·y·(1 - y).")
+ReLUGrad, _relu_grad = elementwise(
+    "ReLUGrad", "relu_grad", lambda a, b: np.multiply(a, np.greater(b, 0)),
+    lambda g, y, a, b: (g * greater(b, 0), None), "a·[b > 0]. Adjoint of a: g·[b > 0]; none of b.")
+ReLU, relu = elementwise(
+    "ReLU", "relu", lambda a: clamp_at_zero(np.maximum, a), lambda g, y, a: _relu_grad(g, a),
+    "max(a, 0). Adjoint: g·[a > 0], which is 0 at 0.")
+# fmt: on
 
 
 class LeakyReLU(Elementwise):
@@ -170,43 +146,13 @@ class Softplus(Elementwise):
         return out_grad * factor
 
 
-class SiLUGrad(Elementwise):
-    """s·(1 + a·(1 - s)) with s = σ(a). Adjoint: g·s·(1 - s)·(2 + a·(1 - 2s))."""
-
-    def compute(self, a: Array) -> Array:
-        s = _sigmoid.compute(a)
-        result = 1 - s
-        result *= a
-        result += 1
-        result *= s
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        (a,) = node.inputs
-        s = sigmoid(a)
-        return out_grad * (s * (1 - s) * (a * (1 - s * 2) + 2))
-
-
-_silu_grad = unary(SiLUGrad())
-SiLU, silu = elementwise(
-    "SiLU", "silu", lambda a: a * _sigmoid.compute(a), lambda g, y, a: g * _silu_grad(a),
-    "a·σ(a), also called swish. Adjoint: g·σ(a)·(1 + a·(1 - σ(a))).",
-)  # fmt: skip
-
-
-class GELUGrad(Elementwise):
-    """Φ(a) + a·φ(a). Adjoint: g·φ(a)·(2 - a²)."""
-
-    def compute(self, a: Array) -> Array:
-        result = np.exp(a * a * -0.5)
-        result *= a * (1 / math.sqrt(2 * math.pi))
-        result += _normal_distribution(a)
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        square = node.inputs[0] ** 2
-        density = exp(square * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return out_grad * (density * (2 - square))
+def _silu_slope(a: Array) -> Array:
+    s = _logistic(a)
+    result = 1 - s
+    result *= a
+    result += 1
+    result *= s
+    return result
 
 
 def _normal_distribution(a: Array) -> Array:
@@ -217,57 +163,17 @@ def _normal_distribution(a: Array) -> Array:
     return result
 
 
-_gelu_grad = unary(GELUGrad())
-GELU, _gelu = elementwise(
-    "GELU", "gelu", lambda a: a * _normal_distribution(a), lambda g, y, a: g * _gelu_grad(a),
-    "a·Φ(a) (Hendrycks & Gimpel 2016). Adjoint: g·(Φ(a) + a·φ(a)).",
-)  # fmt: skip
+def _gelu_slope(a: Array) -> Array:
+    result = np.exp(a * a * -0.5)
+    result *= a * _PEAK
+    result += _normal_distribution(a)
+    return result
 
 
+_PEAK = 1 / math.sqrt(2 * math.pi)  # φ(0)
 # GELU by tanh: u = _SCALE·(a + _CUBIC·a³)
 _SCALE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
-
-
-class GELUTanh(Elementwise):
-    """a/2·(1 + tanh u) with u = √(2/π)·(a + 0.044715·a³), close to GELU (Hendrycks & Gimpel 2016).
-
-    Adjoint: g·((1 + tanh u)/2 + a/2·(1 - tanh² u)·u').
-    """
-
-    def compute(self, a: Array) -> Array:
-        result = _tanh_u(a)
-        result += 1
-        result *= a
-        result *= 0.5
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * _gelu_tanh_grad(node.inputs[0])
-
-
-class GELUTanhGrad(Elementwise):
-    """(1 + t)/2 + a/2·(1 - t²)·u' with t = tanh u. Adjoint: g·(1 - t²)·(u' + a/2·u'' - a·t·u'²)."""
-
-    def compute(self, a: Array) -> Array:
-        t = _tanh_u(a)
-        result = a * (3 * _CUBIC * _SCALE)
-        result *= a
-        result += _SCALE
-        result *= a
-        result *= 1 - t * t
-        result += t
-        result += 1
-        result *= 0.5
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        (a,) = node.inputs
-        square = a**2
-        t = tanh(a * (square * (_CUBIC * _SCALE) + _SCALE))
-        first = square * (3 * _CUBIC * _SCALE) + _SCALE
-        half_second = a * (3 * _CUBIC * _SCALE)
-        return out_grad * ((1 - t**2) * (first + a * half_second - a * t * first**2))
 
 
 def _tanh_u(a: Array) -> Array:
@@ -279,11 +185,61 @@ def _tanh_u(a: Array) -> Array:
     return np.tanh(result)
 
 
-relu = unary(ReLU())
-_relu_grad = binary(ReLUGrad())
-_gelu_tanh_grad = unary(GELUTanhGrad())
+def _gelu_tanh(a: Array) -> Array:
+    result = _tanh_u(a)
+    result += 1
+    result *= a
+    result *= 0.5
+    return result
+
+
+def _gelu_tanh_slope(a: Array) -> Array:
+    t = _tanh_u(a)
+    result = a * (3 * _CUBIC * _SCALE)
+    result *= a
+    result += _SCALE
+    result *= a
+    result *= 1 - t * t
+    result += t
+    result += 1
+    result *= 0.5
+    return result
+
+
+def _gelu_tanh_slope_adjoint(g: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    square = a**2
+    t = tanh(a * (square * (_CUBIC * _SCALE) + _SCALE))
+    first = square * (3 * _CUBIC * _SCALE) + _SCALE
+    half_second = a * (3 * _CUBIC * _SCALE)
+    return g * ((1 - t**2) * (first + a * half_second - a * t * first**2))
+
+
+# fmt: off
+SiLUGrad, _silu_grad = elementwise(
+    "SiLUGrad", "silu_grad", _silu_slope,
+    lambda g, y, a: g * (sigmoid(a) * sigmoid(-a) * (2 - a * tanh(a / 2))),
+    "σ(a)·(1 + a·(1 - σ(a))). Adjoint: g·σ(a)·σ(-a)·(2 - a·tanh(a/2)).")
+SiLU, silu = elementwise(
+    "SiLU", "silu", lambda a: a * _logistic(a), lambda g, y, a: g * _silu_grad(a),
+    "a·σ(a), also called swish. Adjoint: g·σ(a)·(1 + a·(1 - σ(a))).")
+GELUGrad, _gelu_grad = elementwise(
+    "GELUGrad", "gelu_grad", _gelu_slope,
+    lambda g, y, a: g * (exp(a**2 * -0.5) * _PEAK * (2 - a**2)),
+    "Φ(a) + a·φ(a). Adjoint: g·φ(a)·(2 - a²).")
+GELU, _gelu = elementwise(
+    "GELU", "gelu", lambda a: a * _normal_distribution(a), lambda g, y, a: g * _gelu_grad(a),
+    "a·Φ(a) (Hendrycks & Gimpel 2016). Adjoint: g·(Φ(a) + a·φ(a)).")
+GELUTanhGrad, _gelu_tanh_grad = elementwise(
+    "GELUTanhGrad", "gelu_tanh_grad", _gelu_tanh_slope, _gelu_tanh_slope_adjoint,
+    "(1 + t)/2 + a/2·(1 - t²)·u', t = tanh u. Adjoint: g·(1 - t²)·(u' + a/2·u'' - a·t·u'²).")
+GELUTanh, _gelu_by_tanh = elementwise(
+    "GELUTanh", "gelu_tanh", _gelu_tanh, lambda g, y, a: g * _gelu_tanh_grad(a),
+    """a/2·(1 + tanh u) with u = √(2/π)·(a + 0.044715·a³), close to GELU (Hendrycks & Gimpel 2016).
+
+    Adjoint: g·((1 + tanh u)/2 + a/2·(1 - tanh² u)·u').""")
+# fmt: on
 elu = with_parameters(ELU)
-_gelus = {"none": _gelu, "tanh": unary(GELUTanh())}
+_gelus = {"none": _gelu, "tanh": _gelu_by_tanh}
 
 
 def leaky_relu(a: Tensor, negative_slope: float = 0.01) -> Tensor:

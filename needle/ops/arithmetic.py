@@ -1,6 +1,6 @@
-"""Arithmetic: sums, products, quotients and powers, extrema and selection, element by element.
+"""Arithmetic: sums, products, powers, extrema, comparison and selection, element by element.
 
-Operands broadcast like NumPy's. In the formulas g is the adjoint of the result.
+Operands broadcast like NumPy's. In the formulas g is the adjoint of the result y.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .comparison import equal, greater, less
 from .kinds import Elementwise, binary, elementwise, with_parameters
 
 __all__ = [
@@ -18,6 +17,8 @@ __all__ = [
     "EWiseDiv", "divide", "DivScalar", "divide_scalar",
     "EWisePow", "power", "PowerScalar", "power_scalar",
     "Maximum", "maximum", "Minimum", "minimum", "Where", "where",
+    "Equal", "equal", "Greater", "greater", "GreaterEqual", "greater_equal",
+    "Less", "less", "LessEqual", "less_equal", "NotEqual", "not_equal",
 ]  # fmt: skip
 
 
@@ -29,32 +30,61 @@ def plain_number(scalar: Any) -> Any:
 class _WithScalar(Elementwise):
     """An op on a tensor and a number, which widens no dtype."""
 
+    function: ClassVar[np.ufunc]
+
     def __init__(self, scalar: Any) -> None:
         self.scalar = plain_number(scalar)
 
-
-class EWiseAdd(Elementwise):
-    """a + b. Adjoints: g, g."""
-
-    compute = np.add
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
-        return out_grad, out_grad
-
-
-Negate, negate = elementwise(
-    "Negate", "negate", np.negative, lambda g, y, a: -g, "-a. Adjoint: -g."
-)
+    def compute(self, a: Array) -> Array:
+        return self.function(a, self.scalar)
 
 
 class AddScalar(_WithScalar):
     """a + c. Adjoint: g."""
 
-    def compute(self, a: Array) -> Array:
-        return np.add(a, self.scalar)
+    function = np.add
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return out_grad
+
+
+class MulScalar(_WithScalar):
+    """a·c. Adjoint: g·c."""
+
+    function = np.multiply
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad * self.scalar
+
+
+class DivScalar(_WithScalar):
+    """a / c; integers give floats. Adjoint: g/c."""
+
+    function = np.true_divide
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad / self.scalar
+
+
+# fmt: off
+EWiseAdd, add = elementwise("EWiseAdd", "add", np.add, lambda g, y, a, b: (g, g),
+    "a + b. Adjoints: g, g.")
+Negate, negate = elementwise("Negate", "negate", np.negative, lambda g, y, a: -g,
+    "-a. Adjoint: -g.")
+Equal, equal = elementwise(
+    "Equal", "equal", np.equal, None, "Where a = b, as booleans. No gradient.")
+NotEqual, not_equal = elementwise(
+    "NotEqual", "not_equal", np.not_equal, None, "Where a ≠ b, as booleans. No gradient.")
+Less, less = elementwise(
+    "Less", "less", np.less, None, "Where a < b, as booleans. No gradient.")
+LessEqual, less_equal = elementwise(
+    "LessEqual", "less_equal", np.less_equal, None, "Where a ≤ b, as booleans. No gradient.")
+Greater, greater = elementwise(
+    "Greater", "greater", np.greater, None, "Where a > b, as booleans. No gradient.")
+GreaterEqual, greater_equal = elementwise(
+    "GreaterEqual", "greater_equal", np.greater_equal, None,
+    "Where a ≥ b, as booleans. No gradient.")
+# fmt: on
 
 
 class EWiseMul(Elementwise):
@@ -70,16 +100,6 @@ class EWiseMul(Elementwise):
         )
 
 
-class MulScalar(_WithScalar):
-    """a·c. Adjoint: g·c."""
-
-    def compute(self, a: Array) -> Array:
-        return np.multiply(a, self.scalar)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * self.scalar
-
-
 class EWiseDiv(Elementwise):
     """a / b; integers give floats. Adjoints: g/b, -g·a/b²."""
 
@@ -89,16 +109,6 @@ class EWiseDiv(Elementwise):
         b = node.inputs[1]
         adjoint = out_grad / b
         return adjoint, -(adjoint * node) if b.requires_grad else None
-
-
-class DivScalar(_WithScalar):
-    """a / c; integers give floats. Adjoint: g/c."""
-
-    def compute(self, a: Array) -> Array:
-        return np.true_divide(a, self.scalar)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad / self.scalar
 
 
 class EWisePow(Elementwise):
@@ -163,7 +173,6 @@ class Where(Elementwise):
         return None, where(condition, out_grad, 0), where(condition, 0, out_grad)
 
 
-add = binary(EWiseAdd(), "add")
 multiply = binary(EWiseMul(), "multiply")
 divide = binary(EWiseDiv(), "divide")
 power = binary(EWisePow(), "power")

@@ -1,4 +1,9 @@
-"""Binds Python's operators and the methods of Tensor to the ops, in one table."""
+"""Binds Python's operators, the methods of Tensor and NumPy's functions to the ops, in tables.
+
+np.sum(tensor, axis=0) stays in the graph: a function in the table of NumPy's calls needle's, with
+NumPy's argument names; all others get the Tensor's array. NumPy's elementwise functions (np.exp)
+take no Tensor, since its `__array_ufunc__` is None.
+"""
 
 import functools
 import inspect
@@ -11,11 +16,9 @@ from ..autograd import Tensor, TensorTuple
 from . import (
     activations,
     arithmetic,
-    comparison,
     contraction,
     functions,
     indexing,
-    numpy_functions,
     reductions,
     scans,
     transfer,
@@ -105,6 +108,59 @@ def _pow(self: Tensor, exponent: Any) -> Tensor:
     return self**exponent
 
 
+_NUMPYS_FUNCTIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    np.sum: lambda a, axis=None, *, keepdims=False: reductions.summation(a, axis, keepdims),
+    np.mean: lambda a, axis=None, *, keepdims=False: reductions.mean(a, axis, keepdims),
+    np.var: lambda a, axis=None, *, ddof=0, keepdims=False: reductions.var(a, axis, keepdims, ddof),
+    np.std: lambda a, axis=None, *, ddof=0, keepdims=False: reductions.std(a, axis, keepdims, ddof),
+    np.prod: lambda a, axis=None, *, keepdims=False: scans.prod(a, axis, keepdims),
+    np.cumsum: lambda a, axis=None: scans.cumsum(a, axis),
+    np.max: lambda a, axis=None, *, keepdims=False: reductions.max(a, axis, keepdims),
+    np.min: lambda a, axis=None, *, keepdims=False: reductions.min(a, axis, keepdims),
+    np.argmax: lambda a, axis=None, *, keepdims=False: reductions.argmax(a, axis, keepdims),
+    np.clip: lambda a, a_min=None, a_max=None: functions.clip(a, a_min, a_max),
+    np.concatenate: lambda arrays, axis=0: indexing.concatenate(arrays, axis),
+    np.stack: lambda arrays, axis=0: tuples.stack(arrays, axis),
+    np.reshape: lambda a, shape: views.reshape(a, shape),
+    np.transpose: lambda a, axes=None: views.permute(
+        a, range(a.ndim)[::-1] if axes is None else axes
+    ),
+    np.squeeze: lambda a, axis=None: views.squeeze(a, axis),
+    np.expand_dims: lambda a, axis: views.expand_dims(a, axis),
+    np.flip: lambda m, axis=None: views.flip(m, axis),
+    np.broadcast_to: lambda array, shape: views.broadcast_to(array, shape),
+}
+_NUMPYS_FUNCTIONS |= {np.amax: _NUMPYS_FUNCTIONS[np.max], np.amin: _NUMPYS_FUNCTIONS[np.min]}
+
+
+def _call_numpys(
+    self: Tensor, function: Callable[..., Any], types: Any, args: Any, options: Any
+) -> Any:
+    """`function` of NumPy with a Tensor among its arguments (NumPy's `__array_function__`)."""
+    ours = _NUMPYS_FUNCTIONS.get(function)
+    if ours is None:
+        return function(*_arrays(args), **_arrays(options))
+    try:
+        inspect.signature(ours).bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(
+            f"np.{function.__name__} of a Tensor: {error}; it takes {inspect.signature(ours)}, "
+            "and tensor.numpy() is an array for which NumPy's function has all its arguments"
+        ) from None
+    return ours(*args, **options)
+
+
+def _arrays(value: Any) -> Any:
+    """`value` with arrays in place of Tensors, also inside tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        return value._array()
+    if isinstance(value, tuple | list):
+        return type(value)([_arrays(entry) for entry in value])
+    if isinstance(value, dict):
+        return {name: _arrays(entry) for name, entry in value.items()}
+    return value
+
+
 _add = _operator(arithmetic.add, arithmetic.add_scalar)
 _multiply = _operator(arithmetic.multiply, arithmetic.mul_scalar)
 
@@ -123,14 +179,14 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__rmatmul__": _reflected(contraction.matmul),
     "__neg__": arithmetic.negate,
     "__abs__": functions.abs,
-    "__array_function__": numpy_functions.call,
+    "__array_function__": _call_numpys,
     "__getitem__": indexing.getitem,
-    "__eq__": _operator(comparison.equal),
-    "__ne__": _operator(comparison.not_equal),
-    "__lt__": _operator(comparison.less),
-    "__le__": _operator(comparison.less_equal),
-    "__gt__": _operator(comparison.greater),
-    "__ge__": _operator(comparison.greater_equal),
+    "__eq__": _operator(arithmetic.equal),
+    "__ne__": _operator(arithmetic.not_equal),
+    "__lt__": _operator(arithmetic.less),
+    "__le__": _operator(arithmetic.less_equal),
+    "__gt__": _operator(arithmetic.greater),
+    "__ge__": _operator(arithmetic.greater_equal),
     "T": property(views.transpose),
     "sum": _over_axes(reductions.summation, "sum"),
     "view": _of_numbers(views.reshape),

@@ -7,7 +7,7 @@ Everything that is no `Elementwise`, `Reduction`, `View` or `Contraction` is a p
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Concatenate, ParamSpec, cast
 
 import numpy as np
@@ -125,23 +125,25 @@ def with_parameters(
     return function_of(cast(type[TensorOp], kind), function, name)
 
 
-def elementwise(
+def stated(
+    base: type[TensorOp],
     kind: str,
     name: str,
     compute: Callable[..., Any],
     derivative: Callable[..., Any] | None,
     text: str,
-) -> tuple[type[Elementwise], Callable[..., Tensor]]:
-    """An elementwise op and its function, stated in a line of a table.
+) -> tuple[type[TensorOp], Callable[..., Tensor]]:
+    """An op and its function, stated in a row of a table.
 
     Args:
-        kind: the name of the op's class; `name` that of the function, `text` the docstring of both.
-        compute: NumPy's function, or another function of one array.
+        base, kind: the base class and the name of the op's class.
+        name, text: the name of the function, and the docstring of both.
+        compute: NumPy's function, or another function of one or two arrays.
         derivative: the adjoints of the operands as a function of (g, y, *operands), for the
             adjoint g of the result y; None if no gradient passes.
     """
 
-    def gradient(self: Elementwise, out_grad: Tensor, node: Tensor) -> Any:
+    def gradient(self: TensorOp, out_grad: Tensor, node: Tensor) -> Any:
         assert derivative is not None
         return derivative(out_grad, node, *node.inputs)
 
@@ -152,8 +154,12 @@ def elementwise(
         "gradient": gradient,
         "differentiable": derivative is not None,
     }
-    op = type(kind, (Elementwise,), members)
-    return op, (binary if getattr(compute, "nin", 1) == 2 else unary)(op(), name)
+    op = type(kind, (base,), members)
+    arity = getattr(compute, "nin", None) or len(inspect.signature(compute).parameters)
+    return op, (binary if arity == 2 else unary)(op(), name)
+
+
+elementwise = partial(stated, Elementwise)
 
 
 def function_of(kind: type[TensorOp], function: Any, name: str | None = None) -> Any:

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..autograd import Array, Op, Tensor, TensorOp, TensorTupleOp
 from ..device import to_numpy
-from .arithmetic import maximum
-from .comparison import not_equal
+from .arithmetic import maximum, not_equal
 from .indexing import ARRAY, ScatterAdd
 from .kinds import Elementwise, binary, check_whole_numbers, constant_like
 from .reductions import softmax, sum_over, summation

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
-from .comparison import equal
+from .arithmetic import equal
 from .functions import exp, sqrt
 from .kinds import Axes, Reduction, linear_tangent, normalize_axes, normalize_axis, with_parameters
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Array, Tensor
-from ..arithmetic import plain_number, where
-from ..comparison import equal, not_equal
+from ..arithmetic import equal, not_equal, plain_number, where
 from ..functions import abs, sign
 from ..kinds import Axes, Reduction, normalize_axes
 from ..reductions import max, min, summation
