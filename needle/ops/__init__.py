@@ -1,4 +1,7 @@
-"""The operators: each states how arrays are computed and how the graph of its adjoint is built."""
+"""The operators: each states how arrays are computed and how the graph of its adjoint is built.
+
+In the formulas of the docstrings y is the result, g its adjoint, and a, b the operands.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,6 @@
 """Activation functions, each one op with its closed-form gradient.
 
-In the formulas g is the adjoint of the result and y the result; σ is the logistic function, Φ and
-φ are the distribution function and the density of N(0, 1).
+σ is the logistic function, Φ and φ are the distribution function and the density of N(0, 1).
 """
 
 import math
@@ -12,7 +11,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .arithmetic import greater, less, plain_number
-from .functions import Clip, Erf, exp
+from .functions import Clip, error_function, exp
 from .kinds import Elementwise, elementwise, with_parameters
 
 __all__ = [
@@ -157,7 +156,7 @@ def _silu_slope(a: Array) -> Array:
 
 def _normal_distribution(a: Array) -> Array:
     """Φ(a) = (1 + erf(a/√2))/2."""
-    result = Erf().compute(a * math.sqrt(0.5))
+    result = error_function(a * math.sqrt(0.5))
     result += 1
     result *= 0.5
     return result

@@ -1,7 +1,4 @@
-"""Arithmetic: sums, products, powers, extrema, comparison and selection, element by element.
-
-Operands broadcast like NumPy's. In the formulas g is the adjoint of the result y.
-"""
+"""Arithmetic: sums, products, powers, extrema, comparison and selection, element by element."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar

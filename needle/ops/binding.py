@@ -63,10 +63,6 @@ def _subtract_scalar(a: Tensor, scalar: float) -> Tensor:
     return arithmetic.add_scalar(a, -arithmetic.plain_number(scalar))
 
 
-def _subtract_from_scalar(a: Tensor, scalar: float) -> Tensor:
-    return arithmetic.add_scalar(arithmetic.negate(a), scalar)
-
-
 def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The method of a function of several integers: given as one tuple or one by one."""
 
@@ -88,9 +84,8 @@ def _over_axes(function: Callable[..., Tensor], method_name: str = "") -> Callab
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         for name in options:
             if name not in names:
-                hint = (
-                    f": needle calls it {_NEEDLES_NAMES[name]!r}" if name in _NEEDLES_NAMES else ""
-                )
+                ours = _NEEDLES_NAMES.get(name)
+                hint = f": needle calls it {ours!r}" if ours else ""
                 whose = method_name or function.__name__
                 raise TypeError(f"{whose}() has no argument {name!r}{hint}")
         return function(self, *args, **options)
@@ -168,7 +163,9 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__add__": _add,
     "__radd__": _add,
     "__sub__": _operator(_subtract, _subtract_scalar),
-    "__rsub__": _operator(lambda a, b: _subtract(b, a), _subtract_from_scalar),
+    "__rsub__": _operator(
+        lambda a, b: _subtract(b, a), lambda a, c: arithmetic.add_scalar(arithmetic.negate(a), c)
+    ),
     "__mul__": _multiply,
     "__rmul__": _multiply,
     "__truediv__": _operator(arithmetic.divide, arithmetic.divide_scalar),

@@ -1,7 +1,4 @@
-"""Contractions: sums of products, where most of the time goes.
-
-In the formulas g is the adjoint of the result.
-"""
+"""Contractions: sums of products, where most of the time goes."""
 
 import math
 from collections.abc import Sequence

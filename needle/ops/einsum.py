@@ -131,7 +131,16 @@ def _terms(subscripts: str, shapes: tuple[_Shape, ...]) -> tuple[list[str], str]
     terms = left.split(",")
     if len(terms) != len(shapes):
         raise ValueError(f"einsum {subscripts!r} has {len(terms)} terms for {len(shapes)} operands")
-    widths = [_width(subscripts, *pair) for pair in zip(terms, shapes, strict=True)]
+    widths = []
+    for term, shape in zip(terms, shapes, strict=True):
+        named = term.replace("...", "", 1)
+        width = len(shape) - len(named)  # the number of axes that `...` stands for
+        if width < 0 or (width and named == term) or not set(named) <= set(_LETTERS):
+            raise ValueError(
+                f"einsum {subscripts!r}: term {term!r} does not fit an operand of shape "
+                f"{shape}: it takes one letter for each axis, and '...' for any number of axes"
+            )
+        widths.append(width)
     spread = "".join(letter for letter in _LETTERS if letter not in subscripts)[: max(widths)]
     letters = "".join(terms).replace(".", "")
     if not arrow:
@@ -150,37 +159,20 @@ def _terms(subscripts: str, shapes: tuple[_Shape, ...]) -> tuple[list[str], str]
     return terms, result.replace("...", spread)
 
 
-def _width(subscripts: str, term: str, shape: _Shape) -> int:
-    """The number of axes that `...` stands for in a term."""
-    named = term.replace("...", "", 1)
-    width = len(shape) - len(named)
-    is_fitting = width >= 0 if named != term else width == 0
-    if not is_fitting or not set(named) <= set(_LETTERS):
-        raise ValueError(
-            f"einsum {subscripts!r}: term {term!r} does not fit an operand of shape "
-            f"{shape}: it takes one letter for each axis, and '...' for any number of axes"
-        )
-    return width
-
-
 def _lengths(subscripts: str, terms: Sequence[str], shapes: Sequence[_Shape]) -> dict[str, int]:
     """The length that each label stands for."""
-    length: dict[str, int] = {}
+    length = dict.fromkeys("".join(terms), 1)
     for term, shape in zip(terms, shapes, strict=True):
-        own: dict[str, int] = {}
+        last = dict(zip(term, shape, strict=True))  # axes of one operand do not broadcast
         for label, size in zip(term, shape, strict=True):
-            if own.setdefault(label, size) != size:
-                raise ValueError(
-                    f"einsum {subscripts!r}: {label!r} takes a diagonal of shape {shape}, "
-                    f"but the axes have lengths {own[label]} and {size}"
-                )
-            known = length.get(label, 1)
-            if size != known and 1 not in (size, known):
+            is_diagonal = size != last[label]
+            known = last[label] if is_diagonal else length[label]
+            if size != known and (is_diagonal or 1 not in (size, known)):
                 raise ValueError(
                     f"einsum {subscripts!r} of shapes {' and '.join(map(str, shapes))}: "
-                    f"{label!r} stands for lengths {known} and {size}"
+                    f"{label!r} stands for lengths {min(size, known)} and {max(size, known)}"
                 )
-            if known == 1:
+            if length[label] == 1:
                 length[label] = size
     return length
 

@@ -1,7 +1,7 @@
 """Elementary functions (powers of e, roots, angles, sign, clipping), and some that have no
 elementary formula (erf) or one that loses accuracy or overflows (log1p, expm1, logaddexp).
 
-Activations are in activations.py. In the formulas g is the adjoint of the result y.
+Activations are in activations.py.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor
 from .arithmetic import equal, plain_number, where
-from .kinds import Elementwise, binary, elementwise, unary, with_parameters
+from .kinds import Elementwise, binary, elementwise, with_parameters
 
 __all__ = [
     "Abs", "abs", "ArcSin", "arcsin", "ArcTan", "arctan", "Astype", "astype", "Clip", "clip",
@@ -110,27 +110,6 @@ class LogAddExp(Elementwise):
         return out_grad * of_a, out_grad * of_b
 
 
-class Erf(Elementwise):
-    """The error function, 2/√π ∫₀ᵃ e^(-t²) dt. Adjoint: g·2/√π·e^(-a²).
-
-    Accurate to a few units in the last place of float64 and float32.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.erf(ndl.Tensor([0.0, 0.5, 10.0])).numpy().round(4)
-        array([0.    , 0.5205, 1.    ])
-    """
-
-    def compute(self, a: Array) -> Array:
-        dtype = np.result_type(a.dtype, 0.0)  # integers give float64, as in NumPy's functions
-        if dtype.itemsize > 4:
-            return _erf(a.astype(dtype, copy=False))
-        return _erf_single(a.astype(np.float32, copy=False)).astype(dtype, copy=False)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * (exp(-(node.inputs[0] ** 2)) * (2 / pi**0.5))
-
-
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of
 # Computation 23 (1969), highest power first: near 0, erf x = x·P(x²)/Q(x²); further out,
 # erf x = 1 - e^(-x²)·R(x)/S(x). Within 5 units in the last place of float64
@@ -165,6 +144,13 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     return total
 
 
+def error_function(a: Array) -> Array:
+    dtype = np.result_type(a.dtype, 0.0)  # integers give float64, as in NumPy's functions
+    if dtype.itemsize > 4:
+        return _erf(a.astype(dtype, copy=False))
+    return _erf_single(a.astype(np.float32, copy=False)).astype(dtype, copy=False)
+
+
 def _erf(x: Array) -> Array:
     distance = np.minimum(np.absolute(x), 6)  # beyond it erf is 1, and so it stays for inf
     square = distance * distance
@@ -187,6 +173,17 @@ def _erf_single(x: Array) -> Array:
 
 
 logaddexp = binary(LogAddExp())
-erf = unary(Erf())
+Erf, erf = elementwise(
+    "Erf", "erf", error_function, lambda g, y, a: g * (exp(-(a**2)) * (2 / pi**0.5)),
+    """The error function, 2/√π ∫₀ᵃ e^(-t²) dt. Adjoint: g·2/√π·e^(-a²).
+
+    Accurate to a few units in the last place of float64 and float32.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.erf(ndl.Tensor([0.0, 0.5, 10.0])).numpy().round(4)
+        array([0.    , 0.5205, 1.    ])
+    """,
+)  # fmt: skip
 clip = with_parameters(Clip)
 astype = with_parameters(Astype)

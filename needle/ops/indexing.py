@@ -1,7 +1,7 @@
 """Picking elements out and putting them back.
 
-In the formulas g is the adjoint of the result. Arrays of indices are operands; `index` holds the
-rest of the index, with `ARRAY` in the place of each array.
+Arrays of indices are operands; `index` holds the rest of the index, with `ARRAY` in the place of
+each array.
 """
 
 import math

@@ -1,11 +1,12 @@
 """Reductions over axes. `axes` is an int, several ints, or None for all axes.
 
-The reduced axes disappear; with `keepdims` they stay, at length 1. In the formulas g is the
-adjoint of the result and y the result, both with the reduced axes kept.
+The reduced axes disappear; with `keepdims` they stay, at length 1. In the formulas they
+stay, too.
 """
 
 import math
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -85,7 +86,11 @@ class Summation(Reduction):
 
 
 class _Extremum(Reduction):
-    """An extremum along axes; ties share the adjoint equally."""
+    method: ClassVar[str]  # of arrays: np.max takes longer
+
+    def compute(self, a: Array) -> Array:
+        extremum = getattr(a, self.method)
+        return extremum(axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
@@ -97,15 +102,13 @@ class _Extremum(Reduction):
 class Max(_Extremum):
     """The maximum over `axes`. Adjoint: g·[a = y] / (number of a equal to y): ties share it."""
 
-    def compute(self, a: Array) -> Array:
-        return a.max(axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
+    method = "max"
 
 
 class Min(_Extremum):
-    """The minimum over `axes`. Adjoint: g·[a = y] / (number of a equal to y): ties share it."""
+    """The minimum over `axes`. Adjoint: as of Max."""
 
-    def compute(self, a: Array) -> Array:
-        return a.min(axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
+    method = "min"
 
 
 class ArgMax(TensorOp):
@@ -191,6 +194,8 @@ max = with_parameters(Max)
 min = with_parameters(Min)
 argmax = with_parameters(ArgMax)
 logsumexp = with_parameters(LogSumExp)
+softmax = with_parameters(Softmax)
+logsoftmax = with_parameters(LogSoftmax)
 
 
 def mean(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
@@ -211,13 +216,3 @@ def std(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
 
 def _count(a: Tensor, axes: Axes) -> int:
     return math.prod(a.shape[axis] for axis in normalize_axes(axes, a.ndim))
-
-
-def softmax(a: Tensor, axes: Axes = -1) -> Tensor:
-    """eᵃ / Σ eᵃ along `axes`: positive, sums to 1."""
-    return Softmax(axes)(a)
-
-
-def logsoftmax(a: Tensor, axes: Axes = -1) -> Tensor:
-    """ln softmax(a) along `axes`, by default the last: axis 1 of a 2-D tensor."""
-    return LogSoftmax(axes)(a)

@@ -1,7 +1,4 @@
-"""Cumulative sums, products and sorting along axes.
-
-In the formulas g is the adjoint of the result.
-"""
+"""Cumulative sums, products and sorting along axes."""
 
 import math
 

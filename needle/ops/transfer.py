@@ -1,7 +1,4 @@
-"""Moving tensors between devices, as a part of the graph.
-
-In the formulas g is the adjoint of the result.
-"""
+"""Moving tensors between devices, as a part of the graph."""
 
 from typing import Any
 

@@ -1,7 +1,4 @@
-"""Views: the same data under another shape or other strides.
-
-In the formulas g is the adjoint of the result.
-"""
+"""Views: the same data under another shape or other strides."""
 
 import math
 from collections.abc import Sequence

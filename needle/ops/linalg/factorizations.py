@@ -1,9 +1,9 @@
 """Factorizations of matrices, batched over leading axes.
 
-In the formulas g is the adjoint of the result, with the name of a factor the adjoint of that
-factor; ∘ multiplies element by element. Sources: M. Giles, "An extended collection of matrix
-derivative results" (2008); J. Townsend, "Differentiating the singular value decomposition" (2016);
-S. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions" (2010).
+In the formulas g with the name of a factor is the adjoint of that factor. Sources: M. Giles, "An
+extended collection of matrix derivative results" (2008); J. Townsend, "Differentiating the singular
+value decomposition" (2016); S. Walter and L. Lehmann, "Algorithmic differentiation of linear
+algebra functions" (2010).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Diagonals, traces and triangles of matrices.
-
-In the formulas g is the adjoint of the result.
-"""
+"""Diagonals, traces and triangles of matrices."""
 
 import numpy as np
 

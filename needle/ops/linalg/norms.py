@@ -1,8 +1,4 @@
-"""Norms of vectors and matrices.
-
-In the formulas g is the adjoint of the result and y the result, both with the reduced axes put
-back at length 1.
-"""
+"""Norms of vectors and matrices.; in the formulas the reduced axes stay, at length 1."""
 
 from typing import Any
 

@@ -1,7 +1,4 @@
-"""Inverses, linear systems and determinants of square matrices, batched over leading axes.
-
-In the formulas g is the adjoint of the result and y the result; A is the matrix.
-"""
+"""Inverses, linear systems and determinants of square matrices, batched over leading axes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
