@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .arithmetic import greater, less, plain_number
-from .functions import Clip, error_function, exp
-from .kinds import Elementwise, elementwise, with_parameters
+from .arithmetic import greater, less, less_equal
+from .functions import error_function, exp
+from .kinds import Elementwise, elementwise, plain_number
 
 __all__ = [
     "ELU", "elu", "GELU", "GELUTanh", "gelu", "Hardtanh", "hardtanh", "LeakyReLU", "leaky_relu",
@@ -47,31 +47,6 @@ ReLU, relu = elementwise(
 # fmt: on
 
 
-class LeakyReLU(Elementwise):
-    """a where a > 0, else slope·a. Adjoint: g where a > 0, else slope·g."""
-
-    def __init__(self, slope: float = 0.01) -> None:
-        self.slope = plain_number(slope)
-
-    def compute(self, a: Array) -> Array:
-        result = clamp_at_zero(np.minimum, a) * self.slope
-        result += clamp_at_zero(np.maximum, a)
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return LeakyReLUGrad(self.slope)(out_grad, node.inputs[0])
-
-
-class LeakyReLUGrad(LeakyReLU):
-    """a where b > 0, else slope·a. Adjoint of a: g where b > 0, else slope·g; none of b."""
-
-    def compute(self, a: Array, b: Array) -> Array:  # type: ignore[override]
-        return a * _one_or(self.slope, np.greater(b, 0), a.dtype)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Any:
-        return self(out_grad, node.inputs[1]), None
-
-
 def _one_or(other: float, is_one: Array, dtype: Any) -> Array:
     """1 where the condition holds, else `other`; np.where takes ten times as long."""
     result = is_one.astype(dtype)
@@ -80,42 +55,48 @@ def _one_or(other: float, is_one: Array, dtype: Any) -> Array:
     return result
 
 
-class ELU(Elementwise):
-    """a where a > 0, else α·(eᵃ - 1) (Clevert et al. 2016). Adjoint: g where a > 0, else g·α·eᵃ."""
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = plain_number(alpha)
-
-    def compute(self, a: Array) -> Array:
-        result = np.expm1(clamp_at_zero(np.minimum, a))
-        result *= self.alpha
-        result += clamp_at_zero(np.maximum, a)
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * ELUGrad(self.alpha)(node.inputs[0])
+def _leaky_relu(a: Array, *, slope: float = 0.01) -> Array:
+    result = clamp_at_zero(np.minimum, a) * slope
+    result += clamp_at_zero(np.maximum, a)
+    return result
 
 
-class ELUGrad(ELU):
-    """1 where a > 0, else α·eᵃ. Adjoint: 0 where a > 0, else g·α·eᵃ."""
-
-    def compute(self, a: Array) -> Array:
-        result = np.exp(clamp_at_zero(np.minimum, a))
-        if self.alpha != 1:
-            result *= _one_or(self.alpha, np.greater(a, 0), result.dtype)
-        return result
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        product = out_grad * node
-        return product - _relu_grad(product, node.inputs[0])
+def _elu(a: Array, *, alpha: float = 1.0) -> Array:
+    result = np.expm1(clamp_at_zero(np.minimum, a))
+    result *= alpha
+    result += clamp_at_zero(np.maximum, a)
+    return result
 
 
-class Hardtanh(Clip):
-    """min(max(a, low), high). Adjoint: g·[low < a < high], 0 at the limits."""
+def _elu_slope(a: Array, *, alpha: float = 1.0) -> Array:
+    result = np.exp(clamp_at_zero(np.minimum, a))
+    if alpha != 1:
+        result *= _one_or(alpha, np.greater(a, 0), result.dtype)
+    return result
 
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        (a,) = node.inputs
-        return out_grad * (greater(a, self.low) * less(a, self.high))
+
+LeakyReLUGrad: Callable[..., Any]  # its derivative has it, too
+# fmt: off
+LeakyReLUGrad, _ = elementwise(
+    "LeakyReLUGrad", "leaky_relu_grad",
+    lambda a, b, *, slope=0.01: a * _one_or(slope, np.greater(b, 0), a.dtype),
+    lambda g, y, a, b, slope: (LeakyReLUGrad(slope)(g, b), None),
+    "a where b > 0, else slope·a. Adjoint of a: g where b > 0, else slope·g; none of b.")
+LeakyReLU, _ = elementwise(
+    "LeakyReLU", "leaky_relu", _leaky_relu,
+    lambda g, y, a, slope: LeakyReLUGrad(slope)(g, a),
+    "a where a > 0, else slope·a. Adjoint: g where a > 0, else slope·g.")
+ELUGrad, _elu_grad = elementwise(
+    "ELUGrad", "elu_grad", _elu_slope, lambda g, y, a, alpha: g * y * less_equal(a, 0),
+    "1 where a > 0, else α·eᵃ. Adjoint: 0 where a > 0, else g·α·eᵃ.")
+ELU, elu = elementwise(
+    "ELU", "elu", _elu, lambda g, y, a, alpha: g * _elu_grad(a, alpha),
+    "a where a > 0, else α·(eᵃ - 1) (Clevert et al. 2016). Adjoint: g where a > 0, else g·α·eᵃ.")
+Hardtanh, _ = elementwise(
+    "Hardtanh", "hardtanh", lambda a, *, low=-1.0, high=1.0: np.clip(a, low, high),
+    lambda g, y, a, low, high: g * (greater(a, low) * less(a, high)),
+    "min(max(a, low), high). Adjoint: g·[low < a < high], 0 at the limits.")
+# fmt: on
 
 
 class Softplus(Elementwise):
@@ -237,7 +218,6 @@ GELUTanh, _gelu_by_tanh = elementwise(
 
     Adjoint: g·((1 + tanh u)/2 + a/2·(1 - tanh² u)·u').""")
 # fmt: on
-elu = with_parameters(ELU)
 _gelus = {"none": _gelu, "tanh": _gelu_by_tanh}
 
 

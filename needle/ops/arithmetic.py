@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .kinds import Elementwise, binary, elementwise, with_parameters
+from .kinds import Elementwise, binary, elementwise, plain_number, with_parameters
 
 __all__ = [
     "EWiseAdd", "add", "AddScalar", "add_scalar", "Negate", "negate",
@@ -17,11 +17,6 @@ __all__ = [
     "Equal", "equal", "Greater", "greater", "GreaterEqual", "greater_equal",
     "Less", "less", "LessEqual", "less_equal", "NotEqual", "not_equal",
 ]  # fmt: skip
-
-
-def plain_number(scalar: Any) -> Any:
-    """`scalar` as a Python number: np.float64(2) times a float32 array would be float64."""
-    return scalar.item() if isinstance(scalar, np.generic) else scalar
 
 
 class _WithScalar(Elementwise):

@@ -25,6 +25,7 @@ from . import (
     tuples,
     views,
 )
+from .kinds import plain_number
 
 _Binary = Callable[[Any, Any], Tensor]
 _Operator = Callable[[Tensor, Any], Any]
@@ -60,7 +61,7 @@ def _subtract(a: Tensor, b: Tensor) -> Tensor:
 
 def _subtract_scalar(a: Tensor, scalar: float) -> Tensor:
     # a Python number: NumPy's unsigned ones have no negatives
-    return arithmetic.add_scalar(a, -arithmetic.plain_number(scalar))
+    return arithmetic.add_scalar(a, -plain_number(scalar))
 
 
 def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor
-from .arithmetic import equal, plain_number, where
+from .arithmetic import equal, where
 from .kinds import Elementwise, binary, elementwise, with_parameters
 
 __all__ = [
@@ -55,22 +55,12 @@ Log1p, log1p = elementwise("Log1p", "log1p", np.log1p, lambda g, y, a: g / (a + 
     "ln(1 + a), accurate for small a. Adjoint: g/(1 + a).")
 Expm1, expm1 = elementwise("Expm1", "expm1", np.expm1, lambda g, y, a: g * exp(a),
     "eᵃ - 1, accurate for small a. Adjoint: g·eᵃ.")
+Clip, clip = elementwise(
+    "Clip", "clip", lambda a, *, low=None, high=None: np.clip(a, low, high),
+    # clipping leaves exactly the elements inside the range as they are
+    lambda g, y, a, low, high: g * equal(a, y),
+    "a, limited to [low, high]; None leaves a side open. Adjoint: g·[low ≤ a ≤ high].")
 # fmt: on
-
-
-class Clip(Elementwise):
-    """a, limited to [low, high]; None leaves a side open. Adjoint: g·[low ≤ a ≤ high]."""
-
-    def __init__(self, low: float | None = None, high: float | None = None) -> None:
-        self.low = plain_number(low)
-        self.high = plain_number(high)
-
-    def compute(self, a: Array) -> Array:
-        return np.clip(a, self.low, self.high)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        # clipping leaves exactly the elements inside the range as they are
-        return out_grad * equal(node.inputs[0], node)
 
 
 class Astype(Elementwise):
@@ -185,5 +175,4 @@ Erf, erf = elementwise(
         array([0.    , 0.5205, 1.    ])
     """,
 )  # fmt: skip
-clip = with_parameters(Clip)
 astype = with_parameters(Astype)

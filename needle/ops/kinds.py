@@ -7,6 +7,7 @@ Everything that is no `Elementwise`, `Reduction`, `View` or `Contraction` is a p
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import make_dataclass
 from functools import lru_cache, partial
 from typing import Any, Concatenate, ParamSpec, cast
 
@@ -132,31 +133,55 @@ def stated(
     compute: Callable[..., Any],
     derivative: Callable[..., Any] | None,
     text: str,
-) -> tuple[type[TensorOp], Callable[..., Tensor]]:
+) -> tuple[type[Any], Callable[..., Tensor]]:
     """An op and its function, stated in a row of a table.
 
     Args:
         base, kind: the base class and the name of the op's class.
         name, text: the name of the function, and the docstring of both.
-        compute: NumPy's function, or another function of one or two arrays.
+        compute: NumPy's function, or a function of one or two arrays; the keyword-only arguments
+            are the parameters of the op.
         derivative: the adjoints of the operands as a function of (g, y, *operands), for the
-            adjoint g of the result y; None if no gradient passes.
+            adjoint g of the result y, and of the parameters; None if no gradient passes.
     """
 
     def gradient(self: TensorOp, out_grad: Tensor, node: Tensor) -> Any:
         assert derivative is not None
-        return derivative(out_grad, node, *node.inputs)
+        return derivative(out_grad, node, *node.inputs, **vars(self))
 
-    members = {
+    members: dict[str, Any] = {
         "__doc__": text,
         "__module__": sys._getframe(1).f_globals["__name__"],
         "compute": compute if isinstance(compute, np.ufunc) else staticmethod(compute),
         "gradient": gradient,
         "differentiable": derivative is not None,
     }
-    op = type(kind, (base,), members)
-    arity = getattr(compute, "nin", None) or len(inspect.signature(compute).parameters)
-    return op, (binary if arity == 2 else unary)(op(), name)
+    if isinstance(compute, np.ufunc):
+        arity, parameters = compute.nin, []
+    else:
+        arguments = inspect.signature(compute).parameters.values()
+        parameters = [each for each in arguments if each.kind is each.KEYWORD_ONLY]
+        arity = len(arguments) - len(parameters)
+    if not parameters:
+        op = type(kind, (base,), members)
+        return op, (binary if arity == 2 else unary)(op(), name)
+    members["compute"] = lambda self, *arrays: compute(*arrays, **vars(self))
+    members["__post_init__"] = _hold_plain_numbers
+    fields = [
+        (each.name, Any) if each.default is each.empty else (each.name, Any, each.default)
+        for each in parameters
+    ]
+    op = make_dataclass(kind, fields, bases=(base,), namespace=members, eq=False, repr=False)
+    return op, with_parameters(op, name)
+
+
+def _hold_plain_numbers(op: TensorOp) -> None:
+    vars(op).update({name: plain_number(value) for name, value in vars(op).items()})
+
+
+def plain_number(scalar: Any) -> Any:
+    """`scalar` as a Python number: np.float64(2) times a float32 array would be float64."""
+    return scalar.item() if isinstance(scalar, np.generic) else scalar
 
 
 elementwise = partial(stated, Elementwise)

@@ -13,7 +13,15 @@ import numpy as np
 from ..autograd import Array, Tensor, TensorOp
 from .arithmetic import equal
 from .functions import exp, sqrt
-from .kinds import Axes, Reduction, linear_tangent, normalize_axes, normalize_axis, with_parameters
+from .kinds import (
+    Axes,
+    Reduction,
+    linear_tangent,
+    normalize_axes,
+    normalize_axis,
+    stated,
+    with_parameters,
+)
 
 __all__ = [
     "ArgMax", "argmax", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max", "max",
@@ -111,18 +119,12 @@ class Min(_Extremum):
     method = "min"
 
 
-class ArgMax(TensorOp):
-    """The index of the first maximum along `axis`, or of the flattened tensor. No gradient."""
-
-    differentiable = False
-
-    def __init__(self, axis: int | None = None, keepdims: bool = False) -> None:
-        self.axis = axis
-        self.keepdims = keepdims
-
-    def compute(self, a: Array) -> Array:
-        axis = None if self.axis is None else normalize_axis(self.axis, a.ndim)
-        return np.argmax(a, axis=axis, keepdims=self.keepdims)
+ArgMax, argmax = stated(
+    TensorOp, "ArgMax", "argmax", lambda a, *, axis=None, keepdims=False: np.argmax(
+        a, axis=None if axis is None else normalize_axis(axis, a.ndim), keepdims=keepdims
+    ), None,
+    "The index of the first maximum along `axis`, or of the flattened tensor. No gradient.",
+)  # fmt: skip
 
 
 def _shifted(a: Array, axes: tuple[int, ...]) -> tuple[Array, Array | float]:
@@ -192,7 +194,6 @@ class LogSoftmax(Softmax):
 summation = with_parameters(Summation)
 max = with_parameters(Max)
 min = with_parameters(Min)
-argmax = with_parameters(ArgMax)
 logsumexp = with_parameters(LogSumExp)
 softmax = with_parameters(Softmax)
 logsoftmax = with_parameters(LogSoftmax)

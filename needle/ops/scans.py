@@ -1,32 +1,19 @@
 """Cumulative sums, products and sorting along axes."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 from .indexing import concatenate
-from .kinds import Axes, Reduction, constant_like, normalize_axis
+from .kinds import Axes, Reduction, constant_like, normalize_axis, stated
 from .views import flip, permute, reshape
 
 __all__ = [
     "ArgSort", "argsort", "CumSum", "cumsum", "Prod", "prod", "TakeAlongAxis", "Sort", "sort",
 ]  # fmt: skip
-
-
-class _AlongAxis(TensorOp):
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-
-class CumSum(_AlongAxis):
-    """y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j."""
-
-    def compute(self, a: Array) -> Array:
-        return np.cumsum(a, axis=normalize_axis(self.axis, a.ndim))
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return flip(cumsum(flip(out_grad, self.axis), self.axis), self.axis)
 
 
 class Prod(Reduction):
@@ -65,39 +52,29 @@ def _shifted(factors: Tensor, step: int) -> Tensor:
     return concatenate((ones, factors[..., :-step]), axis=-1)
 
 
-class ArgSort(_AlongAxis):
-    """The indices that sort a along an axis; equal elements keep their order. No gradient."""
-
-    differentiable = False
-
-    def compute(self, a: Array) -> Array:
-        return np.argsort(a, axis=normalize_axis(self.axis, a.ndim), kind="stable")
-
-
-class Sort(_AlongAxis):
-    """a in ascending order along an axis. Adjoint: g, moved back to where the elements were."""
-
-    def compute(self, a: Array) -> Array:
-        return np.sort(a, axis=normalize_axis(self.axis, a.ndim))
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        ranks = argsort(argsort(node.inputs[0], self.axis), self.axis)
-        return TakeAlongAxis(self.axis)(out_grad, ranks)
-
-
-class TakeAlongAxis(_AlongAxis):
-    """a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹]."""
-
-    def compute(self, a: Array, order: Array) -> Array:
-        return np.take_along_axis(a, order, axis=self.axis)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        return self(out_grad, argsort(node.inputs[1], self.axis)), None
+TakeAlongAxis: Callable[..., Any]  # used by derivatives that come first
+# fmt: off
+CumSum, _cumsum = stated(TensorOp, "CumSum", "cumsum",
+    lambda a, *, axis=-1: np.cumsum(a, axis=normalize_axis(axis, a.ndim)),
+    lambda g, y, a, axis: flip(cumsum(flip(g, axis), axis), axis),
+    "y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j.")
+ArgSort, _argsort = stated(TensorOp, "ArgSort", "argsort",
+    lambda a, *, axis=-1: np.argsort(a, axis=normalize_axis(axis, a.ndim), kind="stable"), None,
+    "The indices that sort a along an axis; equal elements keep their order. No gradient.")
+Sort, _sort = stated(TensorOp, "Sort", "sort",
+    lambda a, *, axis=-1: np.sort(a, axis=normalize_axis(axis, a.ndim)),
+    lambda g, y, a, axis: TakeAlongAxis(axis)(g, argsort(argsort(a, axis), axis)),
+    "a in ascending order along an axis. Adjoint: g, moved back to where the elements were.")
+TakeAlongAxis, _ = stated(TensorOp, "TakeAlongAxis", "take_along_axis",
+    lambda a, order, *, axis=-1: np.take_along_axis(a, order, axis=axis),
+    lambda g, y, a, order, axis: (TakeAlongAxis(axis)(g, argsort(order, axis)), None),
+    "a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹].")
+# fmt: on
 
 
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:
     """The cumulative sums along `axis`, by default of the flattened tensor."""
-    return CumSum(0)(reshape(a, -1)) if axis is None else CumSum(axis)(a)
+    return _cumsum(reshape(a, -1), 0) if axis is None else _cumsum(a, axis)
 
 
 def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -115,9 +92,9 @@ def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def argsort(a: Tensor, axis: int | None = -1) -> Tensor:
     """The indices that sort a along `axis` (flattened if None); equal elements keep their order."""
-    return ArgSort(0)(reshape(a, -1)) if axis is None else ArgSort(axis)(a)
+    return _argsort(reshape(a, -1), 0) if axis is None else _argsort(a, axis)
 
 
 def sort(a: Tensor, axis: int | None = -1) -> Tensor:
     """The values in ascending order along `axis` (flattened if None)."""
-    return Sort(0)(reshape(a, -1)) if axis is None else Sort(axis)(a)
+    return _sort(reshape(a, -1), 0) if axis is None else _sort(a, axis)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
-from .arithmetic import plain_number
-from .kinds import linear_tangent, normalize_axis
+from .kinds import linear_tangent, normalize_axis, plain_number
 
 __all__ = [
     "FusedAddScalars", "fused_add_scalars", "MakeTensorTuple", "make_tuple", "Split", "split",

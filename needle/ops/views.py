@@ -1,12 +1,12 @@
 """Views: the same data under another shape or other strides."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .kinds import Axes, View, integers, normalize_axes, unary, unbroadcast, with_parameters
+from .kinds import Axes, View, integers, normalize_axes, stated, unbroadcast, with_parameters
 
 __all__ = [
     "Identity", "identity", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
@@ -15,26 +15,23 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Identity(View):
-    """a, as another node of the graph. Adjoint: g."""
-
-    def compute(self, a: Array) -> Array:
-        return a
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad
-
-
-class StopGradient(Identity):
+flip: Callable[..., Tensor]  # its derivative has it, too
+# fmt: off
+Identity, identity = stated(View, "Identity", "identity", lambda a: a, lambda g, y, a: g,
+    "a, as another node of the graph. Adjoint: g.")
+StopGradient, stop_gradient = stated(View, "StopGradient", "stop_gradient", lambda a: a, None,
     """a, as a constant for differentiation: no gradient and no tangent passes.
 
     Example:
         >>> import needle as ndl
         >>> ndl.grad(lambda x: x * ndl.stop_gradient(x))(ndl.Tensor(3.0)).item()
         3.0
-    """
-
-    differentiable = False
+    """)
+Flip, flip = stated(View, "Flip", "flip",
+    lambda a, *, axes=None: np.flip(a, normalize_axes(axes, a.ndim)),
+    lambda g, y, a, axes: flip(g, axes),
+    "a reversed along `axes`, all of them by default. Adjoint: g reversed along them.")
+# fmt: on
 
 
 class Reshape(View):
@@ -107,26 +104,10 @@ class Permute(View):
         return permute(out_grad, sorted(range(len(axes)), key=axes.__getitem__))
 
 
-class Flip(View):
-    """a reversed along `axes`, all of them by default. Adjoint: g reversed along them."""
-
-    def __init__(self, axes: Axes = None) -> None:
-        self.axes = axes
-
-    def compute(self, a: Array) -> Array:
-        return np.flip(a, normalize_axes(self.axes, a.ndim))
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return flip(out_grad, self.axes)
-
-
-identity = unary(Identity())
-stop_gradient = unary(StopGradient(), "stop_gradient")
 reshape = with_parameters(Reshape)
 broadcast_to = with_parameters(BroadcastTo, "broadcast_to")
 transpose = with_parameters(Transpose)
 permute = with_parameters(Permute)
-flip = with_parameters(Flip)
 
 
 def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:

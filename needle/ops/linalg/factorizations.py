@@ -14,8 +14,8 @@ import numpy as np
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from ...device import to_numpy
 from ..indexing import concatenate
-from ..kinds import unary, unbroadcast
-from ..views import Identity, expand_dims
+from ..kinds import View, unary, unbroadcast
+from ..views import expand_dims
 from .matrices import diagonal_mask, diagonal_matrix, tril
 from .solve import MatrixErrors, entries, name_matrix, solve
 
@@ -162,7 +162,7 @@ def _square_part(q: Tensor, r: Tensor, g_q: Tensor, g_r: Tensor) -> Tensor:
     return solve(FullRank()(r), (g_q + q @ mirrored).transpose()).transpose()
 
 
-class FullRank(Identity):
+class FullRank(View):
     """The triangular R itself, if the columns of Q·R are independent. Adjoint: g."""
 
     def check(self, r: Array) -> None:
@@ -177,6 +177,12 @@ class FullRank(Identity):
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         return cause
+
+    def compute(self, r: Array) -> Array:
+        return r
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        return out_grad
 
     def tangent(self, tangents: Sequence[Tensor], node: Tensor) -> Tensor:
         return tangents[0]  # which may have any rank

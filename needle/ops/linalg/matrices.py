@@ -1,57 +1,45 @@
 """Diagonals, traces and triangles of matrices."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp
-from ..kinds import View, normalize_axes, unbroadcast, with_parameters
+from ..kinds import View, normalize_axes, stated, unbroadcast, with_parameters
 
 __all__ = [
     "Diagonal", "diagonal", "DiagonalMatrix", "trace", "Tril", "tril", "Triu", "triu",
 ]  # fmt: skip
 
 
-class Diagonal(View):
+def _on_diagonal(
+    a: Array, *, shape: tuple[int, ...], offset: int = 0, axis1: int = -2, axis2: int = -1
+) -> Array:
+    axes = normalize_axes((axis1, axis2), len(shape))
+    rows, columns = (shape[axis] for axis in axes)
+    # in a flat matrix the elements of a diagonal are columns + 1 apart
+    start = offset if offset >= 0 else -offset * columns
+    step = columns + 1
+    matrices = np.zeros_like(a, shape=(*a.shape[:-1], rows * columns))
+    matrices[..., start : start + a.shape[-1] * step : step] = a
+    return np.moveaxis(np.reshape(matrices, (*a.shape[:-1], rows, columns)), (-2, -1), axes)
+
+
+DiagonalMatrix: Callable[..., Any]  # used by the derivative of Diagonal
+# fmt: off
+Diagonal, diagonal = stated(View, "Diagonal", "diagonal",
+    lambda a, *, offset=0, axis1=0, axis2=1: np.diagonal(
+        a, offset, *normalize_axes((axis1, axis2), a.ndim)),
+    lambda g, y, a, **diagonal: DiagonalMatrix(a.shape, **diagonal)(g),
     """The elements a[i, i + offset] of two axes, as the last axis of the result.
 
     `needle.linalg.diagonal` takes the last two axes. Adjoint: zeros with g on that diagonal.
-    """
-
-    def __init__(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> None:
-        self.offset = offset
-        self.axis1 = axis1
-        self.axis2 = axis2
-
-    def compute(self, a: Array) -> Array:
-        return np.diagonal(a, self.offset, *normalize_axes((self.axis1, self.axis2), a.ndim))
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        shape = node.inputs[0].shape
-        return DiagonalMatrix(shape, self.offset, self.axis1, self.axis2)(out_grad)
-
-
-class DiagonalMatrix(TensorOp):
-    """Zeros of `shape` with a on the diagonal of two axes. Adjoint: that diagonal of g."""
-
-    def __init__(
-        self, shape: tuple[int, ...], offset: int = 0, axis1: int = -2, axis2: int = -1
-    ) -> None:
-        self.shape = shape
-        self.offset = offset
-        self.axis1 = axis1
-        self.axis2 = axis2
-
-    def compute(self, a: Array) -> Array:
-        axes = normalize_axes((self.axis1, self.axis2), len(self.shape))
-        rows, columns = (self.shape[axis] for axis in axes)
-        # in a flat matrix the elements of a diagonal are columns + 1 apart
-        start = self.offset if self.offset >= 0 else -self.offset * columns
-        step = columns + 1
-        matrices = np.zeros_like(a, shape=(*a.shape[:-1], rows * columns))
-        matrices[..., start : start + a.shape[-1] * step : step] = a
-        return np.moveaxis(np.reshape(matrices, (*a.shape[:-1], rows, columns)), (-2, -1), axes)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return diagonal(out_grad, self.offset, self.axis1, self.axis2)
+    """)
+DiagonalMatrix, _ = stated(TensorOp, "DiagonalMatrix", "diagonal_matrix",
+    _on_diagonal, lambda g, y, a, shape, **parameters: diagonal(g, **parameters),
+    "Zeros of `shape` with a on the diagonal of two axes. Adjoint: that diagonal of g.")
+# fmt: on
 
 
 class _Triangle(TensorOp):
@@ -87,7 +75,6 @@ class Triu(_Triangle):
         return np.triu(a, self.k)
 
 
-diagonal = with_parameters(Diagonal)
 tril = with_parameters(Tril)
 triu = with_parameters(Triu)
 

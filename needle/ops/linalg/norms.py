@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Array, Tensor
-from ..arithmetic import equal, not_equal, plain_number, where
+from ..arithmetic import equal, not_equal, where
 from ..functions import abs, sign
-from ..kinds import Axes, Reduction, normalize_axes
+from ..kinds import Axes, Reduction, normalize_axes, plain_number
 from ..reductions import max, min, summation
 from ..views import permute
 from .factorizations import svdvals
