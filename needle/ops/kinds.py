@@ -176,7 +176,9 @@ def stated(
 
 
 def _hold_plain_numbers(op: TensorOp) -> None:
-    vars(op).update({name: plain_number(value) for name, value in vars(op).items()})
+    for name, value in vars(op).items():
+        if isinstance(value, np.generic):
+            setattr(op, name, plain_number(value))
 
 
 def plain_number(scalar: Any) -> Any:
