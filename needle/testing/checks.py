@@ -112,7 +112,7 @@ def numerical_gradient(
             f"numerical_gradient takes a function that returns one number, got shape {shapes}: "
             "sum it, or use gradcheck, which checks each element"
         )
-    return _split(check.quotients()[0], check.point)
+    return _split(_of_units(check.quotient, _vector(check.point).size, 1), check.point)
 
 
 def _check(caller: str, f: Callable[..., Any], inputs: Any, eps: float) -> _Check:
@@ -166,10 +166,14 @@ class _Check:
 
     def full(self) -> None:
         """Compare every element of the Jacobian."""
-        quotients, derivatives = self.quotients(), self.jacobian()
+        size, count = _vector(self.point).size, _vector(self.values).size
+        quotients = _of_units(self.quotient, size, count).T
+        if self.forward:
+            derivatives = _of_units(self.jvp, size, count).T
+        else:
+            derivatives = _of_units(self.vjp, count, size)
         excess = self._excess(derivatives, quotients)
-        wrong = int(np.sum(excess > 1))
-        if wrong:
+        if wrong := int(np.sum(excess > 1)):
             worst = np.unravel_index(np.argmax(excess), excess.shape)
             target = _element_name(worst[0], self.values, self.result_names)
             source = _element_name(worst[1], self.point, self.names)
@@ -179,7 +183,6 @@ class _Check:
 
     def random(self, rng: np.random.Generator) -> None:
         """Compare the derivative of one combination of the results along one direction."""
-        point = _vector(self.point)
         weights = _unit(_vector(_random(self.values, rng)))
         direction = _unit(_vector(_random(self.point, rng)))
         gradient = None if self.forward else self.vjp(weights)
@@ -187,9 +190,7 @@ class _Check:
         def along(direction: np.ndarray) -> tuple[float, float]:
             """The derivative along `direction`, and its difference quotient."""
             derivative = weights @ self.jvp(direction) if gradient is None else gradient @ direction
-            step = direction * self.eps
-            change = self(point + step) - self(point - step)
-            return float(derivative), float(weights @ change / (2 * self.eps))
+            return float(derivative), float(weights @ self.quotient(direction))
 
         whole = along(direction)
         if self._excess(*whole) <= 1:
@@ -226,28 +227,16 @@ class _Check:
         count = len(self.values)
         return [self.result_name + (f" {k}" if count > 1 else "") for k in range(count)]
 
-    def quotients(self) -> np.ndarray:
-        """The Jacobian by two-sided differences: two evaluations a column."""
-        columns = []
-        point = _vector(self.point)
-        for position in range(point.size):
-            high, low = point.copy(), point.copy()
-            high[position] += self.eps
-            low[position] -= self.eps
-            step = high[position] - low[position]  # 2ε as it was rounded
-            columns.append((self(high) - self(low)) / step)
-        return np.reshape(columns, (point.size, _vector(self.values).size)).T
-
-    def jacobian(self) -> np.ndarray:
-        """The derivatives of all results (rows) with respect to all arguments (columns)."""
-        rows, columns = _vector(self.values).size, _vector(self.point).size
-        if self.forward:
-            return np.reshape([self.jvp(unit) for unit in np.eye(columns)], (columns, rows)).T
-        return np.reshape([self.vjp(unit) for unit in np.eye(rows)], (rows, columns))
+    def quotient(self, direction: np.ndarray) -> np.ndarray:
+        """Jacobian·direction, for a unit vector, by the two-sided difference."""
+        point, change = _vector(self.point), direction * self.eps
+        high, low = point + change, point - change
+        step = (high - low) @ direction  # 2ε as it was rounded
+        return (self(high) - self(low)) / (step or 1.0)  # there may be no elements
 
     def jvp(self, direction: np.ndarray) -> np.ndarray:
         """Jacobian·direction, in forward mode."""
-        return _vector(self._tangents(self._graph[0], _constants(_split(direction, self.point))))
+        return _vector(self._tangents(self._graph[0], _constants(direction, self.point)))
 
     def vjp(self, weights: np.ndarray) -> np.ndarray:
         """weights·Jacobian, in reverse mode."""
@@ -256,11 +245,11 @@ class _Check:
     def _adjoints(self, weights: np.ndarray) -> list[Any]:
         """The adjoint of each argument; None where none arrives."""
         leaves, results = self._graph
-        parts = _constants(_split(weights, self.values))
+        pairs = zip(results, _constants(weights, self.values), strict=True)
         # without results whose weights are all 0: 0·∞ would be NaN
-        used = [k for k, part in enumerate(parts) if part.cached_data.any()]
+        used = [(result, part) for result, part in pairs if part.cached_data.any()]
         with no_grad():
-            return compute_adjoints([results[k] for k in used], [parts[k] for k in used], leaves)
+            return compute_adjoints([each for each, _ in used], [each for _, each in used], leaves)
 
     def _tangents(self, leaves: Sequence[Tensor], along: Sequence[Tensor]) -> Sequence[Tensor]:
         return jvp(lambda *args: tuple(self.call(args)), tuple(leaves), tuple(along))[1]
@@ -321,20 +310,22 @@ class _Check:
         return f"No gradient arrives at {' and '.join(cut)}: no graph leads there." if cut else ""
 
 
-def _worst_element(
-    along: Callable[[np.ndarray], tuple[float, float]], direction: np.ndarray
-) -> int:
+def _of_units(product: Callable[[np.ndarray], np.ndarray], size: int, count: int) -> np.ndarray:
+    """product(e), of `count` elements, for each of the `size` unit vectors e."""
+    rows = [product(np.eye(1, size, position)[0]) for position in range(size)]
+    return np.reshape(rows, (size, count))
+
+
+def _worst_element(along: Callable[[np.ndarray], tuple[float, float]], start: np.ndarray) -> int:
     """The position of an element whose derivative differs from the differences, by bisection."""
 
     def distance(elements: np.ndarray) -> float:
-        part = np.zeros_like(direction)
-        part[elements] = direction[elements]
-        length = np.linalg.norm(part)
-        derivative, quotient = along(part / length)
-        apart = abs(derivative - quotient) * float(length)
-        return np.inf if np.isnan(apart) else apart
+        part = np.zeros_like(start)
+        part[elements] = start[elements]
+        derivative, quotient = along(_unit(part))
+        return float(np.nan_to_num(abs(derivative - quotient), nan=np.inf))
 
-    elements = np.arange(direction.size)
+    elements = np.arange(start.size)
     while elements.size > 1:
         elements = max(np.array_split(elements, 2), key=distance)
     return int(elements[0])
@@ -365,8 +356,8 @@ def _element_name(position: Any, arrays: Arrays, names: Sequence[str]) -> str:
     return next(islice(elements, position, None))
 
 
-def _constants(arrays: Arrays) -> list[Tensor]:
-    return [Tensor(array, requires_grad=False) for array in arrays]
+def _constants(vector: np.ndarray, like: Arrays) -> list[Tensor]:
+    return [Tensor(array, requires_grad=False) for array in _split(vector, like)]
 
 
 def _random(like: Arrays, rng: np.random.Generator) -> list[np.ndarray]:
