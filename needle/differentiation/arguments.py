@@ -9,7 +9,7 @@ from typing import Any
 from ..autograd import Tensor
 from .tree import flatten, paths, substituted
 
-__all__ = ["Arguments", "check_outputs", "matching", "scalar_value", "with_gradients"]
+__all__ = ["Arguments", "check_outputs", "matching", "name_of", "with_gradients"]
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -24,17 +24,28 @@ class Arguments:
 
     def __init__(self, function: Function, args: Sequence[Any], argnums: Argnums):
         self._args = args
+        name = name_of(function)
         positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         for position in positions:
             if not -len(args) <= position < len(args):
-                raise ValueError(
-                    f"{name_of(function)} got {len(args)} arguments: no argnums {position}"
-                )
+                raise ValueError(f"{name} got {len(args)} arguments: no argnums {position}")
         self._positions = [position % len(args) for position in positions]
         if len(set(self._positions)) < len(positions):
-            raise ValueError(f"{name_of(function)}: argnums {argnums} name an argument twice")
+            raise ValueError(f"{name}: argnums {argnums} name an argument twice")
         for position in self._positions:
-            _check_differentiable(function, position, flatten(args[position])[0])
+            tensors, _ = flatten(args[position])
+            what = f"argument {position} of {name} holds"
+            if not tensors:
+                raise TypeError(
+                    f"{what} no tensor to differentiate by: wrap numbers and arrays with "
+                    "needle.Tensor(...)"
+                )
+            for tensor in tensors:
+                if tensor.dtype.kind != "f":
+                    raise TypeError(
+                        f"{what} a tensor of {tensor.dtype}: derivatives are taken by "
+                        "floating-point tensors, use astype('float64')"
+                    )
         self._selected = tuple(args[position] for position in self._positions)
         self.tensors, rebuild = flatten(self._selected)
         is_single = isinstance(argnums, int)
@@ -44,25 +55,9 @@ class Arguments:
         self, of_tensor: Callable[[Tensor], Tensor], of_parameter: Callable[[Tensor], Any]
     ) -> list[Any]:
         """All arguments, with of_tensor(tensor) for the tensors; see `tree.substituted`."""
-        replaced = substituted(self._selected, of_tensor, of_parameter)
-        args = list(self._args)
-        for position, argument in zip(self._positions, replaced, strict=True):
-            args[position] = argument
-        return args
-
-
-def _check_differentiable(function: Function, position: int, tensors: Sequence[Tensor]) -> None:
-    what = f"argument {position} of {name_of(function)} holds"
-    if not tensors:
-        raise TypeError(
-            f"{what} no tensor to differentiate by: wrap numbers and arrays with needle.Tensor(...)"
-        )
-    for tensor in tensors:
-        if tensor.dtype.kind != "f":
-            raise TypeError(
-                f"{what} a tensor of {tensor.dtype}: derivatives are taken by floating-point "
-                "tensors, use astype('float64')"
-            )
+        values = substituted(self._selected, of_tensor, of_parameter)
+        replaced = dict(zip(self._positions, values, strict=True))
+        return [replaced.get(position, given) for position, given in enumerate(self._args)]
 
 
 def with_gradients(function: Function, evaluate: Callable[[Function, Sequence[Any]], Any]) -> Any:
@@ -84,38 +79,22 @@ def check_outputs(function: Function, outputs: Sequence[Tensor]) -> None:
         raise TypeError(f"{name_of(function)} returned no tensor")
 
 
-def scalar_value(function: Function, result: Any, has_aux: bool) -> Tensor:
-    """The tensor of one element in the result of a function for `grad`."""
-    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
-        raise TypeError(f"{name_of(function)} must return (value, aux), as has_aux=True says")
-    value = result[0] if has_aux else result
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name_of(function)} must return a Tensor, got {type(value).__name__}")
-    if value.size != 1:
-        raise ValueError(
-            f"grad needs a function that gives one number, but {name_of(function)} gave shape "
-            f"{value.shape}: sum it, or use jacobian"
-        )
-    return value
-
-
 def matching(what: str, given: Any, like_what: str, like: Any) -> list[Tensor]:
     """The tensors of `given`, which must have the structure, shapes and dtypes of `like`."""
     # by path, because dicts may be in another order
-    found = dict(zip(paths(given), flatten(given)[0], strict=True))
-    expected = dict(zip(paths(like), flatten(like)[0], strict=True))
+    found, expected = paths(given), paths(like)
     if found.keys() != expected.keys():
         raise ValueError(
             f"the structure of the {what} differs from that of {like_what}: "
             f"tensors at {list(found)}, expected at {list(expected)}"
         )
     for path, model in expected.items():
-        tensor = found[path]
         for attribute, error in (("shape", ValueError), ("dtype", TypeError)):
-            if getattr(tensor, attribute) != getattr(model, attribute):
+            value, wanted = getattr(found[path], attribute), getattr(model, attribute)
+            if value != wanted:
+                where = f"{like_what}{path and ' at ' + path}"
                 raise error(
-                    f"the {what} differ from {like_what}{path and ' at ' + path}: {attribute} "
-                    f"{getattr(tensor, attribute)}, expected {getattr(model, attribute)}"
+                    f"the {what} differ from {where}: {attribute} {value}, expected {wanted}"
                 )
     return [found[path] for path in expected]
 

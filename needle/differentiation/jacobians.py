@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,10 @@ def _reverse_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> 
     check_outputs(function, tape.outputs)
     rows = [[tape.pull_back([y], [unit]) for unit in _units_like(y)] for y in tape.outputs]
     with modes.enable_grad(tape.keeps_graph):
-        blocks = _blocks(
-            tape.outputs, tape.variables, lambda i, j: [row[j] for row in rows[i]], axis=0
-        )
+        blocks = [
+            [_block(y, x, [row[j] for row in rows[i]], 0) for j, x in enumerate(tape.variables)]
+            for i, y in enumerate(tape.outputs)
+        ]
     return tape.rebuild_outputs([tape.rebuild(block) for block in blocks])
 
 
@@ -68,7 +69,10 @@ def _forward_jacobian(argnums: Any, function: Function, args: Sequence[Any]) -> 
     if value is None:  # nothing but empty arguments
         value = function(*args)
     outputs, rebuild_outputs = flatten(value)
-    blocks = _blocks(outputs, variables, lambda i, j: [column[i] for column in columns[j]], axis=-1)
+    blocks = [
+        [_block(y, x, [each[i] for each in columns[j]], -1) for j, x in enumerate(variables)]
+        for i, y in enumerate(outputs)
+    ]
     return rebuild_outputs([arguments.rebuild(block) for block in blocks])
 
 
@@ -112,18 +116,9 @@ def _units_like(tensor: Tensor) -> list[Tensor]:
     return [Tensor(row, device=tensor.device, requires_grad=False) for row in rows]
 
 
-def _blocks(
-    outputs: list[Tensor],
-    variables: list[Tensor],
-    parts: Callable[[int, int], list[Tensor]],
-    axis: int,
-) -> list[list[Tensor]]:
-    """For each output i and variable j, stack(parts(i, j), axis) of shape output + variable."""
-
-    def block(i: int, j: int) -> Tensor:
-        shape = outputs[i].shape + variables[j].shape
-        if not (stacked := parts(i, j)):
-            return Tensor.make_const(outputs[i].device.full(shape, 0, outputs[i].dtype))
-        return reshape(stack(stacked, axis), shape)
-
-    return [[block(i, j) for j in range(len(variables))] for i in range(len(outputs))]
+def _block(y: Tensor, x: Tensor, parts: list[Tensor], axis: int) -> Tensor:
+    """stack(parts, axis), of which there may be none, in the shape of y and then x."""
+    shape = y.shape + x.shape
+    if not parts:
+        return Tensor.make_const(y.device.full(shape, 0, y.dtype))
+    return reshape(stack(parts, axis), shape)

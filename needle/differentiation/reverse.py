@@ -8,7 +8,15 @@ from typing import Any
 from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
 from ..ops import identity
 from ..ops.kinds import constant_like, or_zeros
-from .arguments import Arguments, Function, check_outputs, matching, scalar_value, with_gradients
+from .arguments import (
+    Argnums,
+    Arguments,
+    Function,
+    check_outputs,
+    matching,
+    name_of,
+    with_gradients,
+)  # fmt: skip
 from .tree import flatten, substituted
 
 __all__ = ["GradientTape", "grad", "value_and_grad", "vjp"]
@@ -22,17 +30,14 @@ class GradientTape:
     those that require no gradient are constants. `outputs` are the tensors in `result`.
     """
 
-    def __init__(self, function: Function, args: Sequence[Any], argnums: int | Sequence[int]):
+    def __init__(self, function: Function, args: Sequence[Any], argnums: Argnums):
         arguments = Arguments(function, args, argnums)
         self.rebuild = arguments.rebuild
         self.variables: list[Tensor] = []
-        own: set[Tensor] = set()  # variables that nothing outside can differentiate by
 
         def variable_for(tensor: Tensor) -> Tensor:
             variable = identity(tensor)
-            if not variable.requires_grad:
-                variable.requires_grad = True
-                own.add(variable)
+            variable.requires_grad = True
             self.variables.append(variable)
             return variable
 
@@ -40,9 +45,7 @@ class GradientTape:
             self.result = function(*arguments.substituted(variable_for, self.variables.append))
         self.outputs, self.rebuild_outputs = flatten(self.result)
         captured = find_topo_sort(self.outputs, known=self.variables)
-        self._is_shared = any(
-            variable.requires_grad and variable not in own for variable in self.variables
-        ) or any(
+        self._is_shared = any(tensor.requires_grad for tensor in arguments.tensors) or any(
             node.requires_grad and not any(operand.requires_grad for operand in node.inputs)
             for node in captured
         )
@@ -67,9 +70,7 @@ class GradientTape:
             return substituted(tree, identity)  # unlike detached ones, they keep their tangents
 
 
-def value_and_grad(
-    function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Function:
+def value_and_grad(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """A function of the same arguments that returns the value of `function` and its gradient.
 
     Keyword arguments are not differentiated. The gradient of a Module's parameter that requires
@@ -93,14 +94,25 @@ def value_and_grad(
 
     def evaluate(function: Function, args: Sequence[Any]) -> Any:
         tape = GradientTape(function, args, argnums)
-        value = scalar_value(function, tape.result, has_aux)
+        value, name = tape.result, name_of(function)
+        if has_aux:
+            if not (isinstance(value, tuple) and len(value) == 2):
+                raise TypeError(f"{name} must return (value, aux), as has_aux=True says")
+            value = value[0]
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must return a Tensor, got {type(value).__name__}")
+        if value.size != 1:
+            raise ValueError(
+                f"grad needs a function that gives one number, but {name} gave shape "
+                f"{value.shape}: sum it, or use jacobian"
+            )
         gradient = tape.rebuild(tape.pull_back([value], [constant_like(value, 1)]))
         return tape.released(tape.result), gradient
 
     return with_gradients(function, evaluate)
 
 
-def grad(function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
+def grad(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """A function of the same arguments that returns the gradient of `function`.
 
     Arguments and errors as in `value_and_grad`; with `has_aux` it returns (gradient, anything).

@@ -49,17 +49,15 @@ def substituted(
     """
     found: Found = []
     rebuild = _visit(tree, "", found, keeps_modules=True)
-    values = [
-        (of_parameter if is_parameter else function)(tensor) for _, tensor, is_parameter in found
-    ]
+    values = [(of_parameter if is_own else function)(tensor) for _, tensor, is_own in found]
     return rebuild(iter(values))
 
 
-def paths(tree: Any) -> list[str]:
-    """Where the tensors of a nested container are, as in `['a'][0]`."""
+def paths(tree: Any) -> dict[str, Tensor]:
+    """The tensors of a nested container by where they are, as in `['a'][0]`."""
     found: Found = []
     _visit(tree, "", found)
-    return [path for path, _, _ in found]
+    return {path: tensor for path, tensor, _ in found}
 
 
 def _visit(tree: Any, path: str, found: Found, keeps_modules: bool = False) -> Rebuild:

@@ -239,7 +239,7 @@ def test_adjoint_of_a_tensor_tuple_in_a_graph(mode):
 
 def test_paths_say_where_tensors_are():
     tree = {"a": [Tensor(1.0), Pair(Tensor(2.0), 3)], "b": Point(Tensor(3.0), None)}
-    assert paths(tree) == ["['a'][0]", "['a'][1][0]", "['b'].x"]
+    assert list(paths(tree)) == ["['a'][0]", "['a'][1][0]", "['b'].x"]
 
 
 def test_modules_stay_when_tensors_are_substituted():
