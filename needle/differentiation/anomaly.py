@@ -51,8 +51,8 @@ def detect_anomaly() -> Iterator[None]:
         finally:
             depth -= 1
         for adjoint in adjoints:
-            entries = adjoint.values() if isinstance(adjoint, dict) else (adjoint,)
-            for entry in entries:  # of a tuple's adjoint; else the adjoint itself
+            # a dict has entries of a tuple's adjoint
+            for entry in adjoint.values() if isinstance(adjoint, dict) else (adjoint,):
                 if entry is not None:
                     _check("backward of ", entry.realize_cached_data(), node.op, node.inputs, node)
         return adjoints

@@ -45,10 +45,8 @@ class GradientTape:
             self.result = function(*arguments.substituted(variable_for, self.variables.append))
         self.outputs, self.rebuild_outputs = flatten(self.result)
         captured = find_topo_sort(self.outputs, known=self.variables)
-        self._is_shared = any(tensor.requires_grad for tensor in arguments.tensors) or any(
-            node.requires_grad and not any(operand.requires_grad for operand in node.inputs)
-            for node in captured
-        )
+        sources = [x for x in captured if not any(operand.requires_grad for operand in x.inputs)]
+        self._is_shared = any(x.requires_grad for x in [*arguments.tensors, *sources])
 
     @property
     def keeps_graph(self) -> bool:
@@ -73,8 +71,7 @@ class GradientTape:
 def value_and_grad(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """A function of the same arguments that returns the value of `function` and its gradient.
 
-    Keyword arguments are not differentiated. The gradient of a Module's parameter that requires
-    none is zero.
+    Keyword arguments are not differentiated. A Module's frozen parameters have the gradient zero.
 
     Args:
         function: returns a tensor of one element.

@@ -165,10 +165,8 @@ def draw(
     boxes: dict[str | None, list[str]] = {}  # by the path of the module around them
     arrows = []
     for node, number in numbers.items():
-        title = _title(node, outputs.get(node, node).op, known, leaves)
-        label = _quoted("\n".join([*title, _content(node)]))
-        box = f'n{number} [label={label}, fillcolor="{_colour(node, forward, known)}"]'
-        boxes.setdefault(homes.get(node), []).append(box)
+        box = _box(node, outputs.get(node, node).op, known, leaves, forward)
+        boxes.setdefault(homes.get(node), []).append(f"n{number} {box}")
         arrows += [f"  n{numbers[each]} -> n{number}" for each in inputs[node] if each in shown]
         if not shown.issuperset(inputs[node]):
             arrows.append(f"  hidden -> n{number} [style=dashed]")
@@ -196,50 +194,44 @@ def _nearest(
     return found
 
 
-# --- boxes
-
-
-def _colour(node: Value, forward: Collection[Value], known: Collection[Value]) -> str:
-    if node.is_leaf() and (node.requires_grad or node in known):
-        return _VARIABLE
-    if node not in forward:
-        return _ADJOINT
-    return _CONSTANT if node.is_leaf() else _OP
-
-
-def _title(
-    node: Value, op: Any, known: Mapping[Value, str], leaves: Mapping[Value, Value]
-) -> Iterator[str]:
-    """The lines that say what a value is; `leaves` has the leaf of each gradient."""
+def _box(
+    node: Value,
+    op: Any,
+    known: Mapping[Value, str],
+    leaves: Mapping[Value, Value],
+    forward: Collection[Value],
+) -> str:
+    """The text and the colour of a value that `op` made; `leaves` has the leaf of each gradient."""
+    lines = []
     if node in leaves:
-        yield f"gradient of {known.get(leaves[node], 'a leaf')}"
+        lines.append(f"gradient of {known.get(leaves[node], 'a leaf')}")
     if node in known:
-        yield known[node]
+        lines.append(known[node])
     if op is not None:
         parameters = ", ".join(f"{name}={text}" for name, text in op_parameters(op).items())
-        yield op_name(op) + (f"({parameters})" if parameters else "")
+        lines.append(op_name(op) + (f"({parameters})" if parameters else ""))
     elif node not in known:
-        if (number := constant_value(node)) is not None:
-            yield number_term(number).text
-        else:
-            yield type(node).__name__ if node.requires_grad else "constant"
-
-
-def _content(node: Value) -> str:
-    """Shapes and dtypes; a lazy value is not computed."""
-    data = node.cached_data
+        number = constant_value(node)
+        kind = type(node).__name__ if node.requires_grad else "constant"
+        lines.append(kind if number is None else number_term(number).text)
+    data = node.cached_data  # a lazy value is not computed
     if data is None:
-        return "not computed yet"
-    arrays = data if isinstance(data, tuple) else (data,)
-    return ", ".join(f"{array.dtype} {tuple(array.shape)}" for array in arrays)
+        lines.append("not computed yet")
+    else:
+        arrays = data if isinstance(data, tuple) else (data,)
+        lines.append(", ".join(f"{array.dtype} {tuple(array.shape)}" for array in arrays))
+    colour = _CONSTANT if node.is_leaf() else _OP
+    if node.is_leaf() and (node.requires_grad or node in known):
+        colour = _VARIABLE
+    elif node not in forward:
+        colour = _ADJOINT
+    label = _quoted("\n".join(lines))
+    return f'[label={label}, fillcolor="{colour}"]'
 
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-# --- frames
 
 
 def _framed(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:

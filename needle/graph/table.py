@@ -134,18 +134,14 @@ def trace_table(
         operands.terms.setdefault(node, term)
         formulas[node] = term.text
     with no_grad():
-        tangents = [_tangents(leaf, order) for leaf in leaves]
-        adjoints = _adjoints(result, order, leaves)
-    rows = [
-        TraceRow(
-            labels[node],
-            formulas.get(node, "a constant"),
-            node.realize_cached_data(),
-            tuple(_data(column.get(node)) for column in tangents),
-            _data(adjoints.get(node)),
-        )
-        for node in nodes
-    ]
+        columns = [*(_tangents(leaf, order) for leaf in leaves), _adjoints(result, order, leaves)]
+    rows = []
+    for node in nodes:
+        found = [column.get(node) for column in columns]
+        data = [None if each is None else each.realize_cached_data() for each in found]
+        formula = formulas.get(node, "a constant")
+        value = node.realize_cached_data()
+        rows.append(TraceRow(labels[node], formula, value, tuple(data[:-1]), data[-1]))
     return TraceTable(tuple(rows), tuple(input_names), precision)
 
 
@@ -214,10 +210,6 @@ def _adjoints(result: Tensor, order: Sequence[Value], leaves: Sequence[Value]) -
     for handle in handles:
         handle.remove()
     return {**adjoints, **dict(zip(leaves, found, strict=True))}
-
-
-def _data(value: Any) -> Any:
-    return None if value is None else value.realize_cached_data()
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

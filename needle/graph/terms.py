@@ -181,10 +181,6 @@ def _negative(op: Op, a: Term) -> Term:
     return Term(f"-{a.text}", min(a.level, SIGN))  # the sign of a product is its first factor's
 
 
-def _transposed(op: Any, a: Term) -> Term:
-    return _swapped(a) if op.axes is None else _call(op, a)
-
-
 def _swapped(a: Term, swaps: bool = True) -> Term:
     return a.transposed or Term(f"{a.within(ATOM)}.T", ATOM, a) if swaps else a
 
@@ -230,7 +226,7 @@ _NOTATIONS: Mapping[type, Notation] = {
     ),
     ops.Affine: lambda op, x, weight, bias: _sum(op, _matrix_product(op, x, weight), bias),
     ops.Einsum: lambda op, a, b: _call_of("einsum", [Term(repr(op.subscripts), ATOM), a, b], {}),
-    ops.Transpose: _transposed,
+    ops.Transpose: lambda op, a: _swapped(a) if op.axes is None else _call(op, a),
     ops.GetItem: _element,
     ops.Embedding: _element,
     ops.ScatterAdd: _scatter,
