@@ -1,8 +1,7 @@
 """Ways to look at a graph: formulas, traces and drawings."""
 
-from .draw import Drawing, draw
+from .draw import Drawing, Recording, draw, record
 from .expression import expression
-from .record import Recording, record
 from .summary import summary
 from .table import TraceRow, TraceTable, trace_table
 

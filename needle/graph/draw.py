@@ -1,4 +1,4 @@
-"""draw: a graph as a picture, by the DOT language of Graphviz.
+"""draw: a graph as a picture, by the DOT language of Graphviz; record: which module made a value.
 
 A value is a box, an operand an arrow, a module a frame around the values that it made.
 """
@@ -8,18 +8,17 @@ from __future__ import annotations
 import html
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..autograd import Value, find_topo_sort
+from ..autograd import Value, find_topo_sort, modes
 from ..nn import Module
 from .expression import Names, constant_value, named_values, whole_output
-from .record import Recording
 from .terms import number_term, op_name, op_parameters
 
-__all__ = ["Drawing", "draw"]
+__all__ = ["Drawing", "Recording", "draw", "record"]
 
 _TEXT_SUFFIXES = (".dot", ".gv")
 _IMAGE_SUFFIXES = (".svg", ".png", ".pdf")
@@ -86,6 +85,8 @@ class Drawing:
             return {"text/plain": self.source, "text/html": text}
         return {"text/plain": repr(self), "image/svg+xml": picture}
 
+
+Inputs = Mapping[Value, Sequence[Value]]  # the values of a graph, inputs first
 
 _VARIABLE, _CONSTANT, _OP, _ADJOINT = "#cfe2f3", "#eeeeee", "#ffffff", "#fce0c8"
 
@@ -180,9 +181,7 @@ def draw(
     return drawing
 
 
-def _nearest(
-    values: Iterable[Value], inputs: Mapping[Value, Sequence[Value]], limit: int
-) -> set[Value]:
+def _nearest(values: Iterable[Value], inputs: Inputs, limit: int) -> set[Value]:
     """The `limit` values of the graph that are the fewest steps away from `values`."""
     found: set[Value] = set()
     queue = deque(values)
@@ -195,11 +194,7 @@ def _nearest(
 
 
 def _box(
-    node: Value,
-    op: Any,
-    known: Mapping[Value, str],
-    leaves: Mapping[Value, Value],
-    forward: Collection[Value],
+    node: Value, op: Any, known: dict[Value, str], leaves: dict[Value, Value], forward: set[Value]
 ) -> str:
     """The text and the colour of a value that `op` made; `leaves` has the leaf of each gradient."""
     lines = []
@@ -234,6 +229,65 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+# --- modules as frames
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The values that `module` made, as `record` noted them.
+
+    `paths` has for each value, also for those assigned to, such as running statistics, the path
+    of the innermost module that was running, "" for `module` itself.
+    """
+
+    module: Module
+    paths: dict[Value, str] = field(default_factory=dict, repr=False)
+
+
+@contextmanager
+def record(module: Module) -> Iterator[Recording]:
+    """Context manager that records which part of `module` makes which value, for `draw`.
+
+    The recording keeps these values alive.
+
+    Example:
+        >>> import needle as ndl
+        >>> model = ndl.nn.Sequential(ndl.nn.Linear(2, 3), ndl.nn.ReLU())
+        >>> with ndl.graph.record(model) as recording:
+        ...     y = model(ndl.init.ones(1, 2))
+        >>> sorted(set(recording.paths.values()))
+        ['0', '1']
+        >>> "cluster" in ndl.graph.draw(y, module=recording).source
+        True
+    """
+    recording = Recording(module)
+    running: list[str] = []
+
+    def note(value: Value, op: Any, inputs: Any) -> None:
+        if running:
+            recording.paths[value] = running[-1]
+
+    @contextmanager
+    def inside(path: str) -> Iterator[None]:
+        running.append(path)
+        try:
+            yield
+        finally:
+            running.pop()
+
+    with ExitStack() as stack:
+        for path, part in module.named_modules():
+            attributes = vars(part)
+            if "forward" in attributes:
+                stack.callback(attributes.__setitem__, "forward", part.forward)
+            else:
+                stack.callback(attributes.pop, "forward", None)
+            # an attribute of the instance comes before the method of its class
+            attributes["forward"] = inside(path)(part.forward)
+        stack.enter_context(modes.override(modes.observers, (*modes.observers.get(), note)))
+        yield recording
+
+
 def _framed(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:
     """The boxes, each inside the frames of its module and of those around it."""
     yield from (f"  {box}" for box in boxes.get(None, ()))
@@ -253,9 +307,7 @@ def _framed(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> 
     yield from ("  " * depth + "}" for depth in range(len(around), 0, -1))
 
 
-def _homes(
-    module: Module | Recording | None, inputs: Mapping[Value, Sequence[Value]]
-) -> dict[Value, str]:
+def _homes(module: Module | Recording | None, inputs: Inputs) -> dict[Value, str]:
     """The path of the module of each parameter and of each value that a module made."""
     if module is None:
         return {}

@@ -154,13 +154,11 @@ def _leaf(value: Any) -> Tensor:
 
 def _input_names(f: Callable[..., Any], count: int) -> list[str]:
     """The names of f's first parameters; x1, x2, ... if it does not name them all."""
-    names = []
+    names: list[str] = []
     with suppress(TypeError, ValueError):  # written in C
-        names = [
-            parameter.name
-            for parameter in inspect.signature(f).parameters.values()
-            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        ]
+        parameters = inspect.signature(f).parameters.values()
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names = [parameter.name for parameter in parameters if parameter.kind in kinds]
     return names[:count] if len(names) >= count else [f"x{number + 1}" for number in range(count)]
 
 

@@ -109,8 +109,6 @@ def op_parameters(op: Op) -> dict[str, str]:
 @cache
 def _defaults(kind: type) -> dict[str, Any]:
     """The parameters of `kind` and their defaults, which those of its function replace."""
-    if kind.__init__ is object.__init__:  # type: ignore[misc]
-        return {}
     function = _function(kind)
     own = inspect.signature(kind).parameters
     public = inspect.signature(function).parameters if function else {}
