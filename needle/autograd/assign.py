@@ -23,32 +23,26 @@ class Assign(Op):
         return target
 
 
-def assign(target: Tensor, value: Tensor, in_place: bool = True) -> None:
-    """Give `target` the numbers of `value`: an effect, which observers see.
+_assign = Assign()
 
-    Observers are told of an op `Assign` on (target, value), whose result is `target` itself: so
-    a recording holds what a step changes beside what it returns. While a checkpoint computes a
-    piece again nothing is written, because the first run did so.
+
+def assign(target: Tensor, value: Tensor, in_place: bool = True) -> None:
+    """Write the values of `value` into `target`, and report an op `Assign` to the observers.
+
+    Its inputs are (target, value) and its result is `target` itself, so that a recording also holds
+    what a step changes. A checkpoint that recomputes writes nothing, because the first run did.
 
     Args:
         target: a leaf, such as a parameter or a buffer.
         value: broadcasts to the shape of `target`; converted to its dtype.
-        in_place: whether `target` keeps its array, so that all tensors that share it change,
-            too; otherwise it shares the array of `value` from now on.
+        in_place: write into the array of `target`, which other tensors may share; False: share
+            the array of `value` instead.
     """
     if modes.is_recomputing.get():
         return
-    array = value._array() if in_place else value.realize_cached_data()
     if in_place:
-        own = target.realize_cached_data()
-        if own.shape == array.shape:
-            own[...] = array
-        else:
-            _assign._run((own, array))
+        _assign._run((target.realize_cached_data(), value._array()))
     else:
-        target.cached_data = array
+        target.cached_data = value.realize_cached_data()
     if modes.observers.get():
         modes.notify(target, _assign, (target, value))
-
-
-_assign = Assign()

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..device import Device, as_device, default_device, device_of
+from ..device import Device, as_device, default_device, device_of, to_numpy
 from . import modes
-from .array_like import ArrayLike
 from .assign import assign
 from .modes import no_grad
 from .op import Array, Op
 from .reverse import compute_gradient_of_variables
 from .value import Value
+
+if TYPE_CHECKING:
+    from .._bound import BoundMethods as _BoundMethods
+else:
+    _BoundMethods = object
 
 __all__ = ["Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "as_operands"]
 
@@ -63,7 +67,7 @@ class TensorTuple(Value):
         def __add__(self, other: TensorTuple) -> TensorTuple: ...
 
 
-class Tensor(Value, ArrayLike):
+class Tensor(Value, _BoundMethods):
     """A Value that holds an array: NumPy's dtypes and broadcasting, with gradients.
 
     Args:
@@ -84,6 +88,9 @@ class Tensor(Value, ArrayLike):
     """
 
     __slots__ = ()
+
+    # NumPy's operators leave `array * tensor` to Tensor.__rmul__
+    __array_ufunc__ = None
 
     def __init__(
         self,
@@ -116,6 +123,73 @@ class Tensor(Value, ArrayLike):
     def _array(self) -> Array:
         data = self.cached_data
         return Value.realize_cached_data(self) if data is None else data
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        data = self.cached_data  # no helper function: gradients ask for it all the time
+        return (self.abstract() if data is None else data).shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The NumPy dtype of the elements."""
+        data = self.cached_data
+        return (self.abstract() if data is None else data).dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        data = self.cached_data
+        return (self.abstract() if data is None else data).ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        data = self.cached_data
+        return (self.abstract() if data is None else data).size
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the values as a NumPy array."""
+        data = self._array()
+        return np.array(data) if isinstance(data, np.ndarray) else to_numpy(data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(to_numpy(self._array()), dtype=dtype, copy=copy)
+
+    def item(self) -> bool | int | float:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item() takes a tensor of one element, got shape {self.shape}")
+        return self._array().item()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is neither true nor false: "
+                "compare with `is`, or reduce it to one element first"
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("a tensor without axes has no len()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        values = np.array2string(to_numpy(self._array()), prefix="needle.Tensor(")
+        return f"needle.Tensor({values}, dtype={self.dtype}, requires_grad={self.requires_grad})"
+
+    def __str__(self) -> str:
+        return str(to_numpy(self._array()))
 
     @property
     def data(self) -> Tensor:
@@ -198,28 +272,31 @@ class Tensor(Value, ArrayLike):
 
 def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
     """`operands` with arrays and Python numbers made constants; numbers widen no tensor."""
+    for operand in operands:
+        if not isinstance(operand, Value):
+            break
+    else:
+        return operands
     dtypes = [each.dtype for each in operands if isinstance(each, Tensor | np.ndarray)]
     device = next((each.device for each in operands if isinstance(each, Tensor)), default_device())
-    return tuple(
-        [_as_operand(op, each, position, dtypes, device) for position, each in enumerate(operands)]
-    )
-
-
-def _as_operand(
-    op: Op, operand: Any, position: int, dtypes: list[np.dtype], device: Device
-) -> Value:
-    if isinstance(operand, Value):
-        return operand
-    if isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
-        return Tensor.make_const(operand if device == default_device() else device.array(operand))
-    if isinstance(operand, int | float | np.bool | np.integer | np.floating):
-        number = operand.item() if isinstance(operand, np.generic) else operand
-        return Tensor.make_const(device.array(number, np.result_type(*dtypes, number)))
-    kind = getattr(operand, "dtype", type(operand).__name__)
-    raise TypeError(
-        f"{type(op).__name__} expected a Tensor of real numbers as operand {position}, "
-        f"got {kind}: wrap it with needle.Tensor(...)"
-    )
+    values: list[Value] = []
+    for position, operand in enumerate(operands):
+        if isinstance(operand, Value):
+            values.append(operand)
+        elif isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
+            is_here = device == default_device()
+            values.append(Tensor.make_const(operand if is_here else device.array(operand)))
+        elif isinstance(operand, int | float | np.bool | np.integer | np.floating):
+            number = operand.item() if isinstance(operand, np.generic) else operand
+            array = device.array(number, np.result_type(*dtypes, number))
+            values.append(Tensor.make_const(array))
+        else:
+            kind = getattr(operand, "dtype", type(operand).__name__)
+            raise TypeError(
+                f"{type(op).__name__} expected a Tensor of real numbers as operand {position}, "
+                f"got {kind}: wrap it with needle.Tensor(...)"
+            )
+    return tuple(values)
 
 
 def _call(op: Op, *operands: Any) -> Any:

@@ -8,11 +8,10 @@ from typing import Any, Self
 
 from . import modes
 from .abstract import abstract_like
-from .hooks import Hook
 from .op import Array, Op
 from .reverse import copied
 
-__all__ = ["Value", "count_live_tensors"]
+__all__ = ["Hook", "Value", "count_live_tensors"]
 
 LAZY_MODE = False  # `needle.autograd.LAZY_MODE`, see compatibility.py
 
@@ -28,6 +27,24 @@ def count_live_tensors() -> int:
         1
     """
     return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
+
+
+class Hook:
+    """A registered hook, which `remove()`, or the end of a `with` block, takes away again."""
+
+    def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        hooks[self] = hook
+
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self._hooks.pop(self, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
 
 
 class Value:
