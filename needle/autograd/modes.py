@@ -1,4 +1,4 @@
-"""How the values of a thread are made: with a graph or without, at once or when needed, watched.
+"""Modes: whether ops record a graph, whether they compute at once, and who observes them.
 
 Context variables are local to a thread (and to an async task), and cheap to read.
 """
@@ -14,22 +14,22 @@ is_lazy: ContextVar[bool] = ContextVar("is_lazy", default=False)
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 
 is_recomputing: ContextVar[bool] = ContextVar("is_recomputing", default=False)
-"""True while a checkpoint computes again: what an op writes beside its result stays as it is."""
+"""True while a checkpoint recomputes: effects beside the results are skipped."""
 
 Observer = Callable[[Any, Any, tuple[Any, ...]], None]
 observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
 """Called with (value, op, inputs) for every value made by an op, outermost first.
 
-While one of them runs, only those outside it watch: so transformations of functions nest."""
+While one of them runs, only the outer ones are called, so that transformations can be nested."""
 
 differentiate: ContextVar[Callable[..., Any] | None] = ContextVar("differentiate", default=None)
-"""Called with (out_grad, node) in the place of `node.op.gradient_as_tuple`, if it is set."""
+"""If set, called with (out_grad, node) instead of `node.op.gradient_as_tuple`."""
 
 
 class override(ContextDecorator):
-    """Context manager and decorator: `variable` has `value` inside, its former value after it.
+    """Context manager and decorator: sets `variable` to `value`, and resets it at the end.
 
-    A class and not a generator, which would cost a short `backward` a hundredth of its time.
+    Not a generator, which would cost a short `backward` a hundredth of its time.
     """
 
     def __init__(self, variable: ContextVar[Any], value: Any) -> None:
@@ -60,7 +60,7 @@ def no_grad() -> override:
 
 
 def enable_grad(enabled: bool = True) -> override:
-    """Context manager and decorator: undoes a `no_grad` around it, if `enabled`."""
+    """Context manager and decorator: graphs are recorded, inside `no_grad` too, if `enabled`."""
     return override(grad_enabled, enabled)
 
 

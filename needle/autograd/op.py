@@ -13,7 +13,7 @@ Array = Any  # a NumPy array, or any type that speaks NumPy's protocols
 
 
 class Op:
-    """How arrays are computed forward, and how the graph of the adjoint is built.
+    """What a node computes, and how its adjoint is built.
 
     Subclass `TensorOp` (one output) or `TensorTupleOp` (several), define `compute` and
     `gradient`, and call the instance on Tensors. Everything that varies from call to call is an
@@ -36,7 +36,7 @@ class Op:
     """False: `gradient` of an op with several outputs gets a tuple with None, not a TensorTuple
     with zeros, for outputs that nothing was passed back to."""
 
-    check: Callable[..., None] | None = None
+    check: ClassVar[Any] = None
     """check(*arrays): raises where `compute` has no result for the *values* of the operands.
 
     Called before `compute`, which itself never branches on values."""
@@ -113,9 +113,8 @@ class Op:
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         kinds = (IndexError, TypeError, OverflowError, np.linalg.LinAlgError)
         kind = next((kind for kind in kinds if isinstance(cause, kind)), ValueError)
-        places = {
-            str(device_of(each, default_device())) for each in arrays if hasattr(each, "shape")
-        }
+        operands = [each for each in arrays if hasattr(each, "shape")]
+        places = {str(device_of(each, default_device())) for each in operands}
         if len(places) > 1:
             return kind(
                 f"{type(self).__name__}: the operands live on {' and '.join(sorted(places))}: "
@@ -143,7 +142,6 @@ class Op:
         return data
 
     def _checked_run(self, arrays: Sequence[Array]) -> Any:
-        assert self.check is not None
         try:
             self.check(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:

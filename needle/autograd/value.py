@@ -17,7 +17,7 @@ LAZY_MODE = False  # `needle.autograd.LAZY_MODE`, see compatibility.py
 
 
 def count_live_tensors() -> int:
-    """The number of Values alive now; what grows from step to step of a loop is a leak.
+    """The number of Values alive now; one that grows with each step of a loop shows a leak.
 
     Example:
         >>> import needle as ndl
@@ -30,14 +30,14 @@ def count_live_tensors() -> int:
 
 
 class Hook:
-    """A registered hook, which `remove()`, or the end of a `with` block, takes away again."""
+    """The handle of a registered hook: `remove()`, or the end of a `with` block, removes it."""
 
     def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         self._hooks = hooks
         hooks[self] = hook
 
     def remove(self) -> None:
-        """Call the hook no more."""
+        """Remove the hook; it is no error to do so twice."""
         self._hooks.pop(self, None)
 
     def __enter__(self) -> Self:
@@ -53,10 +53,10 @@ class Value:
     __slots__ = ("__dict__", "__weakref__", "cached_data", "grad", "inputs", "op", "requires_grad")
 
     op: Op | None
-    inputs: tuple[Any, ...]  # Values; an op knows of which kind
+    inputs: tuple[Any, ...]  # of Values
     cached_data: Any
     requires_grad: bool
-    grad: Any  # a Value of the same kind, or None
+    grad: Any  # a Value, or None
 
     _hooks: dict[Any, Callable[[Any], Any]] | None = None
     _abstract: Any = None
@@ -115,10 +115,7 @@ class Value:
             self.op, self.inputs = None, ()
 
     def abstract(self) -> Any:
-        """The shape and dtype as an `AbstractArray` (a tuple of them), without computing anything.
-
-        Where an op's `compute` needs more than that, its value is computed after all.
-        """
+        """The shape and dtype as an `AbstractArray` (or a tuple); computes only where it must."""
         _inputs_first(self, Value._known, Value._infer)
         return self._known()
 
@@ -129,7 +126,7 @@ class Value:
         assert self.op is not None, "a leaf holds data"
         try:
             self._abstract = self.op.infer(*[operand._known() for operand in self.inputs])
-        except Exception:  # whatever goes wrong without numbers: with them it works, or tells why
+        except Exception:  # computing works without a rule, or raises the error of the op
             self.realize_cached_data()
 
     def is_leaf(self) -> bool:
@@ -137,12 +134,9 @@ class Value:
         return self.op is None
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
-        """Have `hook` called with this value's adjoint when `backward` has summed it up.
+        """Have `backward` call `hook(adjoint)` once the adjoint of this value is complete.
 
-        What it returns, unless it is None, takes the adjoint's place.
-
-        Returns:
-            A handle; its `remove()` takes the hook away.
+        A result other than None replaces the adjoint. The handle's `remove()` removes the hook.
 
         Example:
             >>> import needle as ndl
@@ -158,20 +152,19 @@ class Value:
         return Hook(self._hooks, hook)
 
     def retain_grad(self) -> None:
-        """Ask `backward` to store `.grad` here although this is no leaf."""
+        """Have `backward` store `.grad` here although this is no leaf."""
 
         def store(adjoint: Any) -> None:
             self.grad = copied(adjoint)  # inputs may get the same adjoint
 
         if not self.is_leaf():
-            self._hooks = {} if self._hooks is None else self._hooks
-            self._hooks["retain_grad"] = store
+            self.register_hook(store)
 
 
 def _inputs_first(
     value: Value, known: Callable[[Value], Any], make: Callable[[Value], None]
 ) -> None:
-    """`make` each value that `value` depends on, and that is not known yet, after its inputs."""
+    """Call `make` on `value` and on all that it depends on and is not `known`, inputs first."""
     stack = [value]  # instead of recursion: a lazy graph may be 100,000 ops deep
     while stack:
         value = stack[-1]
