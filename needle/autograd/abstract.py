@@ -89,10 +89,9 @@ class AbstractArray(NDArrayOperatorsMixin):
         return result if out is None else out[0] if len(out) == 1 else out
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        rule = _RULES.get(function)
-        if rule is None:
+        if function not in _RULES:
             raise NeedsNumbers(f"np.{function.__name__} has no rule for abstract arrays")
-        return rule(*args, **options)
+        return _RULES[function](*args, **options)
 
     def _refuse(self, *args: Any, **options: Any) -> Any:
         raise NeedsNumbers("an abstract array has a shape and a dtype, but no numbers")
@@ -169,10 +168,6 @@ def _stacked(function: Any, arrays: Any, axis: int = 0) -> Any:
     return np.concatenate([np.expand_dims(array, axis) for array in arrays], axis)
 
 
-def _created(function: Any, shape: Any, dtype: Any = None, **options: Any) -> Any:
-    return AbstractArray(shape, dtype)
-
-
 def _triangular(function: Any, a: Any, k: int = 0) -> Any:
     return AbstractArray(a.shape * 2 if a.ndim == 1 else a.shape, a.dtype)
 
@@ -184,21 +179,19 @@ def _like(function: Any, a: Any, *args: Any, shape: Any = None, **options: Any) 
 
 _FUNCTIONS: dict[Any, tuple[Any, ...]] = {
     _viewed: (
-        np.arange, np.array, np.asarray, np.broadcast_to, np.diagonal, np.expand_dims, np.eye,
-        np.flip, np.full, np.moveaxis, np.ndarray.reshape, np.ndarray.transpose, np.reshape,
-        np.squeeze, np.swapaxes, np.transpose,
+        np.arange, np.array, np.asarray, np.broadcast_to, np.diagonal, np.empty, np.expand_dims,
+        np.eye, np.flip, np.full, np.moveaxis, np.ndarray.reshape, np.ndarray.transpose, np.ones,
+        np.reshape, np.squeeze, np.swapaxes, np.transpose, np.zeros,
     ),
     _elementwise: (
-        np.clip, np.copy, np.linalg.cholesky, np.linalg.det, np.linalg.eigh,
-        np.linalg.eigvalsh, np.linalg.inv, np.linalg.qr, np.linalg.slogdet, np.linalg.solve,
-        np.linalg.svd,
+        np.clip, np.copy, np.linalg.cholesky, np.linalg.det, np.linalg.eigh, np.linalg.eigvalsh,
+        np.linalg.inv, np.linalg.qr, np.linalg.slogdet, np.linalg.solve, np.linalg.svd,
     ),
     _reduced: (
-        np.all, np.any, np.argmax, np.argmin, np.count_nonzero, np.max, np.mean, np.min,
-        np.prod, np.sum,
+        np.all, np.any, np.argmax, np.argmin, np.count_nonzero, np.max, np.mean, np.min, np.prod,
+        np.sum,
     ),
     _scanned: (np.argsort, np.cumprod, np.cumsum, np.sort),
-    _created: (np.empty, np.ones, np.zeros),
     _triangular: (np.tril, np.triu),
     _like: (np.empty_like, np.full_like, np.ones_like, np.zeros_like),
     _product: (np.dot, np.matmul),
@@ -207,11 +200,7 @@ _FUNCTIONS: dict[Any, tuple[Any, ...]] = {
     _einsum: (np.einsum,),
 }  # fmt: skip
 _RULES: dict[Any, Callable[..., Any]] = {
-    **{
-        function: partial(rule, function)
-        for rule, functions in _FUNCTIONS.items()
-        for function in functions
-    },
+    **{each: partial(rule, each) for rule, functions in _FUNCTIONS.items() for each in functions},
     np.put_along_axis: lambda *args, **options: None,
     np.take_along_axis: lambda a, indices, axis: AbstractArray(indices.shape, a.dtype),
     np.where: lambda condition, a, b: _elementwise(np.where, condition, a, b),

@@ -1,4 +1,4 @@
-"""The one way in which a tensor gets new values: an effect that observers see."""
+"""Assignment to a tensor: the only op with an effect, reported to the observers."""
 
 from __future__ import annotations
 

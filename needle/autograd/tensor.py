@@ -51,8 +51,7 @@ class TensorTuple(Value):
     @property
     def shape(self) -> Any:
         """The shapes of the entries."""
-        known = self.abstract() if self.cached_data is None else self.cached_data
-        return tuple([array.shape for array in known])
+        return tuple([array.shape for array in self.abstract()])
 
     def detach(self) -> TensorTuple:
         """The same arrays outside the graph."""

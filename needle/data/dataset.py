@@ -7,7 +7,7 @@ import numpy as np
 
 __all__ = ["Dataset", "DatasetNotFoundError", "NDArrayDataset"]
 
-Transforms = Sequence[Callable[[np.ndarray], np.ndarray]]
+Transforms = Sequence[Callable[[np.ndarray], np.ndarray]] | None
 
 
 class DatasetNotFoundError(OSError):
@@ -17,9 +17,8 @@ class DatasetNotFoundError(OSError):
 class Dataset:
     """Base of datasets: define `__len__` and `__getitem__(index)`, which returns NumPy arrays.
 
-    A `DataLoader` fetches one item at a time and stacks them. In a class with
-    `takes_index_arrays = True` it fetches a batch by `self[index_array]`, which must return
-    what stacking the items would.
+    A `DataLoader` stacks single items, or takes a batch from `self[index_array]` where
+    `takes_index_arrays` is True; that must return what stacking the items would.
 
     Args:
         transforms: functions from image to image, applied in order by `apply_transforms`.
@@ -39,9 +38,9 @@ class Dataset:
     """
 
     takes_index_arrays = False
-    transforms: Transforms | None = None  # for subclasses that do not call our __init__
+    transforms: Transforms = None  # for subclasses that do not call our __init__
 
-    def __init__(self, transforms: Transforms | None = None) -> None:
+    def __init__(self, transforms: Transforms = None) -> None:
         if callable(transforms):
             raise TypeError("transforms takes a list of functions: write transforms=[...]")
         self.transforms = transforms
@@ -62,8 +61,8 @@ class Dataset:
 class NDArrayDataset(Dataset):
     """Arrays of equal length; item i is the tuple of their i-th entries, copied.
 
-    An index is an int, a slice or an index array. Arrays or lists have at least one axis; they
-    are not copied. `transforms` are applied to each entry of the first one.
+    An index is an int, a slice or an index array. The arrays (or lists) are not copied;
+    `transforms` are applied to each entry of the first one.
 
     Raises:
         ValueError: there is no array, or their lengths differ.
@@ -72,15 +71,15 @@ class NDArrayDataset(Dataset):
 
     takes_index_arrays = True
 
-    def __init__(self, *arrays: Any, transforms: Transforms | None = None) -> None:
+    def __init__(self, *arrays: Any, transforms: Transforms = None) -> None:
         super().__init__(transforms)
         name = type(self).__name__
         if not arrays:
             raise ValueError(f"{name} takes at least one array")
-        self.arrays = tuple(np.asarray(array) for array in arrays)
+        self.arrays = tuple(map(np.asarray, arrays))
         if any(array.ndim == 0 for array in self.arrays):
             raise ValueError(f"{name} takes arrays of items, got a single number")
-        lengths = [len(array) for array in self.arrays]
+        lengths = list(map(len, self.arrays))
         if len(set(lengths)) > 1:
             raise ValueError(f"{name} takes arrays of equal length, got lengths {lengths}")
 

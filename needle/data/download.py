@@ -1,9 +1,12 @@
 """Finding the files of MNIST on this machine, or downloading them."""
 
+import hashlib
 import os
+import shutil
 import sys
 import zlib
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 
 from .dataset import DatasetNotFoundError
 from .idx import FilePath, open_unpacked
@@ -42,7 +45,7 @@ def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[str]
     checksums = _TRAIN if train else _TEST
     looked = []
     for place, folder in (("root", root), ("$NEEDLE_DATA", os.environ.get("NEEDLE_DATA"))):
-        if folder is None or folder == "":
+        if not folder:
             looked.append(f"{place}: not given")
             continue
         here = f"{place} {os.fspath(folder)}"
@@ -55,9 +58,8 @@ def mnist_files(root: FilePath | None, train: bool, download: bool) -> list[str]
                 f"{here} has {os.path.basename(present)} but not {missing} (or {missing}.gz): "
                 "add it, or give another folder"
             )
-        looked.append(
-            f"{here}: {'none of the files' if os.path.isdir(folder) else 'no such folder'}"
-        )
+        empty = "none of the files" if os.path.isdir(folder) else "no such folder"
+        looked.append(f"{here}: {empty}")
     import pooch  # here and below: slow to import, and only downloads need it
 
     cache = os.path.join(pooch.os_cache("needle"), "mnist")
@@ -93,8 +95,6 @@ def _cached(cache: str, name: str, checksum: str, download: bool, looked: list[s
 
 def _verified(path: str, checksum: str) -> str:
     """The path, if the decompressed content of the file has this SHA-256."""
-    import hashlib
-
     with open_unpacked(path) as stream:
         actual = hashlib.file_digest(stream, "sha256").hexdigest()
     if actual != checksum:
@@ -104,9 +104,6 @@ def _verified(path: str, checksum: str) -> str:
 
 def _fetch(url: str, target: str, checksum: str) -> str:
     """Download, decompress and verify a file, and only then move it to `target`."""
-    import shutil
-    from tempfile import TemporaryDirectory
-
     import pooch
 
     is_terminal = sys.stderr is not None and sys.stderr.isatty()  # no bar in log files

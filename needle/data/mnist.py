@@ -26,8 +26,8 @@ def parse_mnist(
 class MNISTDataset(NDArrayDataset):
     """Images and labels of two IDX files (`.gz` or unpacked) in the format of MNIST.
 
-    An image is (28, 28, 1), float32 in [0, 1]; a label is uint8. An index is an int, a slice or
-    an index array. `images` and `labels` are the whole arrays.
+    An image is (28, 28, 1), float32 in [0, 1]; a label is uint8. `images` and `labels` are the
+    whole arrays.
 
     Raises:
         ValueError: a file is damaged, or the numbers of images and labels differ.
@@ -37,10 +37,7 @@ class MNISTDataset(NDArrayDataset):
     max_value = 255  # of a pixel; scaled to 1
 
     def __init__(
-        self,
-        image_filename: FilePath,
-        label_filename: FilePath,
-        transforms: Transforms | None = None,
+        self, image_filename: FilePath, label_filename: FilePath, transforms: Transforms = None
     ) -> None:
         images, self.labels = read_idx(image_filename, 3), read_idx(label_filename, 1)
         if len(images) != len(self.labels):
@@ -74,30 +71,27 @@ class MNIST(MNISTDataset):
         self,
         root: FilePath | None = None,
         train: bool = True,
-        transforms: Transforms | None = None,
+        transforms: Transforms = None,
         download: bool = True,
     ) -> None:
-        image_file, label_file = mnist_files(root, train, download)
-        super().__init__(image_file, label_file, transforms)
+        images, labels = mnist_files(root, train, download)
+        super().__init__(images, labels, transforms)
 
 
 class Digits(MNISTDataset):
     """1,797 handwritten digits of 8 x 8 pixels, included in needle: 1,437 to train, 360 to test.
 
-    An image is (8, 8, 1), float32 in [0, 1] in steps of 1/16; otherwise as `MNISTDataset`.
-
-    The split is a fixed shuffle: all thirteen writers are in both parts. The original order goes
-    by writer, so its tail would test on three of them only.
+    An image is (8, 8, 1), float32 in [0, 1] in steps of 1/16; otherwise as `MNISTDataset`. The
+    split is a fixed random permutation: the source is sorted by writer, and both parts contain
+    digits of all thirteen writers.
 
     Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
     Learning Repository, 1998, https://doi.org/10.24432/C50P49, CC BY 4.0; see
     `digits/ATTRIBUTION.txt`.
-
-    `train` and `transforms` are as in `MNIST`.
     """
 
     max_value = 16
 
-    def __init__(self, train: bool = True, transforms: Transforms | None = None) -> None:
+    def __init__(self, train: bool = True, transforms: Transforms = None) -> None:
         part = os.path.join(_DIGITS, "train" if train else "t10k")
         super().__init__(f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz", transforms)

@@ -15,9 +15,8 @@ class Transform:
 
     def _check(self, x: np.ndarray) -> None:
         if np.ndim(x) != 3:
-            raise ValueError(
-                f"{type(self).__name__} takes one image (H, W, C), got shape {np.shape(x)}"
-            )
+            name = type(self).__name__
+            raise ValueError(f"{name} takes one image (H, W, C), got shape {np.shape(x)}")
 
 
 class RandomFlipHorizontal(Transform):
@@ -34,11 +33,10 @@ class RandomFlipHorizontal(Transform):
 
 
 class RandomCrop(Transform):
-    """Shifts an image by up to `padding` pixels in each direction, filling with zeros.
+    """Pads an image with zeros, and crops it to its size at a random place.
 
-    The shift is `shift_x, shift_y = np.random.randint(-padding, padding + 1, size=2)`: the image
-    is padded with zeros and cropped to its size at (padding + shift_x, padding + shift_y), along
-    (H, W).
+    The crop starts at (padding + shift_x, padding + shift_y) along (H, W), where
+    `shift_x, shift_y = np.random.randint(-padding, padding + 1, size=2)`.
     """
 
     def __init__(self, padding: int = 3) -> None:
@@ -50,7 +48,7 @@ class RandomCrop(Transform):
         self._check(img)
         padding = self.padding
         height, width, channels = img.shape
-        # ten times as fast as np.pad on a small image
+        # not np.pad, which takes ten times as long on a small image
         padded = np.zeros((height + 2 * padding, width + 2 * padding, channels), img.dtype)
         padded[padding : padding + height, padding : padding + width] = img
         top, left = padding + np.random.randint(-padding, padding + 1, size=2)

@@ -16,6 +16,7 @@ from ..nn import BatchNorm1d, BatchNorm2d, Linear, Module
 
 __all__ = ["load_torch_state_dict", "to_torch_state_dict"]
 
+_Arrays = dict[str, np.ndarray]
 _Layout = dict[str, Callable[[np.ndarray], np.ndarray]]
 
 # PyTorch's Linear has weights (out, in) and biases (out,)
@@ -24,15 +25,14 @@ _TO_TORCH: _Layout = {"weight": np.transpose, "bias": lambda bias: bias[0]}
 
 
 def load_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
-    """Copy the weights of a PyTorch model of the same structure into `model`.
+    """Copy the `state_dict()` of a PyTorch model of the same structure into `model`.
 
-    `state` is the PyTorch model's `state_dict()`, of tensors or arrays; they are converted to the
-    model's dtypes.
+    Its tensors or arrays are converted to the model's dtypes.
 
     Raises:
         TypeError: `state` is not a dict, or holds needle's own tensors.
-        ValueError: names or shapes differ. The text lists all differences, with shapes as needle
-            stores them, and nothing was loaded.
+        ValueError: names or shapes differ; lists all differences, with shapes as needle stores
+            them. Nothing is loaded.
     """
     if not isinstance(state, Mapping):
         raise TypeError(
@@ -62,9 +62,7 @@ def to_torch_state_dict(model: Module) -> dict[str, Any]:
     return state | {name: torch.tensor(0) for name in _counters(model)}
 
 
-def _converted(
-    model: Module, arrays: Mapping[str, np.ndarray], layout: _Layout
-) -> dict[str, np.ndarray]:
+def _converted(model: Module, arrays: _Arrays, layout: _Layout) -> _Arrays:
     """Parameters of Linear in the other layout, under all names of a shared one."""
     walked = list(model._walk(""))
     layers = [part for _, part in walked if isinstance(part, Linear)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
+from ..device import to_numpy
 from .files import replacing
 
 __all__ = ["load", "save"]
@@ -23,10 +25,7 @@ __all__ = ["load", "save"]
 _STRUCTURE = "needle"
 _CHECKSUM = "needle-crc32"  # the format itself does not detect a changed number
 
-# the dtypes of the format that needle has
-_DTYPES = {
-    "BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64",
-}  # fmt: skip
+_DTYPES = r"BOOL|[IU](8|16|32|64)|F(16|32|64)"  # of the format, which has more than needle
 _RESERVED = "__metadata__"  # where the format keeps the metadata
 
 
@@ -99,7 +98,7 @@ def _library() -> Any:
 
 def _read(file: Any, name: str, path: str | os.PathLike[str]) -> np.ndarray:
     dtype = file.get_slice(name).get_dtype()
-    if dtype not in _DTYPES:
+    if not re.fullmatch(_DTYPES, dtype):
         raise TypeError(
             f"{os.fspath(path)!r} holds {name} as {dtype}, which needle does not have: "
             "convert it to float32 where it was written"
@@ -123,8 +122,19 @@ def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(obj, np.generic):
         obj = np.asarray(obj)
     if hasattr(obj, "__array_function__"):  # a Tensor, or an array of any library
-        _add_array(obj, path, arrays)
-        return {"tensor" if isinstance(obj, Tensor) else "array": path}
+        if path in arrays:
+            raise TypeError(f"save: two entries have the path {path!r}")
+        if path == _RESERVED:
+            raise TypeError(f"save: {path!r} is no name for a tensor: the format reserves it")
+        is_tensor = isinstance(obj, Tensor)
+        array = to_numpy(obj.realize_cached_data() if is_tensor else obj)
+        if array.dtype.kind not in "biuf" or array.itemsize > 8:
+            raise TypeError(
+                f"save: {path!r} has the dtype {array.dtype}, "
+                "expected real numbers of at most 64 bits"
+            )
+        arrays[path] = np.asarray(array, order="C")
+        return {"tensor" if is_tensor else "array": path}
     prefix = f"{path}." if path else ""
     if isinstance(obj, Mapping):
         for key in obj:
@@ -142,26 +152,15 @@ def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     )
 
 
-def _add_array(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> None:
-    array = (obj if isinstance(obj, Tensor) else Tensor.make_const(obj)).numpy()
-    if path in arrays:
-        raise TypeError(f"save: two entries have the path {path!r}")
-    if path == _RESERVED:
-        raise TypeError(f"save: {path!r} is no name for a tensor: the format reserves it")
-    if array.dtype.kind not in "biuf" or array.itemsize > 8:
-        raise TypeError(
-            f"save: {path!r} has the dtype {array.dtype}, expected real numbers of at most 64 bits"
-        )
-    arrays[path] = np.asarray(array, order="C")
-
-
 def _put_together(node: Any, arrays: dict[str, np.ndarray]) -> Any:
     """The inverse of `_take_apart`."""
     if not isinstance(node, dict):
         return node
     ((kind, content),) = node.items()
-    if kind in ("tensor", "array"):
-        return Tensor.make_const(arrays[content]) if kind == "tensor" else arrays[content]
+    if kind == "array":
+        return arrays[content]
+    if kind == "tensor":
+        return Tensor.make_const(arrays[content])
     if kind == "dict":
         return {key: _put_together(value, arrays) for key, value in content}
     if kind in ("list", "tuple"):
