@@ -53,51 +53,30 @@ def push_forward(
     function: Function, arguments: Arguments, given: Sequence[Tensor]
 ) -> tuple[Any, Any]:
     """`jvp` along the tangents `given` of the tensors in `arguments`."""
-    tangents = _Tangents()
+    # a tangent is an attribute of its value, under a name of this call's own: calls nest
+    carriers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+    name = f"tangent {id(carriers)}"
     remaining = iter(given)
+
+    def attach(value: Any, tangent: Any) -> None:
+        vars(value)[name] = tangent
+        carriers[id(value)] = value
 
     def start(tensor: Tensor) -> Tensor:
         variable = identity(tensor)
-        tangents.attach(variable, next(remaining))
+        attach(variable, next(remaining))
         return variable
 
     def start_parameter(parameter: Tensor) -> None:
         tangent = next(remaining)
         if parameter.requires_grad:  # else it is frozen
-            tangents.attach(parameter, tangent)
+            attach(parameter, tangent)
 
-    try:
-        with modes.override(modes.observers, (*modes.observers.get(), tangents.observe)):
-            value = function(*arguments.substituted(start, start_parameter))
-            outputs, rebuild = flatten(value)
-        check_outputs(function, outputs)
-        found = [tangents.of(output) for output in outputs]
-    finally:
-        tangents.clear()
-    return value, rebuild(or_zeros(found, outputs))
-
-
-class _Tangents:
-    """The tangents of one `jvp` under way, each an attribute of the value that it belongs to."""
-
-    def __init__(self) -> None:
-        self._name = f"tangent {id(self)}"  # each jvp has its own: they nest
-        self._carriers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-
-    def of(self, value: Any) -> Any:
-        """The tangent of `value`; None stands for zero."""
-        return vars(value).get(self._name)
-
-    def attach(self, value: Any, tangent: Any) -> None:
-        """Make `tangent` the tangent of `value`."""
-        vars(value)[self._name] = tangent
-        self._carriers[id(value)] = value
-
-    def observe(self, value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
+    def observe(value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
         """Give a new value its tangent, if an input has one."""
-        tangents = [self.of(operand) for operand in inputs]
+        tangents = [vars(operand).get(name) for operand in inputs]
         if not op.differentiable or all(tangent is None for tangent in tangents):
-            vars(value).pop(self._name, None)  # a tensor that was assigned to is a constant
+            vars(value).pop(name, None)  # a tensor that was assigned to is a constant
             return
         value.realize_cached_data()  # first: a lazy constant forgets its op when it is computed
         former = value.op, value.inputs
@@ -107,9 +86,15 @@ class _Tangents:
         finally:
             value.op, value.inputs = former
         if tangent is not None:
-            self.attach(value, tangent)
+            attach(value, tangent)
 
-    def clear(self) -> None:
-        """Remove all tangents: with a graph, each refers to its value, which makes a cycle."""
-        for carrier in list(self._carriers.values()):
-            vars(carrier).pop(self._name, None)
+    try:
+        with modes.override(modes.observers, (*modes.observers.get(), observe)):
+            value = function(*arguments.substituted(start, start_parameter))
+            outputs, rebuild = flatten(value)
+        check_outputs(function, outputs)
+        tangents = [vars(output).get(name) for output in outputs]
+    finally:
+        for carrier in list(carriers.values()):  # a tangent's graph refers to it: a cycle
+            vars(carrier).pop(name, None)
+    return value, rebuild(or_zeros(tangents, outputs))
