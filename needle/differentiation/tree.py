@@ -1,8 +1,7 @@
 """Nested containers of tensors: flatten them, and put other values in the places of the tensors.
 
 Containers are tuples, named tuples, lists, dicts, dataclasses, `TensorTuple`s, and objects with a
-method `named_parameters()` (Modules), which stand for their parameters. Anything else is left as
-it is.
+method `named_parameters()` (Modules), which stand for their parameters. The rest is left as it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The formula of one op, from the formulas of its operands.
+"""The formula of one op, from the formulas of its operands: by its notation, or else as a call.
 
-A formula is valid Python, with parentheses only where Python's precedence needs them. Ops with a
-notation of their own are in a table; all others are written as calls.
+A formula is valid Python, with parentheses only where Python's precedence needs them.
 """
 
 from __future__ import annotations

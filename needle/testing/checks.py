@@ -43,21 +43,21 @@ def gradcheck(
 ) -> bool:
     """Check the gradients of `f` against two-sided differences.
 
-    f is called with copies of the inputs. The inputs themselves, their `.grad` and NumPy's global
-    random state are not changed. An input that f does not use has the gradient zero.
+    f is called with copies of the inputs; their `.grad` and NumPy's global random state are not
+    changed. An input that f does not use has the gradient zero.
 
     Args:
         f: takes the inputs, returns one or several float64 Tensors. It must be deterministic.
-        inputs: a float64 Tensor or several, of any shape; all of them are differentiated.
+        inputs: a float64 Tensor or several, of any shape.
         eps: the step ε.
         atol, rtol: a derivative a and its quotient d agree where |a - d| ≤ atol + rtol·|d|.
         order: 1, or 2 to check the gradient of the gradient as well: that of the function
             (inputs, v) ↦ vᵀJ, with J the Jacobian of f and v a random adjoint of its results.
         mode: "full" compares each element of the Jacobian: two evaluations of f per element of the
             inputs, one backward pass per element of the results. "random" compares δᵀ∇(vᵀf) for
-            one random unit direction δ and one random unit adjoint v: one backward pass and two
-            evaluations. An error in one of n elements is scaled by about 1/√n.
-        seed: of the random numbers, from `numpy.random.default_rng(seed)`.
+            random unit vectors δ and v: one backward pass and two evaluations. An error in one of
+            n elements is scaled by about 1/√n.
+        seed: of the random numbers.
         forward: check the tangents of forward mode instead, one forward pass per element of the
             inputs (in "random" mode, one); in order 2 also those of (inputs, t) ↦ J·t.
 
