@@ -1,7 +1,5 @@
 """detect_anomaly: an error at the op that made the first NaN or infinity."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import traceback

@@ -1,7 +1,5 @@
 """Checks of the arguments and the results of functions that are differentiated."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any

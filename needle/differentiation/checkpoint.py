@@ -1,7 +1,5 @@
 """checkpoint: intermediate values are computed again in backward, which saves memory."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import weakref

@@ -1,7 +1,5 @@
 """Forward mode: each op that runs gives its value a tangent."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Jacobians, Hessians and Hessian-vector products."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Reverse mode: gradients and vector-Jacobian products of functions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

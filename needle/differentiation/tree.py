@@ -4,8 +4,6 @@ Containers are tuples, named tuples, lists, dicts, dataclasses, `TensorTuple`s, 
 method `named_parameters()` (Modules), which stand for their parameters. The rest is left as it is.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import operator

@@ -3,8 +3,6 @@
 A value is a box, an operand an arrow, a module a frame around the values that it made.
 """
 
-from __future__ import annotations
-
 import html
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,8 +18,61 @@ from .terms import number_term, op_name, op_parameters
 
 __all__ = ["Drawing", "Recording", "draw", "record"]
 
-_TEXT_SUFFIXES = (".dot", ".gv")
-_IMAGE_SUFFIXES = (".svg", ".png", ".pdf")
+
+@dataclass(frozen=True)
+class Recording:
+    """The values that `module` made, as `record` noted them.
+
+    `paths` has for each value, also for those assigned to, such as running statistics, the path
+    of the innermost module that was running, "" for `module` itself.
+    """
+
+    module: Module
+    paths: dict[Value, str] = field(default_factory=dict, repr=False)
+
+
+@contextmanager
+def record(module: Module) -> Iterator[Recording]:
+    """Context manager that records which part of `module` makes which value, for `draw`.
+
+    The recording keeps these values alive.
+
+    Example:
+        >>> import needle as ndl
+        >>> model = ndl.nn.Sequential(ndl.nn.Linear(2, 3), ndl.nn.ReLU())
+        >>> with ndl.graph.record(model) as recording:
+        ...     y = model(ndl.init.ones(1, 2))
+        >>> sorted(set(recording.paths.values()))
+        ['0', '1']
+        >>> "cluster" in ndl.graph.draw(y, module=recording).source
+        True
+    """
+    recording = Recording(module)
+    running: list[str] = []
+
+    def note(value: Value, op: Any, inputs: Any) -> None:
+        if running:
+            recording.paths[value] = running[-1]
+
+    @contextmanager
+    def inside(path: str) -> Iterator[None]:
+        running.append(path)
+        try:
+            yield
+        finally:
+            running.pop()
+
+    with ExitStack() as stack:
+        for path, part in module.named_modules():
+            attributes = vars(part)
+            if "forward" in attributes:
+                stack.callback(attributes.__setitem__, "forward", part.forward)
+            else:
+                stack.callback(attributes.pop, "forward", None)
+            # an attribute of the instance comes before the method of its class
+            attributes["forward"] = inside(path)(part.forward)
+        stack.enter_context(modes.override(modes.observers, (*modes.observers.get(), note)))
+        yield recording
 
 
 @dataclass(frozen=True)
@@ -67,10 +118,11 @@ class Drawing:
         """Write the drawing to `path`: .dot or .gv for text, .svg, .png or .pdf for pictures."""
         path = Path(path)
         suffix = path.suffix.lower()
-        known = (*_TEXT_SUFFIXES, *_IMAGE_SUFFIXES)
-        if suffix not in known:
-            raise ValueError(f"draw: {str(path)!r} should end in one of {', '.join(known)}")
-        is_text = suffix in _TEXT_SUFFIXES
+        is_text = suffix in (".dot", ".gv")
+        if not is_text and suffix not in (".svg", ".png", ".pdf"):
+            raise ValueError(
+                f"draw: {str(path)!r} should end in one of .dot, .gv, .svg, .png, .pdf"
+            )
         path.write_bytes(self.source.encode() if is_text else self.render(suffix[1:]))
 
     def _repr_svg_(self) -> str | None:
@@ -227,65 +279,6 @@ def _box(
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-# --- modules as frames
-
-
-@dataclass(frozen=True)
-class Recording:
-    """The values that `module` made, as `record` noted them.
-
-    `paths` has for each value, also for those assigned to, such as running statistics, the path
-    of the innermost module that was running, "" for `module` itself.
-    """
-
-    module: Module
-    paths: dict[Value, str] = field(default_factory=dict, repr=False)
-
-
-@contextmanager
-def record(module: Module) -> Iterator[Recording]:
-    """Context manager that records which part of `module` makes which value, for `draw`.
-
-    The recording keeps these values alive.
-
-    Example:
-        >>> import needle as ndl
-        >>> model = ndl.nn.Sequential(ndl.nn.Linear(2, 3), ndl.nn.ReLU())
-        >>> with ndl.graph.record(model) as recording:
-        ...     y = model(ndl.init.ones(1, 2))
-        >>> sorted(set(recording.paths.values()))
-        ['0', '1']
-        >>> "cluster" in ndl.graph.draw(y, module=recording).source
-        True
-    """
-    recording = Recording(module)
-    running: list[str] = []
-
-    def note(value: Value, op: Any, inputs: Any) -> None:
-        if running:
-            recording.paths[value] = running[-1]
-
-    @contextmanager
-    def inside(path: str) -> Iterator[None]:
-        running.append(path)
-        try:
-            yield
-        finally:
-            running.pop()
-
-    with ExitStack() as stack:
-        for path, part in module.named_modules():
-            attributes = vars(part)
-            if "forward" in attributes:
-                stack.callback(attributes.__setitem__, "forward", part.forward)
-            else:
-                stack.callback(attributes.pop, "forward", None)
-            # an attribute of the instance comes before the method of its class
-            attributes["forward"] = inside(path)(part.forward)
-        stack.enter_context(modes.override(modes.observers, (*modes.observers.get(), note)))
-        yield recording
 
 
 def _framed(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """expression: the formula of a value, and the names of values in formulas."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, filterfalse

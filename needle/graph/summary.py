@@ -1,7 +1,5 @@
 """summary: a model's layers with the shapes of their outputs, their parameters and memory."""
 
-from __future__ import annotations
-
 import operator
 from collections import Counter
 from collections.abc import Sequence

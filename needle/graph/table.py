@@ -1,7 +1,5 @@
 """trace_table: a computation step by step, with forward and reverse derivatives."""
 
-from __future__ import annotations
-
 import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
