@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import Tensor, TensorTupleOp, Value, compute_adjoints, modes
 from ..autograd.op import Op
-from .kinds import Elementwise
+from .kinds import Elementwise, or_zeros
 from .tuples import make_tuple
 
 __all__: list[str] = []
@@ -40,10 +40,7 @@ def _derived_tangent(op: Op, tangents: Sequence[Any], node: Any) -> Any:
         )
     if all(result is None for result in results):
         return None
-    filled = [
-        Tensor.make_const(np.zeros_like(dummy.cached_data)) if result is None else result
-        for dummy, result in zip(dummies, results, strict=True)
-    ]
+    filled = or_zeros(results, dummies)
     return make_tuple(*filled) if is_tuple else filled[0]
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from ...device import to_numpy
 from ..indexing import concatenate
-from ..kinds import View, unary, unbroadcast
+from ..kinds import stated, unary, unbroadcast
 from ..views import expand_dims
 from .matrices import diagonal_mask, diagonal_matrix, tril
-from .solve import MatrixErrors, entries, name_matrix, solve
+from .solve import MatrixErrors, MatrixOp, Solve, entries, name_matrix, solve
 
 __all__ = [
     "Cholesky", "cholesky", "Eigh", "EighResult", "eigh", "Eigvalsh", "eigvalsh", "QR", "QRResult",
@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Cholesky(MatrixErrors, TensorOp):
+class Cholesky(MatrixOp):
     """The lower triangular L with A = L·Lᵀ. Adjoint: sym(L⁻ᵀ·Φ(Lᵀ·g)·L⁻¹).
 
     Φ takes the lower triangle with half the diagonal, sym(X) = (X + Xᵀ)/2.
@@ -64,20 +64,6 @@ class Eigh(MatrixErrors, TensorTupleOp):
         (w, v), (g_w, g_v) = node, out_grad
         turns = SafeDivide("eigen")(v.transpose() @ g_v, _differences(w), w)
         return _symmetric(v @ (diagonal_matrix(g_w) + turns) @ v.transpose())
-
-
-class Eigvalsh(MatrixErrors, TensorOp):
-    """The eigenvalues w of A = V·diag(w)·Vᵀ. Adjoint: V·diag(g)·Vᵀ."""
-
-    def __init__(self, uplo: Literal["L", "U"] = "L") -> None:
-        self.uplo = uplo
-
-    def compute(self, a: Array) -> Array:
-        return np.linalg.eigvalsh(a, self.uplo)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        v = eigh(node.inputs[0], self.uplo).eigenvectors
-        return (v * expand_dims(out_grad, -2)) @ v.transpose()
 
 
 class SVD(MatrixErrors, TensorTupleOp):
@@ -119,19 +105,6 @@ class SVD(MatrixErrors, TensorTupleOp):
         return adjoint
 
 
-class SVDVals(MatrixErrors, TensorOp):
-    """The singular values s of A = U·diag(s)·Vᵀ, descending. Adjoint: U·diag(g)·Vᵀ."""
-
-    square = False
-
-    def compute(self, a: Array) -> Array:
-        return np.linalg.svd(a, compute_uv=False)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        u, _, vt = entries(SVD(full_matrices=False)(node.inputs[0]), 3)
-        return (u * expand_dims(out_grad, -2)) @ vt
-
-
 class QR(MatrixErrors, TensorTupleOp):
     """(Q, R) with A = Q·R. Adjoint: (g_Q + Q·C(R·g_Rᵀ - g_Qᵀ·Q))·R⁻ᵀ.
 
@@ -159,13 +132,13 @@ class QR(MatrixErrors, TensorTupleOp):
 def _square_part(q: Tensor, r: Tensor, g_q: Tensor, g_r: Tensor) -> Tensor:
     inner = r @ g_r.transpose() - g_q.transpose() @ q
     mirrored = tril(inner) + tril(inner, -1).transpose()
-    return solve(FullRank()(r), (g_q + q @ mirrored).transpose()).transpose()
+    return SolveFullRank()(r, (g_q + q @ mirrored).transpose()).transpose()
 
 
-class FullRank(View):
-    """The triangular R itself, if the columns of Q·R are independent. Adjoint: g."""
+class SolveFullRank(Solve):
+    """R⁻¹·B for a triangular R, if the columns of Q·R are independent. Adjoints: as Solve."""
 
-    def check(self, r: Array) -> None:
+    def check(self, r: Array, b: Array) -> None:
         sizes = np.absolute(np.diagonal(r, axis1=-2, axis2=-1))
         is_zero = sizes <= _tolerance(sizes)
         if is_zero.any().item():
@@ -177,15 +150,6 @@ class FullRank(View):
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
         return cause
-
-    def compute(self, r: Array) -> Array:
-        return r
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad
-
-    def tangent(self, tangents: Sequence[Tensor], node: Tensor) -> Tensor:
-        return tangents[0]  # which may have any rank
 
 
 class SafeDivide(TensorOp):
@@ -252,6 +216,34 @@ def _over(vectors: Tensor, s: Tensor) -> Tensor:
 
 def _symmetric(a: Tensor) -> Tensor:
     return (a + a.transpose()) / 2
+
+
+def _eigenvalues_adjoint(g: Tensor, y: Tensor, a: Tensor, uplo: Literal["L", "U"]) -> Tensor:
+    v = eigh(a, uplo).eigenvectors
+    return (v * expand_dims(g, -2)) @ v.transpose()
+
+
+Eigvalsh, _ = stated(
+    MatrixOp, "Eigvalsh", "eigvalsh",
+    lambda a, *, uplo="L": np.linalg.eigvalsh(a, uplo), _eigenvalues_adjoint,
+    "The eigenvalues w of A = V·diag(w)·Vᵀ. Adjoint: V·diag(g)·Vᵀ.",
+)  # fmt: skip
+
+
+class SVDVals(MatrixOp):
+    """The singular values s of A = U·diag(s)·Vᵀ, descending. Adjoint: U·diag(g)·Vᵀ."""
+
+    square = False
+
+    def compute(self, a: Array) -> Array:
+        return np.linalg.svd(a, compute_uv=False)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
+        u, _, vt = entries(SVD(full_matrices=False)(node.inputs[0]), 3)
+        return (u * expand_dims(out_grad, -2)) @ vt
+
+
+svdvals = unary(SVDVals())
 
 
 class EighResult(NamedTuple):
@@ -321,9 +313,6 @@ def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDRe
         (array([3., 2.]), (3, 2))
     """
     return SVDResult(*entries(SVD(full_matrices)(a), 3)) if compute_uv else svdvals(a)
-
-
-svdvals = unary(SVDVals())
 
 
 def qr(a: Tensor, mode: str = "reduced") -> QRResult | Tensor:

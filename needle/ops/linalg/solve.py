@@ -7,7 +7,7 @@ import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from ...device import to_numpy
-from ..kinds import unary, unbroadcast
+from ..kinds import stated, unbroadcast
 from ..reductions import summation
 from ..tuples import TupleGetItem
 from ..views import expand_dims
@@ -49,17 +49,11 @@ def name_matrix(index: Sequence[int]) -> str:
     return f"matrix {tuple(map(int, index))} of the batch" if len(index) else "the matrix"
 
 
-class Inverse(MatrixErrors, TensorOp):
-    """The inverse A⁻¹ of square matrices, else numpy.linalg.LinAlgError. Adjoint: -yᵀ·g·yᵀ."""
-
-    compute = staticmethod(np.linalg.inv)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        transposed = node.transpose()
-        return -(transposed @ out_grad @ transposed)
+class MatrixOp(MatrixErrors, TensorOp):
+    """An op of square matrices."""
 
 
-class Solve(MatrixErrors, TensorOp):
+class Solve(MatrixOp):
     """A⁻¹·B for matrices B. Adjoints: -h·yᵀ, h, with h = A⁻ᵀ·g."""
 
     compute = staticmethod(np.linalg.solve)
@@ -79,49 +73,20 @@ class Solve(MatrixErrors, TensorOp):
         return super()._reason(cause, *arrays)
 
 
-class Det(MatrixErrors, TensorOp):
-    """The determinant of square matrices. Adjoint: g·C, with the cofactors C of A.
-
-    The derivatives of matrices up to 6×6 are right where A is singular, too; so is the first
-    derivative of larger ones, but the second goes through the inverse.
-
-    Example:
-        >>> import needle as ndl
-        >>> x = ndl.Tensor([[1.0, 2.0], [2.0, 4.0]])
-        >>> ndl.linalg.det(x).backward()
-        >>> x.grad.numpy().round(12)
-        array([[ 4., -2.],
-               [-2.,  1.]])
-    """
-
-    compute = staticmethod(np.linalg.det)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return expand_dims(out_grad, (-2, -1)) * Cofactor()(node.inputs[0])
+def _cofactors(a: Array) -> Array:
+    # A = U·S·V: the cofactors of S are products of its other elements, without a division
+    u, s, v = np.linalg.svd(a)
+    others = np.prod(np.where(diagonal_mask(s), 1, np.expand_dims(s, -2)), axis=-1)
+    signs = np.expand_dims(np.linalg.det(u) * np.linalg.det(v), (-2, -1))
+    return signs * np.matmul(u * np.expand_dims(others, -2), v)
 
 
-class Cofactor(MatrixErrors, TensorOp):
-    """C_ij = ∂ det A / ∂ A_ij, which is det A·A⁻ᵀ, and finite where A is singular.
-
-    Adjoint: the directional derivative of C along g, since the Hessian of det is symmetric; of
-    matrices larger than 6×6 y·(Σ g·A⁻ᵀ) - y·gᵀ·A⁻ᵀ, for which A must not be singular.
-    """
-
-    def compute(self, a: Array) -> Array:
-        # A = U·S·V: the cofactors of S are products of its other elements, without a division
-        u, s, v = np.linalg.svd(a)
-        is_own = diagonal_mask(s)
-        others = np.prod(np.where(is_own, 1, np.expand_dims(s, -2)), axis=-1)
-        signs = np.expand_dims(np.linalg.det(u) * np.linalg.det(v), (-2, -1))
-        return signs * np.matmul(u * np.expand_dims(others, -2), v)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        (a,) = node.inputs
-        if a.shape[-1] <= 6:
-            return _derivative_of_cofactors(a, out_grad)
-        transposed = inv(a).transpose()
-        total = summation(out_grad * transposed, (-2, -1), keepdims=True)
-        return node * total - node @ out_grad.transpose() @ transposed
+def _cofactors_adjoint(g: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    if a.shape[-1] <= 6:
+        return _derivative_of_cofactors(a, g)
+    transposed = inv(a).transpose()
+    total = summation(g * transposed, (-2, -1), keepdims=True)
+    return y * total - y @ g.transpose() @ transposed
 
 
 def _derivative_of_cofactors(a: Tensor, direction: Tensor) -> Tensor:
@@ -143,6 +108,34 @@ def _derivative_of_cofactors(a: Tensor, direction: Tensor) -> Tensor:
     return derivative.transpose() * (-1) ** (n - 1)
 
 
+# fmt: off
+Inverse, inv = stated(MatrixOp, "Inverse", "inv", np.linalg.inv, lambda g, y, a: -(y.T @ g @ y.T),
+    "The inverse A⁻¹ of square matrices, else numpy.linalg.LinAlgError. Adjoint: -yᵀ·g·yᵀ.")
+Cofactor, _cofactor = stated(MatrixOp, "Cofactor", "cofactor", _cofactors, _cofactors_adjoint,
+    """C_ij = ∂ det A / ∂ A_ij, which is det A·A⁻ᵀ, and finite where A is singular.
+
+    Adjoint: the directional derivative of C along g, since the Hessian of det is symmetric; of
+    matrices larger than 6×6 y·(Σ g·A⁻ᵀ) - y·gᵀ·A⁻ᵀ, for which A must not be singular.
+    """)
+Det, det = stated(MatrixOp, "Det", "det",
+    np.linalg.det, lambda g, y, a: expand_dims(g, (-2, -1)) * _cofactor(a),
+    """The determinant of square matrices. Adjoint: g·C, with the cofactors C of A.
+
+    The derivatives of matrices up to 6×6 are right where A is singular, too; so is the first
+    derivative of larger ones, but the second goes through the inverse.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([[1.0, 2.0], [2.0, 4.0]])
+        >>> ndl.linalg.det(x).backward()
+        >>> x.grad.numpy().round(12)
+        array([[ 4., -2.],
+               [-2.,  1.]])
+    """)
+# fmt: on
+inverse = inv
+
+
 class SlogDet(MatrixErrors, TensorTupleOp):
     """(sign of det A, ln |det A|). Adjoint: g₁·A⁻ᵀ; the sign is constant."""
 
@@ -159,11 +152,6 @@ class SlogDetResult(NamedTuple):
 
     sign: Tensor
     logabsdet: Tensor
-
-
-inv = unary(Inverse(), "inv")
-inverse = inv
-det = unary(Det())
 
 
 def solve(a: Tensor, b: Tensor) -> Tensor:
