@@ -17,7 +17,6 @@ from .linalg import *
 from .losses import *
 from .normalization import *
 from .reductions import *
-from .scans import *
 from .tuples import *
 from .views import *
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .arithmetic import greater, less, less_equal
-from .functions import error_function, exp
+from .functions import error_function, exp, polynomial
 from .kinds import Elementwise, elementwise, plain_number
 
 __all__ = [
@@ -157,11 +157,8 @@ _CUBIC = 0.044715
 
 
 def _tanh_u(a: Array) -> Array:
-    result = a * _CUBIC
+    result = polynomial((_CUBIC * _SCALE, _SCALE), a * a)
     result *= a
-    result += 1
-    result *= a
-    result *= _SCALE
     return np.tanh(result)
 
 
@@ -175,9 +172,7 @@ def _gelu_tanh(a: Array) -> Array:
 
 def _gelu_tanh_slope(a: Array) -> Array:
     t = _tanh_u(a)
-    result = a * (3 * _CUBIC * _SCALE)
-    result *= a
-    result += _SCALE
+    result = polynomial((3 * _CUBIC * _SCALE, _SCALE), a * a)  # u'
     result *= a
     result *= 1 - t * t
     result += t

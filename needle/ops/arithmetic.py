@@ -58,9 +58,14 @@ class DivScalar(_WithScalar):
         return out_grad / self.scalar
 
 
+multiply: Callable[..., Tensor]  # its derivative has it, too
 # fmt: off
 EWiseAdd, add = elementwise("EWiseAdd", "add", np.add, lambda g, y, a, b: (g, g),
     "a + b. Adjoints: g, g.")
+EWiseMul, multiply = elementwise("EWiseMul", "multiply", np.multiply,
+    lambda g, y, a, b: (
+        multiply(g, b) if a.requires_grad else None, multiply(g, a) if b.requires_grad else None),
+    "a·b, element by element. Adjoints: g·b, g·a.")
 Negate, negate = elementwise("Negate", "negate", np.negative, lambda g, y, a: -g,
     "-a. Adjoint: -g.")
 Equal, equal = elementwise(
@@ -77,19 +82,6 @@ GreaterEqual, greater_equal = elementwise(
     "GreaterEqual", "greater_equal", np.greater_equal, None,
     "Where a ≥ b, as booleans. No gradient.")
 # fmt: on
-
-
-class EWiseMul(Elementwise):
-    """a·b, element by element. Adjoints: g·b, g·a."""
-
-    compute = np.multiply
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = node.inputs
-        return (
-            multiply(out_grad, b) if a.requires_grad else None,
-            multiply(out_grad, a) if b.requires_grad else None,
-        )
 
 
 class EWiseDiv(Elementwise):
@@ -165,7 +157,6 @@ class Where(Elementwise):
         return None, where(condition, out_grad, 0), where(condition, 0, out_grad)
 
 
-multiply = binary(EWiseMul(), "multiply")
 divide = binary(EWiseDiv(), "divide")
 power = binary(EWisePow(), "power")
 add_scalar = with_parameters(AddScalar, "add_scalar")

@@ -20,7 +20,6 @@ from . import (
     functions,
     indexing,
     reductions,
-    scans,
     transfer,
     tuples,
     views,
@@ -109,8 +108,8 @@ _NUMPYS_FUNCTIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
     np.mean: lambda a, axis=None, *, keepdims=False: reductions.mean(a, axis, keepdims),
     np.var: lambda a, axis=None, *, ddof=0, keepdims=False: reductions.var(a, axis, keepdims, ddof),
     np.std: lambda a, axis=None, *, ddof=0, keepdims=False: reductions.std(a, axis, keepdims, ddof),
-    np.prod: lambda a, axis=None, *, keepdims=False: scans.prod(a, axis, keepdims),
-    np.cumsum: lambda a, axis=None: scans.cumsum(a, axis),
+    np.prod: lambda a, axis=None, *, keepdims=False: reductions.prod(a, axis, keepdims),
+    np.cumsum: lambda a, axis=None: reductions.cumsum(a, axis),
     np.max: lambda a, axis=None, *, keepdims=False: reductions.max(a, axis, keepdims),
     np.min: lambda a, axis=None, *, keepdims=False: reductions.min(a, axis, keepdims),
     np.argmax: lambda a, axis=None, *, keepdims=False: reductions.argmax(a, axis, keepdims),
@@ -199,8 +198,8 @@ _TENSOR_METHODS: dict[str, Any] = {
         for function in (
             activations.relu, activations.sigmoid, activations.tanh, contraction.matmul,
             functions.abs, functions.astype, functions.clip, functions.cos, functions.exp,
-            functions.log, functions.sin, functions.sqrt, reductions.argmax, scans.cumsum,
-            scans.prod, views.flatten,
+            functions.log, functions.sin, functions.sqrt, reductions.argmax, reductions.cumsum,
+            reductions.prod, views.flatten,
         )
     },
     **{

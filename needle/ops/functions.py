@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor
 from .arithmetic import equal, where
-from .kinds import Elementwise, binary, elementwise, with_parameters
+from .kinds import Elementwise, elementwise, with_parameters
 
 __all__ = [
     "Abs", "abs", "ArcSin", "arcsin", "ArcTan", "arctan", "Astype", "astype", "Clip", "clip",
@@ -80,24 +80,9 @@ class Astype(Elementwise):
         return astype(out_grad, dtype) if dtype.kind == "f" else out_grad
 
 
-class LogAddExp(Elementwise):
-    """ln(eᵃ + eᵇ), finite for all finite a and b. Adjoints: g·σ(a - b), g·σ(b - a); 0 if y = -∞.
-
-    Example:
-        >>> import needle as ndl
-        >>> round(ndl.logaddexp(ndl.Tensor(1000.0), 1000.0).item(), 3)
-        1000.693
-    """
-
-    compute = np.logaddexp
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
-        a, b = node.inputs
-        is_empty = equal(node, -np.inf)  # both are -inf, and -inf - (-inf) is NaN
-        # σ(x) = e^(-ln(1 + e⁻ˣ))
-        of_a = exp(-logaddexp(where(is_empty, 0, b) - a, 0))
-        of_b = exp(-logaddexp(where(is_empty, 0, a) - b, 0))
-        return out_grad * of_a, out_grad * of_b
+def _share(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
+    """σ(a - b) = e^(-ln(1 + eᵇ⁻ᵃ)); 0 where both are -inf, since -inf - (-inf) is NaN."""
+    return exp(-logaddexp(where(equal(y, -np.inf), 0, b) - a, 0))
 
 
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of
@@ -123,7 +108,7 @@ _U = (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37
       -1.42647390514189e-02)  # fmt: skip
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+def polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     """Horner's rule in one buffer, the highest power first."""
     highest, second, *others = coefficients
     total = x * highest
@@ -144,27 +129,36 @@ def error_function(a: Array) -> Array:
 def _erf(x: Array) -> Array:
     distance = np.minimum(np.absolute(x), 6)  # beyond it erf is 1, and so it stays for inf
     square = distance * distance
-    near = _polynomial(_P, square)
-    near /= _polynomial(_Q, square)
+    near = polynomial(_P, square)
+    near /= polynomial(_Q, square)
     near *= x
     far = np.exp(-square)
-    far *= _polynomial(_R, distance)
-    far /= _polynomial(_S, distance)
+    far *= polynomial(_R, distance)
+    far /= polynomial(_S, distance)
     return np.where(distance <= _NEAR, near, np.copysign(1 - far, x))
 
 
 def _erf_single(x: Array) -> Array:
     x = np.clip(x, -4, 4)
     square = x * x
-    result = _polynomial(_T, square)
+    result = polynomial(_T, square)
     result *= x
-    result /= _polynomial(_U, square)
+    result /= polynomial(_U, square)
     return result
 
 
-logaddexp = binary(LogAddExp())
-Erf, erf = elementwise(
-    "Erf", "erf", error_function, lambda g, y, a: g * (exp(-(a**2)) * (2 / pi**0.5)),
+# fmt: off
+LogAddExp, logaddexp = elementwise("LogAddExp", "logaddexp", np.logaddexp,
+    lambda g, y, a, b: (g * _share(a, b, y), g * _share(b, a, y)),
+    """ln(eᵃ + eᵇ), finite for all finite a and b. Adjoints: g·σ(a - b), g·σ(b - a); 0 if y = -∞.
+
+    Example:
+        >>> import needle as ndl
+        >>> round(ndl.logaddexp(ndl.Tensor(1000.0), 1000.0).item(), 3)
+        1000.693
+    """)
+Erf, erf = elementwise("Erf", "erf", error_function,
+    lambda g, y, a: g * (exp(-(a**2)) * (2 / pi**0.5)),
     """The error function, 2/√π ∫₀ᵃ e^(-t²) dt. Adjoint: g·2/√π·e^(-a²).
 
     Accurate to a few units in the last place of float64 and float32.
@@ -173,6 +167,6 @@ Erf, erf = elementwise(
         >>> import needle as ndl
         >>> ndl.erf(ndl.Tensor([0.0, 0.5, 10.0])).numpy().round(4)
         array([0.    , 0.5205, 1.    ])
-    """,
-)  # fmt: skip
+    """)
+# fmt: on
 astype = with_parameters(Astype)

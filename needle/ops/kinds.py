@@ -131,7 +131,7 @@ def stated(
     kind: str,
     name: str,
     compute: Callable[..., Any],
-    derivative: Callable[..., Any] | None,
+    derivative: Any,
     text: str,
 ) -> tuple[type[Any], Callable[..., Tensor]]:
     """An op and its function, stated in a row of a table.
@@ -144,16 +144,11 @@ def stated(
         derivative: the adjoints of the operands as a function of (g, y, *operands), for the
             adjoint g of the result y, and of the parameters; None if no gradient passes.
     """
-
-    def gradient(self: TensorOp, out_grad: Tensor, node: Tensor) -> Any:
-        assert derivative is not None
-        return derivative(out_grad, node, *node.inputs, **vars(self))
-
     members: dict[str, Any] = {
         "__doc__": text,
         "__module__": sys._getframe(1).f_globals["__name__"],
         "compute": compute if isinstance(compute, np.ufunc) else staticmethod(compute),
-        "gradient": gradient,
+        "gradient": lambda self, g, y: derivative(g, y, *y.inputs),
         "differentiable": derivative is not None,
     }
     if isinstance(compute, np.ufunc):
@@ -166,6 +161,7 @@ def stated(
         op = type(kind, (base,), members)
         return op, (binary if arity == 2 else unary)(op(), name)
     members["compute"] = lambda self, *arrays: compute(*arrays, **vars(self))
+    members["gradient"] = lambda self, g, y: derivative(g, y, *y.inputs, **vars(self))
     members["__post_init__"] = _hold_plain_numbers
     fields = [
         (each.name, Any) if each.default is each.empty else (each.name, Any, each.default)
