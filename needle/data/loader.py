@@ -84,8 +84,7 @@ class DataLoader:
 
     def _fetch(self, indices: np.ndarray) -> Sequence[Any]:
         """The arrays of a batch: by one call if the dataset allows it, else item by item."""
-        # declared, not tried: `(x - x.mean(), label)` runs on an index array too, with another
-        # meaning
+        # declared, not tried: `x - x.mean()` works on an index array, too, with another meaning
         if getattr(self.dataset, "takes_index_arrays", False):
             return _columns(self.dataset[indices])
         items = [_columns(self.dataset[index]) for index in indices.tolist()]
@@ -101,18 +100,16 @@ def _columns(item: Any) -> Sequence[Any]:
 
 
 def _stack(parts: tuple[Any, ...]) -> np.ndarray:
-    arrays = [_array(part) for part in parts]
+    """Parts of the items of a batch as one array; Python floats become float32."""
+    arrays = []
+    for part in parts:
+        array = np.asarray(part)
+        is_python = array.dtype == np.float64 and not hasattr(part, "dtype")
+        arrays.append(array.astype(np.float32) if is_python else array)
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise ValueError(f"items of one batch have equal shapes, got {sorted(shapes)}")
     return np.stack(arrays)
-
-
-def _array(part: Any) -> np.ndarray:
-    """An array of one part of an item; float32 for Python floats, which have no dtype."""
-    array = np.asarray(part)
-    has_no_dtype = array.dtype == np.float64 and not hasattr(part, "dtype")
-    return array.astype(np.float32) if has_no_dtype else array
 
 
 def _tensor(column: Any, count: int) -> Tensor:

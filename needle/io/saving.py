@@ -69,10 +69,18 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     safetensors = _library()
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no file {os.fspath(path)!r} to load")
+    arrays: dict[str, np.ndarray] = {}
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            arrays = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
+            for name in file.keys():  # noqa: SIM118 - it is no dict
+                dtype = file.get_slice(name).get_dtype()
+                if not re.fullmatch(_DTYPES, dtype):
+                    raise TypeError(
+                        f"{os.fspath(path)!r} holds {name} as {dtype}, which needle does not have: "
+                        "convert it to float32 where it was written"
+                    )
+                arrays[name] = file.get_tensor(name)
         if not metadata.keys() & {_STRUCTURE, _CHECKSUM}:  # written by another library
             return {name: Tensor.make_const(array) for name, array in arrays.items()}
         structure = metadata[_STRUCTURE]
@@ -94,16 +102,6 @@ def _library() -> Any:
             "saving and loading needs the safetensors package: pip install 'needle-dl[save]'"
         ) from None
     return safetensors
-
-
-def _read(file: Any, name: str, path: str | os.PathLike[str]) -> np.ndarray:
-    dtype = file.get_slice(name).get_dtype()
-    if not re.fullmatch(_DTYPES, dtype):
-        raise TypeError(
-            f"{os.fspath(path)!r} holds {name} as {dtype}, which needle does not have: "
-            "convert it to float32 where it was written"
-        )
-    return file.get_tensor(name)
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], structure: str) -> str:
