@@ -24,7 +24,7 @@ _CHUNK = 2**20
 def read_idx(path: FilePath, ndim: int) -> np.ndarray:
     """The uint8 array of `ndim` axes in an IDX file, which may be gzip-compressed.
 
-    Reads at most one byte more than the header states, and no file above 1 GiB.
+    Reads at most one byte more than the header states, and at most 1 GiB.
 
     Raises:
         ValueError: the file is damaged, or no IDX file of bytes with `ndim` axes.
@@ -45,13 +45,11 @@ def read_idx(path: FilePath, ndim: int) -> np.ndarray:
             content = bytearray()  # grows in chunks: the header may claim more than there is
             while chunk := stream.read(min(_CHUNK, size + 1 - len(content))):
                 content += chunk
+            if len(content) != size:
+                held = len(content) if len(content) < size else "more"
+                raise ValueError(f"shape {shape} is {size} bytes, it holds {held}")
         except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{name} is not a complete IDX file: {error}") from None
-    if len(content) != size:
-        held = len(content) if len(content) < size else "more"
-        raise ValueError(
-            f"{name} does not match its header: shape {shape} is {size} bytes, it holds {held}"
-        )
+            raise ValueError(f"{name} is no valid IDX file: {error}") from None
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

@@ -81,8 +81,8 @@ class _RandomState:
 def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     """`function(*args)` without keeping its intermediate values: `backward` computes them again.
 
-    Equal to the plain call to the bit: random numbers are drawn again from the same state, of
-    NumPy's global random numbers and of every `Generator`, and tensors are assigned to (as running
+    Bitwise equal to the plain call: random numbers are drawn again from the same state, of NumPy's
+    global random numbers and of every `Generator`, and tensors are assigned to (as running
     statistics are) the first time only. Under `detect_anomaly` and inside `jvp`, which observe the
     ops inside, it is the plain call. A stack of n layers, checkpointed in √n pieces, keeps about
     2√n activations instead of n.

@@ -210,7 +210,7 @@ class Optimizer:
         return save_state(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over settings and state; the next step continues to the bit.
+        """Load settings and state; the following steps are bitwise those of the saved optimizer.
 
         Raises:
             ValueError: the state belongs to another model or optimizer. The text lists what

@@ -35,7 +35,7 @@ def test_nested_round_trip_keeps_kinds_dtypes_and_shapes(tmp_path):
     assert list(loaded) == list(state)
 
 
-def test_a_model_comes_back_to_the_bit(tmp_path):
+def test_a_loaded_model_is_bitwise_equal(tmp_path):
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     save(model.state_dict(), tmp_path / "model.safetensors")
     other = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
