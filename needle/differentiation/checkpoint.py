@@ -1,7 +1,6 @@
 """checkpoint: intermediate values are computed again in backward, which saves memory."""
 
 import functools
-import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -116,5 +115,5 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     node = TensorTuple.make_const(tuple(output.cached_data for output in outputs), True)
     node.op = op
     node.inputs = tuple(captured.values())
-    index = itertools.count()
-    return substituted(result, lambda output: node[next(index)])
+    entries = iter(node)
+    return substituted(result, lambda output: next(entries))

@@ -13,7 +13,7 @@ from ..nn import Module
 from ..ops.kinds import Elementwise
 from .terms import ATOM, Term, array_term, number_term, op_term
 
-__all__ = ["Names", "Operands", "constant_value", "expression", "named_values", "whole_output"]
+__all__ = ["Names", "Terms", "constant_value", "expression", "named_values", "whole_output"]
 
 Names = Mapping[str, Value] | Sequence[str] | Module | None
 
@@ -59,15 +59,15 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     uses = Counter(
         same.get(operand, operand) for node in order if node not in same for operand in node.inputs
     )
-    operands = Operands({value: name for value, name in known.items() if value.is_leaf()})
+    terms = Terms({value: name for value, name in known.items() if value.is_leaf()})
     result = same.get(tensor, tensor)
     unused_names = _unused("t", known.values())
     lines = []
     for node in order:
         if node in same:
-            operands.terms[node] = operands.leaf(same[node])
+            terms[node] = terms[same[node]]
         elif node.op is not None:
-            term = operands.formula(node)
+            term = terms.formula(node)
             name = known.get(node)
             # x.T of a leaf x is nothing to compute
             is_view = term.transposed is not None and node.inputs[0].is_leaf()
@@ -77,10 +77,10 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
             if name is not None:
                 lines.append(f"{name} = {term.text}")
                 term = Term(name, ATOM)
-            operands.terms[node] = term
+            terms[node] = term
     if result not in known or result.is_leaf():
-        number = None if result in operands.terms else constant_value(result)
-        term = operands.leaf(result) if number is None else number_term(number)
+        number = None if result in terms else constant_value(result)
+        term = terms[result] if number is None else number_term(number)
         lines.append(term.text)
     return "\n".join(lines)
 
@@ -141,41 +141,39 @@ def constant_value(value: Value) -> Any:
     return first.item() if data.ndim == 0 or np.all(data == first) else None
 
 
-class Operands:
-    """The terms of values as operands: their names, or numbers for constants where possible.
+class Terms(dict[Value, Term]):
+    """The terms of values, as far as they are known: their names at first.
 
-    Values without a name are numbered: x1, x2, ... with the first of two letters if they require a
-    gradient, c1, c2, ... with the second if not.
+    Any other value gets a name when it is looked up: x1, x2, ... with the first of two letters if
+    it requires a gradient, c1, c2, ... with the second if not.
     """
 
     def __init__(self, known: Mapping[Value, str], letters: str = "xc") -> None:
-        self.terms = {value: Term(name, ATOM) for value, name in known.items()}
+        super().__init__((value, Term(name, ATOM)) for value, name in known.items())
         self._letters = letters
         self._unused = {letter: _unused(letter, known.values()) for letter in letters}
+
+    def __missing__(self, leaf: Value) -> Term:
+        letter = self._letters[0 if leaf.requires_grad else 1]
+        self[leaf] = Term(next(self._unused[letter]), ATOM)
+        return self[leaf]
 
     def formula(self, node: Any) -> Term:
         """The formula of `node`, which an op made."""
         if whole_output(node):
-            return self.leaf(node.inputs[0])
+            return self[node.inputs[0]]
         return op_term(node.op, [self._operand(operand, node) for operand in node.inputs])
 
-    def leaf(self, leaf: Value) -> Term:
-        """A leaf by its name, never as a number."""
-        if leaf not in self.terms:
-            letter = self._letters[0 if leaf.requires_grad else 1]
-            self.terms[leaf] = Term(next(self._unused[letter]), ATOM)
-        return self.terms[leaf]
-
     def _operand(self, operand: Value, node: Value) -> Term:
-        if operand in self.terms:
-            return self.terms[operand]
-        is_in_index = (
-            isinstance(node.op, ops.GetItem | ops.ScatterAdd) and operand is not node.inputs[0]
-        )
-        if is_in_index and isinstance(operand.cached_data, np.ndarray) and not operand.inputs:
-            return array_term(operand.cached_data)
-        number = _number(operand, node)
-        return self.leaf(operand) if number is None else number_term(number)
+        """The term of an operand of `node`, which may be a number or the array of an index."""
+        data = operand.cached_data
+        takes_index = isinstance(node.op, ops.GetItem | ops.ScatterAdd)
+        if operand not in self and isinstance(data, np.ndarray) and not operand.inputs:
+            if takes_index and operand is not node.inputs[0]:
+                return array_term(data)
+            if (number := _number(operand, node)) is not None:
+                return number_term(number)
+        return self[operand]
 
 
 def _number(constant: Any, node: Any) -> Any:

@@ -3,7 +3,7 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import Tensor, Value, compute_adjoints, enable_grad, find_topo_sort, no_grad
 from ..ops import AddScalar, EWiseAdd, Negate
-from .expression import Names, Operands, named_values, whole_output
+from .expression import Names, Terms, named_values, whole_output
 
 __all__ = ["TraceRow", "TraceTable", "aligned", "trace_table"]
 
@@ -122,12 +122,12 @@ def trace_table(
     labels = {node: f"v{number}" for number, node in enumerate(nodes, start=1)}
     input_names = _input_names(f, len(leaves))
     outside = named_values(names, find_topo_sort([result]))
-    operands = Operands({**outside, **labels}, letters="cc")
+    terms = Terms({**outside, **labels}, letters="cc")
     formulas = dict(zip(leaves, input_names, strict=True))
     # the formulas first: a lazy value that requires no gradient forgets its op when it is computed
     for node in order:
-        term = operands.formula(node)
-        operands.terms.setdefault(node, term)
+        term = terms.formula(node)
+        terms.setdefault(node, term)
         formulas[node] = term.text
     with no_grad():
         columns = [*(_tangents(leaf, order) for leaf in leaves), _adjoints(result, order, leaves)]
@@ -198,11 +198,10 @@ def _adjoints(result: Tensor, order: Sequence[Value], leaves: Sequence[Value]) -
     """The adjoint of each value, in reverse mode."""
     seed = Tensor.make_const(np.ones_like(result.realize_cached_data()))
     adjoints: dict[Value, Any] = {result: seed}
-    # setitem returns None, so that the hook replaces nothing
-    handles = [node.register_hook(partial(adjoints.__setitem__, node)) for node in order]
-    found = compute_adjoints([result], [seed], leaves)
-    for handle in handles:
-        handle.remove()
+    with ExitStack() as stack:
+        for node in order:  # setitem returns None, so that the hook replaces nothing
+            stack.enter_context(node.register_hook(partial(adjoints.__setitem__, node)))
+        found = compute_adjoints([result], [seed], leaves)
     return {**adjoints, **dict(zip(leaves, found, strict=True))}
 
 
