@@ -6,15 +6,7 @@ from typing import Any
 from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
 from ..ops import identity
 from ..ops.kinds import constant_like, or_zeros
-from .arguments import (
-    Argnums,
-    Arguments,
-    Function,
-    check_outputs,
-    matching,
-    name_of,
-    with_gradients,
-)  # fmt: skip
+from .arguments import Arguments, Function, check_outputs, matching, name_of, with_gradients
 from .tree import flatten, substituted
 
 __all__ = ["GradientTape", "grad", "value_and_grad", "vjp"]
@@ -28,7 +20,7 @@ class GradientTape:
     those that require no gradient are constants. `outputs` are the tensors in `result`.
     """
 
-    def __init__(self, function: Function, args: Sequence[Any], argnums: Argnums):
+    def __init__(self, function: Function, args: Sequence[Any], argnums: int | Sequence[int]):
         arguments = Arguments(function, args, argnums)
         self.rebuild = arguments.rebuild
         self.variables: list[Tensor] = []
@@ -66,7 +58,9 @@ class GradientTape:
             return substituted(tree, identity)  # unlike detached ones, they keep their tangents
 
 
-def value_and_grad(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+def value_and_grad(
+    function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Function:
     """A function of the same arguments that returns the value of `function` and its gradient.
 
     Keyword arguments are not differentiated. A Module's frozen parameters have the gradient zero.
@@ -107,7 +101,7 @@ def value_and_grad(function: Function, argnums: Argnums = 0, has_aux: bool = Fal
     return with_gradients(function, evaluate)
 
 
-def grad(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+def grad(function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """A function of the same arguments that returns the gradient of `function`.
 
     Arguments and errors as in `value_and_grad`; with `has_aux` it returns (gradient, anything).

@@ -85,9 +85,7 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     return "\n".join(lines)
 
 
-_NEUTRAL: Mapping[type, int] = {
-    ops.AddScalar: 0, ops.DivScalar: 1, ops.MulScalar: 1, ops.PowerScalar: 1,
-}  # fmt: skip
+_NEUTRAL = {ops.AddScalar: 0, ops.DivScalar: 1, ops.MulScalar: 1, ops.PowerScalar: 1}
 
 
 def _unchanged_operand(node: Any, known: Mapping[Value, str]) -> Value | None:

@@ -5,13 +5,11 @@ error is ε²·f‴/6 from truncation plus about 10⁻¹⁶·|f|/ε from roundin
 10⁻¹⁰ for functions of moderate size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -113,39 +111,6 @@ def numerical_gradient(
             "sum it, or use gradcheck, which checks each element"
         )
     return _split(_of_units(check.quotient, _vector(check.point).size, 1), check.point)
-
-
-def _check(caller: str, f: Callable[..., Any], inputs: Any, eps: float) -> _Check:
-    """The check of `f`, eps and the inputs being valid; errors begin with `caller`."""
-    if not eps > 0:
-        raise ValueError(f"{caller}: eps must be positive, got {eps!r}")
-    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    for position, tensor in enumerate(tensors):
-        what = f"{caller}: input {position}"
-        _check_float64(tensor, what, "differences need its digits: Tensor(..., dtype='float64')")
-        size = np.max(np.abs(tensor.numpy()), initial=0.0)
-        if size + eps == size:
-            raise ValueError(
-                f"{what} holds {size:g}, beside which the step eps={eps:g} is lost in rounding: "
-                "scale the input down, or give a larger eps"
-            )
-
-    def call(leaves: Sequence[Tensor]) -> Sequence[Tensor]:
-        result = f(*leaves)
-        results = list(result) if isinstance(result, tuple | list | TensorTuple) else [result]
-        for position, each in enumerate(results):
-            hint = "return float64 Tensors only, with no other dtype on the way to them"
-            _check_float64(each, f"{caller}: result {position} of the function", hint)
-        return results
-
-    names = [f"input {position}" for position in range(len(tensors))]
-    return _Check(call, [tensor.numpy() for tensor in tensors], names, eps)
-
-
-def _check_float64(value: Any, what: str, hint: str) -> None:
-    kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
-    if kind != np.float64:
-        raise TypeError(f"{what} is no float64 Tensor but {kind}: {hint}")
 
 
 @dataclass(frozen=True)
@@ -254,7 +219,7 @@ class _Check:
     def _tangents(self, leaves: Sequence[Tensor], along: Sequence[Tensor]) -> Sequence[Tensor]:
         return jvp(lambda *args: tuple(self.call(args)), tuple(leaves), tuple(along))[1]
 
-    def of_derivative(self, rng: np.random.Generator) -> _Check:
+    def of_derivative(self, rng: np.random.Generator) -> Self:
         """The check of (inputs, v) ↦ vᵀJ, or in forward mode of (inputs, t) ↦ J·t."""
         count = len(self.point)
 
@@ -308,6 +273,39 @@ class _Check:
         adjoints = self._adjoints(np.ones_like(values))
         cut = [name for name, found in zip(self.names, adjoints, strict=True) if found is None]
         return f"No gradient arrives at {' and '.join(cut)}: no graph leads there." if cut else ""
+
+
+def _check(caller: str, f: Callable[..., Any], inputs: Any, eps: float) -> _Check:
+    """The check of `f`, eps and the inputs being valid; errors begin with `caller`."""
+    if not eps > 0:
+        raise ValueError(f"{caller}: eps must be positive, got {eps!r}")
+    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for position, tensor in enumerate(tensors):
+        what = f"{caller}: input {position}"
+        _check_float64(tensor, what, "differences need its digits: Tensor(..., dtype='float64')")
+        size = np.max(np.abs(tensor.numpy()), initial=0.0)
+        if size + eps == size:
+            raise ValueError(
+                f"{what} holds {size:g}, beside which the step eps={eps:g} is lost in rounding: "
+                "scale the input down, or give a larger eps"
+            )
+
+    def call(leaves: Sequence[Tensor]) -> Sequence[Tensor]:
+        result = f(*leaves)
+        results = list(result) if isinstance(result, tuple | list | TensorTuple) else [result]
+        for position, each in enumerate(results):
+            hint = "return float64 Tensors only, with no other dtype on the way to them"
+            _check_float64(each, f"{caller}: result {position} of the function", hint)
+        return results
+
+    names = [f"input {position}" for position in range(len(tensors))]
+    return _Check(call, [tensor.numpy() for tensor in tensors], names, eps)
+
+
+def _check_float64(value: Any, what: str, hint: str) -> None:
+    kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+    if kind != np.float64:
+        raise TypeError(f"{what} is no float64 Tensor but {kind}: {hint}")
 
 
 def _of_units(product: Callable[[np.ndarray], np.ndarray], size: int, count: int) -> np.ndarray:
