@@ -123,9 +123,7 @@ class Affine(Contraction):
             return result + bias
         return np.add(result, bias, out=result)
 
-    def gradient(
-        self, out_grad: Tensor, node: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
         make = Tensor.make_from_op
         x, weight, bias = node.inputs
         of_x = of_weight = of_bias = None

@@ -24,7 +24,8 @@ Index = tuple[Any, ...]  # of integers, slices, None, Ellipsis and ARRAY
 class _Indexed(TensorOp):
     """An op on a and arrays of indices. It is linear in a, and constant in the others."""
 
-    index: Index
+    def __init__(self, index: Index) -> None:
+        self.index = index
 
     def tangent(self, tangents: Sequence[Any], node: Tensor) -> Tensor | None:
         moving = tangents[0]
@@ -43,9 +44,6 @@ class _Indexed(TensorOp):
 
 class GetItem(_Indexed):
     """a[index], with NumPy's basic and advanced indexing. Adjoint: g added up into zeros."""
-
-    def __init__(self, index: Index) -> None:
-        self.index = index
 
     def compute(self, a: Array, *arrays: Array) -> Array:
         return a[self._filled(arrays)]

@@ -22,7 +22,7 @@ __all__: list[str] = []
 def _derived_tangent(op: Op, tangents: Sequence[Any], node: Any) -> Any:
     """The derivative of <gradient(g), tangents> with respect to g, which occurs linearly."""
     moving = {index for index, tangent in enumerate(tangents) if tangent is not None}
-    records = modes.grad_enabled.get() and _requires_grad(node, tangents)
+    records = _is_recorded(node, tangents)
     with modes.enable_grad():
         view = _with_moving_inputs(node, moving)
         entries = node.realize_cached_data()
@@ -48,8 +48,7 @@ def _diagonal_tangent(op: Op, tangents: Sequence[Any], node: Any) -> Any:
     """Σ ∂y/∂xᵢ·tᵢ: a diagonal derivative is its own transpose, so `gradient` applies it."""
     total = None
     shape = node.shape
-    records = modes.grad_enabled.get() and _requires_grad(node, tangents)
-    with modes.enable_grad(records):
+    with modes.enable_grad(_is_recorded(node, tangents)):
         for index, tangent in enumerate(tangents):
             if tangent is None:
                 continue
@@ -62,9 +61,9 @@ def _diagonal_tangent(op: Op, tangents: Sequence[Any], node: Any) -> Any:
     return total
 
 
-def _requires_grad(node: Value, tangents: Sequence[Any]) -> bool:
+def _is_recorded(node: Value, tangents: Sequence[Any]) -> bool:
     values = [*node.inputs, *(tangent for tangent in tangents if tangent is not None)]
-    return any(value.requires_grad for value in values)
+    return modes.grad_enabled.get() and any(value.requires_grad for value in values)
 
 
 def _with_moving_inputs(node: Any, moving: set[int]) -> Any:
@@ -72,18 +71,18 @@ def _with_moving_inputs(node: Any, moving: set[int]) -> Any:
     if all(node.inputs[index].requires_grad for index in moving):
         return node
     view = _copy(node)
-    view.inputs = tuple(
-        [
-            _copy(operand, True) if index in moving and not operand.requires_grad else operand
-            for index, operand in enumerate(node.inputs)
-        ]
-    )
+    inputs = list(node.inputs)
+    for index in moving:
+        if not inputs[index].requires_grad:
+            inputs[index] = _copy(inputs[index])
+            inputs[index].requires_grad = True
+    view.inputs = tuple(inputs)
     return view
 
 
-def _copy(value: Value, requires_grad: bool | None = None) -> Any:
+def _copy(value: Value) -> Any:
     """The same node as another object, with what transformations attached to it."""
-    copy = type(value).make_const(value.cached_data, bool(requires_grad or value.requires_grad))
+    copy = type(value).make_const(value.cached_data, value.requires_grad)
     copy.op = value.op
     copy.inputs = value.inputs
     copy.__dict__.update(value.__dict__)

@@ -62,7 +62,7 @@ class Eigh(MatrixErrors, TensorTupleOp):
 
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> Tensor:
         (w, v), (g_w, g_v) = node, out_grad
-        turns = SafeDivide("eigen")(v.transpose() @ g_v, _differences(w), w)
+        turns = SafeDivide("eigen")(v.transpose() @ g_v, expand_dims(w, -2) - expand_dims(w, -1), w)
         return _symmetric(v @ (diagonal_matrix(g_w) + turns) @ v.transpose())
 
 
@@ -94,14 +94,15 @@ class SVD(MatrixErrors, TensorTupleOp):
         v, g_v = vt.transpose(), g_vt.transpose()
         turn_u, turn_v = u.transpose() @ g_u, vt @ g_v
         quotient = SafeDivide("singular ")
-        d = quotient(turn_u + turn_v, _differences(s), s)
+        d = quotient(turn_u + turn_v, expand_dims(s, -2) - expand_dims(s, -1), s)
         e = quotient(turn_u - turn_v, expand_dims(s, -2) + expand_dims(s, -1), s)
         turns = (d + d.transpose() + e - e.transpose()) / 2
         adjoint = u @ (diagonal_matrix(g_s) + turns) @ vt
+        over = SafeDivide("singular ", pairs=False)
         if rows > columns:
-            adjoint = adjoint + _over(g_u - u @ turn_u, s) @ vt
+            adjoint = adjoint + over(g_u - u @ turn_u, expand_dims(s, -2), s) @ vt
         if columns > rows:
-            adjoint = adjoint + u @ _over(g_v - v @ turn_v, s).transpose()
+            adjoint = adjoint + u @ over(g_v - v @ turn_v, expand_dims(s, -2), s).transpose()
         return adjoint
 
 
@@ -204,14 +205,6 @@ def _tolerance(values: Array) -> Array:
     if values.shape[-1]:
         largest = largest.max(axis=-1, keepdims=True)
     return largest * (10 * values.shape[-1] * np.finfo(values.dtype).eps)
-
-
-def _differences(w: Tensor) -> Tensor:
-    return expand_dims(w, -2) - expand_dims(w, -1)
-
-
-def _over(vectors: Tensor, s: Tensor) -> Tensor:
-    return SafeDivide("singular ", pairs=False)(vectors, expand_dims(s, -2), s)
 
 
 def _symmetric(a: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp
-from ..kinds import View, normalize_axes, stated, unbroadcast, with_parameters
+from ..kinds import View, normalize_axes, stated, unbroadcast
 
 __all__ = [
     "Diagonal", "diagonal", "DiagonalMatrix", "trace", "Tril", "tril", "Triu", "triu",
@@ -43,18 +43,17 @@ DiagonalMatrix, _ = stated(TensorOp, "DiagonalMatrix", "diagonal_matrix",
 
 
 class _Triangle(TensorOp):
-    def __init__(self, k: int = 0) -> None:
-        self.k = k
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        # NumPy makes a vector the rows of a matrix
-        return unbroadcast(self(out_grad), node.inputs[0].shape)
-
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         return str(cause) if arrays[0].ndim else "it takes matrices in the last two axes"
 
 
-class Tril(_Triangle):
+tril: Callable[..., Tensor]  # used by their own derivatives
+triu: Callable[..., Tensor]
+# fmt: off
+Tril, tril = stated(_Triangle, "Tril", "tril",
+    lambda a, *, k=0: np.tril(a, k),
+    # NumPy makes a vector the rows of a matrix
+    lambda g, y, a, k: unbroadcast(tril(g, k), a.shape),
     """The lower triangles of the last two axes: zeros above the k-th diagonal. Adjoint: that of g.
 
     Example:
@@ -62,21 +61,11 @@ class Tril(_Triangle):
         >>> ndl.tril(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])).numpy()
         array([[1., 0.],
                [3., 4.]])
-    """
-
-    def compute(self, a: Array) -> Array:
-        return np.tril(a, self.k)
-
-
-class Triu(_Triangle):
-    """The upper triangles of the last two axes: zeros below the k-th diagonal. Adjoint: as Tril."""
-
-    def compute(self, a: Array) -> Array:
-        return np.triu(a, self.k)
-
-
-tril = with_parameters(Tril)
-triu = with_parameters(Triu)
+    """)
+Triu, triu = stated(_Triangle, "Triu", "triu",
+    lambda a, *, k=0: np.triu(a, k), lambda g, y, a, k: unbroadcast(triu(g, k), a.shape),
+    "The upper triangles of the last two axes: zeros below the k-th diagonal. Adjoint: as Tril.")
+# fmt: on
 
 
 def diagonal_matrix(values: Tensor) -> Tensor:

@@ -61,7 +61,6 @@ def norm(
     """The norm of vectors (`axis` an int) or matrices (`axis` two ints), as np.linalg.norm.
 
     Args:
-        x: the tensor.
         ord: of vectors: None or 2 (√Σ x²), 1, inf, -inf, 0 (the number of nonzero elements), or
             another number p ((Σ |x|ᵖ)^(1/p)); of matrices: None or "fro" (√Σ x²), "nuc" (the sum
             of the singular values), 1, -1, inf, -inf (the largest or smallest sum of |x| of a
