@@ -28,13 +28,7 @@ class Symbol(NDArrayOperatorsMixin):
     """An array or a number that a formula is given, or that it computes from others: a call.
 
     Operators and NumPy's elementwise functions make calls. What adds 0, or multiplies by 0 or 1,
-    vanishes.
-
-    Args:
-        function: what computes the symbol, unless the formula is given it.
-        operands: symbols and Python numbers.
-        name: a Python name or expression; a call has none.
-        is_array: whether this is an array; by default, whether an operand is one.
+    vanishes. What the formula is given has a `name`, a Python expression, in place of a function.
     """
 
     __hash__ = object.__hash__

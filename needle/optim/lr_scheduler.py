@@ -11,16 +11,7 @@ from itertools import chain, repeat
 from typing import Any, ClassVar
 
 from .optimizer import Optimizer
-from .settings import (
-    HALF_OPEN_UNIT,
-    NON_NEGATIVE,
-    POSITIVE,
-    UNIT,
-    ParamGroup,
-    choice,
-    count,
-    number,
-)
+from .settings import BELOW_1, NON_NEGATIVE, POSITIVE, UNIT, ParamGroup, choice, count, number
 
 __all__ = [
     "ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR",
@@ -32,7 +23,7 @@ def _epochs(name: str, value: Any) -> list[int]:
     return [count(1)(name, epoch) for epoch in value]
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+_CHECKS: dict[str, Any] = {
     **dict.fromkeys(["step_size", "total_iters", "T_max"], count(1)),
     "milestones": lambda name, value: sorted(_epochs(name, value)),
     **dict.fromkeys(["gamma", "eta_min"], NON_NEGATIVE),
@@ -48,7 +39,7 @@ class Schedule:
     """The base of all schedules: an optimizer, a count of steps, and a state for checkpoints."""
 
     optimizer: Optimizer
-    checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = _CHECKS
+    checks: ClassVar[Mapping[str, Any]] = _CHECKS
     not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer"})
 
     def __post_init__(self) -> None:
@@ -65,7 +56,7 @@ class Schedule:
     def _prepare(self) -> None:
         """Compute what follows from the settings, which have been checked."""
 
-    def _per_group(self, name: str, check: Callable[[str, Any], Any]) -> list[Any]:
+    def _per_group(self, name: str, check: Any) -> list[Any]:
         """One checked value for each parameter group, from a single one or a list."""
         value, groups = getattr(self, name), len(self.groups)
         values = list(value) if isinstance(value, list | tuple) else [value] * groups
@@ -202,7 +193,6 @@ class LinearLR(LRScheduler):
     """lr times a factor that changes linearly over the first `total_iters` epochs.
 
     Args:
-        optimizer: its learning rates change.
         start_factor: in (0, 1], at epoch 0.
         end_factor: in [0, 1], from epoch `total_iters` on.
         total_iters: the number of epochs between them.
@@ -267,7 +257,6 @@ class LambdaLR(LRScheduler):
     """lr times a function of the epoch.
 
     Args:
-        optimizer: its learning rates change.
         lr_lambda: the function, or a list with one for each parameter group; groups added later
             take the last. `state_dict()` leaves functions out.
 
@@ -294,7 +283,6 @@ class OneCycleLR(LRScheduler):
     Momentum (beta1 of Adam, AdamW and Lion) goes the other way. Call `step()` after every batch.
 
     Args:
-        optimizer: its learning rates change.
         max_lr: the highest learning rate, or a list with one for each parameter group.
         total_steps: number of steps of the cycle; by default `epochs`·`steps_per_epoch`.
         epochs: number of epochs of the training.
@@ -350,8 +338,8 @@ class OneCycleLR(LRScheduler):
             if not all("momentum" in group or "beta1" in group for group in self.groups):
                 kind = type(self.optimizer).__name__
                 raise ValueError(f"{kind} has no momentum to cycle: set cycle_momentum=False")
-            low = self._per_group("base_momentum", HALF_OPEN_UNIT)
-            high = self._per_group("max_momentum", HALF_OPEN_UNIT)
+            low = self._per_group("base_momentum", BELOW_1)
+            high = self._per_group("max_momentum", BELOW_1)
             for bottom, top in zip(low, high, strict=True):
                 self.momentum_knots.append([top, bottom, *[top] * (len(self.knots) - 2)])
         max_lrs = self._per_group("max_lr", NON_NEGATIVE)
@@ -385,7 +373,6 @@ class ReduceLROnPlateau(Schedule):
     """Multiplies lr by `factor` when a metric has stopped improving.
 
     Args:
-        optimizer: its learning rates change.
         mode: "min" if a lower metric is better, "max" if a higher one is.
         factor: in [0, 1).
         patience: number of epochs without improvement that are tolerated.
@@ -415,7 +402,7 @@ class ReduceLROnPlateau(Schedule):
 
     checks: ClassVar = {
         "mode": choice("min", "max"),
-        "factor": HALF_OPEN_UNIT,
+        "factor": BELOW_1,
         **dict.fromkeys(["patience", "cooldown"], count(0)),
         **dict.fromkeys(["threshold", "eps"], NON_NEGATIVE),
         "threshold_mode": choice("rel", "abs"),
@@ -457,7 +444,6 @@ class SequentialLR(Schedule):
     """Runs one schedule after another: a warm-up, then cosine annealing, for example.
 
     Args:
-        optimizer: its learning rates change.
         schedulers: in order, all of the same optimizer. Each starts from its epoch 0.
         milestones: the epochs at which the second, third, ... start.
 
@@ -487,9 +473,8 @@ class SequentialLR(Schedule):
             raise ValueError(f"milestones must grow, got {self.milestones}")
         for position, scheduler in enumerate(self.schedulers):
             if not isinstance(scheduler, LRScheduler | SequentialLR):
-                raise ValueError(
-                    f"SequentialLR cannot run {type(scheduler).__name__} at position {position}"
-                )
+                kind = type(scheduler).__name__
+                raise ValueError(f"SequentialLR cannot run {kind} at position {position}")
             if scheduler.optimizer is not self.optimizer:
                 raise ValueError(f"the scheduler at position {position} has another optimizer")
         self.restart()
@@ -514,11 +499,9 @@ class SequentialLR(Schedule):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         own = dict(state_dict)
-        inner = own.pop("schedulers", [])
-        if len(inner) != len(self.schedulers):
-            raise ValueError(
-                f"the state has {len(inner)} schedulers, expected {len(self.schedulers)}"
-            )
+        inner, ours = own.pop("schedulers", []), self.schedulers
+        if len(inner) != len(ours):
+            raise ValueError(f"the state has {len(inner)} schedulers, expected {len(ours)}")
         super().load_state_dict(own)
-        for scheduler, state in zip(self.schedulers, inner, strict=True):
+        for scheduler, state in zip(ours, inner, strict=True):
             scheduler.load_state_dict(state)

@@ -72,12 +72,11 @@ class Optimizer:
     lr: float = setting(0.01)
 
     def __init__(self, params: Params, defaults: Mapping[str, Any] | None = None) -> None:
-        settings = ParamGroup()
+        self.defaults = ParamGroup()
         for name, value in (defaults or {}).items():
             is_default = name == "betas" and value is None
             if name not in {"self", "params", "__class__"} and not is_default:  # of locals()
-                settings[name] = value
-        self.defaults = dict(settings)
+                self.defaults[name] = value
         self.param_groups: list[ParamGroup] = []
         self._executor = Executor()
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
@@ -232,9 +231,8 @@ class Optimizer:
         return clip_grad_norm_(self.params, max_norm)
 
     def __repr__(self) -> str:
-        groups = [
-            ", ".join(f"{name}={value}" for name, value in group.items() if name != "params")
-            + f", {len(group['params'])} parameters"
-            for group in self.param_groups
-        ]
+        groups = []
+        for group in self.param_groups:
+            settings = [f"{name}={group[name]}" for name in group if name != "params"]
+            groups.append(", ".join([*settings, f"{len(group['params'])} parameters"]))
         return f"{type(self).__name__}({'; '.join(groups)})"

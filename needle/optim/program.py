@@ -49,23 +49,13 @@ def _constant(name: str, value: Any) -> Any:
 
 
 class Program:
-    """The update rule of an optimizer, for parameter groups of one structure.
+    """The update rule of an optimizer, traced and compiled for groups of one structure.
 
-    The rule is called once. Settings that are 0 or 1 are constants, so that terms vanish.
-    `function(theta, g, *states, *scratch, settings, step)` updates one parameter in place, with
-    as many scratch arrays as `scratch` says. `function(thetas, gs, changes, *states, *scratch,
-    settings, step)` updates several, whose states are joined in flat arrays; `changes` are the
-    parts, one for each parameter, of the array number `change` among `*states, *scratch`.
-
-    Args:
-        optimizer: has the rule.
-        group: the settings.
-        names: the names of the state arrays.
-        joined: whether the program is for several parameters.
-
-    Raises:
-        TypeError: the rule is no elementwise formula, or returns no pair of θ and state.
-        ValueError: it returns a state that `initial_state` does not name.
+    Settings that are 0 or 1 are constants, so that terms vanish. `function(theta, g, *states,
+    *scratch, settings, step)` updates one parameter in place, with as many scratch arrays as
+    `scratch` says. If `joined`, `function(thetas, gs, changes, *states, *scratch, settings, step)`
+    updates several, whose states are joined in flat arrays; `changes` are the parts, one for each
+    parameter, of the array number `change` among `*states, *scratch`.
     """
 
     def __init__(
@@ -75,10 +65,10 @@ class Program:
         self.state = {
             name: Symbol(name="state_" + re.sub(r"\W", "_", name), is_array=True) for name in names
         }
-        settings = SimpleNamespace()
+        settings = SimpleNamespace(**group)
         for name, value in group.items():
-            is_number = _constant(name, value) == "number"
-            setattr(settings, name, Symbol(name=f"settings[{name!r}]") if is_number else value)
+            if _constant(name, value) == "number":
+                setattr(settings, name, Symbol(name=f"settings[{name!r}]"))
         g = -self.gradient if group.get("maximize") else self.gradient
         step = Symbol(name="step")
         returned = optimizer.update(self.theta, g, dict(self.state), settings, step)
@@ -120,14 +110,7 @@ class Program:
         return results
 
     def run(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """The rule by needle's ops: Tensors that change, each with its new value.
-
-        Args:
-            tensors: θ, the gradient, the state arrays and `numbers`.
-
-        Raises:
-            TypeError: needle has no op for a function.
-        """
+        """By needle's ops, from θ, g, state and `numbers`: Tensors that change, with new values."""
         given = [self.theta, self.gradient, *self.state.values(), *self.numbers]
         values: dict[Symbol, Any] = dict(zip(given, tensors, strict=True))
         for call in self.calls:
@@ -136,9 +119,8 @@ class Program:
                 op = _OPS.get(call.function) or getattr(ops, name, None)
                 if op is None:
                     raise TypeError(f"np.{name} has no op: this update rule cannot be recorded")
-                values[call] = op(
-                    *[values[x] if isinstance(x, Symbol) else x for x in call.operands]
-                )
+                operands = [values[x] if isinstance(x, Symbol) else x for x in call.operands]
+                values[call] = op(*operands)
         return [(values[array], values[value]) for value, array in self.results.items()]
 
     @cached_property
@@ -155,11 +137,10 @@ class Program:
         return names["update"], source
 
     def _compile(self, joined: bool) -> None:
-        """Find an array for each result, and write the calls.
+        """Write the calls, each with an array for its result.
 
         A new value goes into the array that it is for, once nothing needs the old value; any
-        other result into the array of an operand that is not needed again, or into a scratch
-        array. θ, the gradient, and state that stays are not written to.
+        other result into one of the scratch arrays, of which a free one is taken again.
         """
         last, change = _last_call(self.theta, self.calls, next(iter(self.results)))
         calls = [call for call in self.calls if call.is_array and call is not last]
@@ -210,10 +191,7 @@ class Program:
 
 
 def _last_call(theta: Symbol, calls: list[Symbol], new: Symbol) -> tuple[Symbol, Symbol]:
-    """The last call, θ ← last(θ, change), which is made for each parameter by itself.
-
-    So θ need not be gathered.
-    """
+    """θ ← last(θ, change), called for each parameter by itself so that θ need not be gathered."""
     others = [x for x in new.arrays if x is not theta]
     is_used = new in {x for call in calls for x in call.arrays}
     if len(new.arrays) == 2 and len(others) == 1 and others[0].function and not is_used:

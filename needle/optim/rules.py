@@ -132,8 +132,8 @@ class Adam(Optimizer):
     maximize: bool = setting(False)
 
     def initial_state(self, group: ParamGroup) -> dict[str, float]:
-        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
-        return dict.fromkeys(names, 0.0)
+        state = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+        return {**state, "max_exp_avg_sq": 0.0} if group["amsgrad"] else state
 
     def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
         lr, beta1, beta2 = settings.lr, settings.beta1, settings.beta2

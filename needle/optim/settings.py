@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 __all__ = [
-    "HALF_OPEN_UNIT", "NON_NEGATIVE", "POSITIVE", "SETTINGS", "UNIT",
-    "ParamGroup", "check", "choice", "count", "number", "setting",
+    "BELOW_1", "NON_NEGATIVE", "POSITIVE", "SETTINGS", "UNIT",
+    "ParamGroup", "choice", "count", "number", "setting",
 ]  # fmt: skip
 
 
-def check(
-    is_allowed: Callable[[Any], bool], words: str, convert: Callable[[Any], Any] = lambda x: x
-) -> Callable[[str, Any], Any]:
-    """A function of a setting's name and value that returns the value, converted, or raises."""
+Check = Callable[[str, Any], Any]
+"""Returns the value of a setting with this name, or raises."""
+
+
+def check(is_allowed: Callable[[Any], bool], words: str, convert: Any = lambda x: x) -> Check:
+    """A check of what `convert` makes of a value, and the words for what is allowed."""
 
     def checked(name: str, value: Any) -> Any:
         converted = convert(value)
@@ -38,34 +41,28 @@ def _float(value: Any) -> float:
 number = partial(check, convert=_float)
 NON_NEGATIVE = number(lambda x: 0 <= x < math.inf, "a finite number of at least 0")
 POSITIVE = number(lambda x: 0 < x < math.inf, "a finite number above 0")
-HALF_OPEN_UNIT = number(lambda x: 0 <= x < 1, "a number in [0, 1)")
+BELOW_1 = number(lambda x: 0 <= x < 1, "a number in [0, 1)")
 UNIT = number(lambda x: 0 <= x <= 1, "a number in [0, 1]")
-_DAMPENING = check(
-    lambda x: x is None or 0 <= x <= 1,
-    "None or a number in [0, 1]",
-    lambda x: None if x is None else _float(x),
-)
+_DAMPENING = number(lambda x: 0 <= x <= 1, "None or a number in [0, 1]")
 _FLAG = check(lambda x: isinstance(x, bool), "True or False")
 
 
-def count(least: int) -> Callable[[str, Any], int]:
+def count(least: int) -> Check:
     """A check of whole numbers."""
-    return check(
-        lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= least,
-        f"a whole number of at least {least}",
-    )
+    words = f"a whole number of at least {least}"
+    return check(lambda x: type(x) is not bool and isinstance(x, int) and x >= least, words)
 
 
-def choice(*words: str) -> Callable[[str, Any], str]:
+def choice(*words: str) -> Check:
     """A check of words."""
     return check(lambda x: x in words, f"one of {words}")
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+_CHECKS: dict[str, Check] = {
     **dict.fromkeys(["lr", "weight_decay", "lr_decay", "eps"], NON_NEGATIVE),
     "initial_accumulator_value": NON_NEGATIVE,
-    **dict.fromkeys(["momentum", "beta1", "beta2", "alpha"], HALF_OPEN_UNIT),
-    "dampening": _DAMPENING,
+    **dict.fromkeys(["momentum", "beta1", "beta2", "alpha"], BELOW_1),
+    "dampening": lambda name, value: None if value is None else _DAMPENING(name, value),
     **dict.fromkeys(["nesterov", "amsgrad", "centered", "maximize"], _FLAG),
 }
 
@@ -105,11 +102,11 @@ class ParamGroup(dict[str, Any]):
         raise KeyError(name)
 
 
+@dataclass(eq=False)
 class _Setting:
     """A setting as an attribute of an optimizer: read and set in all parameter groups."""
 
-    def __init__(self, default: Any) -> None:
-        self.default = default
+    default: Any
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -121,7 +118,7 @@ class _Setting:
         values = [group[name] for group in optimizer.param_groups if name in group]
         if not values:
             raise AttributeError(f"this {owner.__name__} has no setting {name!r}")
-        if any(value != values[0] for value in values):
+        if values.count(values[0]) < len(values):
             raise ValueError(
                 f"the parameter groups differ in {name} ({values}): read it from param_groups"
             )
