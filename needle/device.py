@@ -107,16 +107,18 @@ class Device:
         """An array of `shape` filled with `value`."""
         return self.module.full(shape, value, dtype=dtype)
 
+    # draws come from `generator`, or from NumPy's global random state
+
     def rand(self, *shape: int, generator: Generator | None = None) -> Any:
-        """float64 draws from U(0, 1), from `generator` or NumPy's global random state."""
+        """float64 draws from U(0, 1)."""
         return self.module.asarray(_source(generator).rand(*shape))
 
     def randn(self, *shape: int, generator: Generator | None = None) -> Any:
-        """float64 draws from N(0, 1), from `generator` or NumPy's global random state."""
+        """float64 draws from N(0, 1)."""
         return self.module.asarray(_source(generator).randn(*shape))
 
     def permutation(self, n: int, generator: Generator | None = None) -> Any:
-        """0 ... n - 1 in random order, from `generator` or NumPy's global random state."""
+        """0 ... n - 1 in random order."""
         return self.module.asarray(_source(generator).permutation(n))
 
     def one_hot(self, n: int, classes: Any, dtype: Any) -> Any:

@@ -57,11 +57,7 @@ def randb(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """True with probability p: where U(0, 1) ≤ p.
-
-    Raises:
-        ValueError: p is not in [0, 1].
-    """
+    """True with probability p, where U(0, 1) ≤ p; p outside [0, 1] is a ValueError."""
     if not 0 <= p <= 1:
         raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
     array = as_device(device).rand(*shape, generator=generator) <= p
@@ -78,12 +74,9 @@ def orthogonal(
 ) -> Tensor:
     """A random matrix whose rows or columns, whichever are fewer, are orthonormal, times gain.
 
-    Uniform over all such matrices: the Q of a QR decomposition of N(0, 1) draws, with the signs
-    that make R's diagonal positive (Saxe et al. 2014; Mezzadri 2007). All axes but the last are
-    flattened to one.
-
-    Raises:
-        ValueError: fewer than two axes.
+    The Q of a QR decomposition of N(0, 1) draws, with the signs that make R's diagonal positive
+    (Saxe et al. 2014; Mezzadri 2007). All axes but the last count as one; fewer than two are a
+    ValueError.
     """
     if len(shape) < 2:
         raise ValueError(f"orthogonal needs at least two axes, got shape {shape}")
@@ -106,11 +99,7 @@ def trunc_normal(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(mean, std²), restricted to [a, b].
-
-    Raises:
-        ValueError: mean or std is not finite, std is not positive, or a is not below b.
-    """
+    """Draws from N(mean, std²), restricted to [a, b], a < b; mean and std > 0 are finite."""
     if not (0 < std < math.inf and math.isfinite(mean) and a < b):
         raise ValueError(
             "trunc_normal needs a finite mean and std, std > 0 and a < b, "
@@ -164,20 +153,16 @@ def zeros(*shape: int, **kwargs: Any) -> Tensor:
     return constant(*shape, c=0, **kwargs)
 
 
-def ones_like(
-    tensor: Tensor, *, device: Device | str | None = None, requires_grad: bool = False
-) -> Tensor:
+def ones_like(tensor: Tensor, *, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape and dtype of `tensor`, by default on its device."""
-    options = {"device": device or tensor.device, "requires_grad": requires_grad}
-    return ones(*tensor.shape, dtype=tensor.dtype, **options)
+    where = device or tensor.device
+    return ones(*tensor.shape, dtype=tensor.dtype, device=where, requires_grad=requires_grad)
 
 
-def zeros_like(
-    tensor: Tensor, *, device: Device | str | None = None, requires_grad: bool = False
-) -> Tensor:
+def zeros_like(tensor: Tensor, *, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the shape and dtype of `tensor`, by default on its device."""
-    options = {"device": device or tensor.device, "requires_grad": requires_grad}
-    return zeros(*tensor.shape, dtype=tensor.dtype, **options)
+    where = device or tensor.device
+    return zeros(*tensor.shape, dtype=tensor.dtype, device=where, requires_grad=requires_grad)
 
 
 def one_hot(
@@ -189,9 +174,7 @@ def one_hot(
 ) -> Tensor:
     """1 at each class number of `i`, integers or whole floats, 0 elsewhere: shape i.shape + (n,).
 
-    Raises:
-        TypeError: `i` holds numbers that are not whole.
-        ValueError: a class number is not in 0 ... n - 1.
+    Other floats are a TypeError, a class number outside 0 ... n - 1 a ValueError.
     """
     classes = class_numbers(i.numpy())  # on the host, where the numbers are checked
     if classes.size and not 0 <= classes.min() <= classes.max() < n:

@@ -1,8 +1,7 @@
 """Initialisations that keep the variance of activations or gradients constant across layers.
 
-fan_in and fan_out are the numbers of connections into and out of one unit. Each function returns a
-tensor of shape (fan_in, fan_out), or of `shape` if that is given; other keywords go to `init.rand`
-and `init.randn`. Fans of 0, those of empty weights, count as 1.
+Each function returns a tensor of shape (fan_in, fan_out), or of `shape` if that is given; other
+keywords go to `init.rand` and `init.randn`. Fans of 0, those of empty weights, count as 1.
 """
 
 import math
@@ -17,20 +16,15 @@ __all__ = [
 ]  # fmt: skip
 
 _LINEAR = ["linear", *(f"conv{how}{n}d" for how in ("", "_transpose") for n in (1, 2, 3))]
-_GAINS = {
-    **dict.fromkeys([*_LINEAR, "sigmoid"], 1.0),
-    "tanh": 5 / 3,
-    "relu": math.sqrt(2.0),
-    "selu": 3 / 4,
-}
+_GAINS = dict.fromkeys([*_LINEAR, "sigmoid"], 1.0)
+_GAINS |= {"tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4}
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The recommended factor for weights before a nonlinearity, as in PyTorch.
 
     1 for linear, convolutions (conv1d ... conv_transpose3d) and sigmoid, 5/3 for tanh, √2 for relu,
-    √(2/(1 + slope²)) for leaky_relu, whose slope is `param`, by default 0.01; 3/4 for selu. Another
-    name is a ValueError.
+    √(2/(1 + slope²)) for leaky_relu, whose slope is `param`, by default 0.01; 3/4 for selu.
 
     Example:
         >>> from needle import init

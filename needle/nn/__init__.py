@@ -9,12 +9,6 @@ from .module import *
 from .normalization import *
 
 __all__ = [
-    "functional",
-    "init",
-    *activation.__all__,
-    *container.__all__,
-    *layer.__all__,
-    *loss.__all__,
-    *module.__all__,
-    *normalization.__all__,
-]
+    "functional", "init", *activation.__all__, *container.__all__, *layer.__all__, *loss.__all__,
+    *module.__all__, *normalization.__all__,
+]  # fmt: skip

@@ -13,13 +13,11 @@ class _Items(Module, MutableSequence):
     """A list that is a module; `_contents` names the tuple of items, `_as_item` checks an item."""
 
     _contents = "items"
+    _as_item: Callable[[Any], Any]
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
         super().__init__()
         setattr(self, self._contents, tuple(map(self._as_item, items)))
-
-    def _as_item(self, item: Any) -> Any:
-        raise NotImplementedError
 
     def _items(self) -> tuple[Any, ...]:
         return getattr(self, self._contents)

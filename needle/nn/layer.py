@@ -151,10 +151,7 @@ class Dropout(Module):
 
 @dataclass(eq=False, repr=False)
 class Flatten(Module):
-    """Joins axes into one, by default all but the first: (N, ...) → (N, product of the others).
-
-    The axes from `start_dim` to `end_dim` are joined, both included.
-    """
+    """Joins the axes from `start_dim` to `end_dim`, by default all but the first."""
 
     start_dim: int = 1
     end_dim: int = -1
@@ -170,7 +167,7 @@ class Flatten(Module):
 class Unflatten(Module):
     """Splits the axis `dim` into several, the inverse of `Flatten`: (N, 6) → (N, 2, 3).
 
-    `unflattened_size` has the lengths of the new axes; one of them may be -1, which is inferred.
+    `unflattened_size` has the lengths of the new axes, of which one may be -1.
     """
 
     dim: int

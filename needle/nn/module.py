@@ -102,11 +102,8 @@ class Module:
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Set the attribute `name` to a tensor that is part of the state but not trained.
 
-        None stands for a buffer that is set later. `persistent`: `state_dict()` contains it.
-
-        Raises:
-            TypeError: `tensor` is neither a Tensor nor None.
-            ValueError: `name` is taken, empty or contains a dot.
+        None stands for a buffer that is set later. `persistent`: `state_dict()` contains it. A name
+        that is taken, empty or contains a dot is a ValueError.
         """
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer takes a Tensor or None, got {type(tensor).__name__}")
@@ -183,12 +180,8 @@ class Module:
     def to(self, *where: Any, dtype: Any = None, device: Device | str | None = None) -> Self:
         """Move and convert parameters and buffers, which stay the same tensors.
 
-        Takes a device, a floating-point dtype, or both: `model.to("cpu", "float64")`. Tensors of
-        integers keep their dtype.
-
-        Raises:
-            TypeError: an argument is no device and no floating-point dtype.
-            RuntimeError: the device cannot be used.
+        Takes a device, a floating-point dtype, or both: `model.to("cpu", "float64")`. Another dtype
+        is a TypeError, an unusable device a RuntimeError. Tensors of integers keep their dtype.
         """
         named = [entry for entry in (device, dtype) if entry is not None]
         device, dtype = device_and_dtype(*where, *named)
@@ -220,11 +213,7 @@ class Module:
     # --- state
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by their paths, as Tensors that share their memory.
-
-        Raises:
-            TypeError: a buffer was replaced by something other than a Tensor.
-        """
+        """Parameters and persistent buffers by their paths, as Tensors that share their memory."""
         return {path: tensor.detach() for path, tensor in self._state()}
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:
@@ -240,12 +229,9 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> MismatchedKeys:
         """Copy Tensors or arrays by name, as in `state_dict()`, into the parameters and buffers.
 
-        They are converted to the model's dtypes. The shapes must be the same, and, if `strict`, the
-        names. Returns `missing_keys`, in the model only, and `unexpected_keys`, in the state only.
-
-        Raises:
-            TypeError: `state` is not a dict, or a value is not an array of real numbers.
-            ValueError: names or shapes differ. All differences are listed; nothing was loaded.
+        They are converted to the model's dtypes. Shapes that differ and, if `strict`, names that
+        differ are a ValueError, which lists all of them; then nothing is loaded. Returns
+        `missing_keys`, in the model only, and `unexpected_keys`, in the state only.
         """
         if not isinstance(state, Mapping):
             raise TypeError(
@@ -287,8 +273,8 @@ class Module:
     def register_full_backward_hook(self, hook: Callable[..., Any]) -> Hook:
         """Call `hook(module, input_grads, output_grads)` after each backward through the module.
 
-        Both are tuples with one adjoint for each Tensor among the arguments and the outputs, or
-        None. A result replaces the adjoints of the inputs.
+        Both are tuples with an adjoint or None for each Tensor among the arguments and the outputs.
+        A result replaces the adjoints of the inputs.
         """
         return self._register("backward", hook)
 

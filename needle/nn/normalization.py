@@ -148,10 +148,8 @@ class LayerNorm1d(LayerNorm):
 class GroupNorm(_Normalization):
     """Normalises each sample over groups of channels (Wu & He 2018).
 
-    The input is (N, num_channels, ...); `weight` and `bias` are (num_channels,).
-
-    Raises:
-        ValueError: num_groups does not divide num_channels.
+    The input is (N, num_channels, ...); `weight` and `bias` are (num_channels,). `num_groups` must
+    divide num_channels.
     """
 
     def __init__(

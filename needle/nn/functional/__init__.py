@@ -1,9 +1,8 @@
 """Layers and losses as functions of their parameters, with all checks of their inputs."""
 
-from . import activation, layer, loss, normalization
-from .activation import *
+from . import layer, loss, normalization
 from .layer import *
 from .loss import *
 from .normalization import *
 
-__all__ = [*activation.__all__, *layer.__all__, *loss.__all__, *normalization.__all__]
+__all__ = [*layer.__all__, *loss.__all__, *normalization.__all__]

@@ -1,4 +1,4 @@
-"""Linear and bilinear maps, dropout, embedding, flattening.
+"""Linear and bilinear maps, activations, dropout, embedding, flattening.
 
 Raises:
     TypeError: an operand is not a Tensor of floating-point numbers. `embedding` takes integers, or
@@ -9,13 +9,18 @@ Raises:
 import math
 from collections.abc import Sequence
 
+from ... import ops
 from ...autograd import Tensor
 from ...device import Generator
-from ...ops import Embedding, affine, flatten, matmul
+from ...ops import elu, flatten, gelu, hardtanh, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from ...ops.contraction import affine, matmul
 from ...ops.random import DropoutMask
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
 
-__all__ = ["bilinear", "dropout", "embedding", "flatten", "linear", "unflatten"]
+__all__ = [
+    "bilinear", "dropout", "elu", "embedding", "flatten", "gelu", "hardtanh", "leaky_relu",
+    "linear", "log_softmax", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh", "unflatten",
+]  # fmt: skip
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -46,6 +51,16 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     return y if bias is None else y + bias
 
 
+def softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """eˣ / Σ eˣ along the axis `dim`: positive, sums to 1."""
+    return ops.softmax(x, dim)
+
+
+def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """ln softmax(x) along the axis `dim`, finite for any finite x."""
+    return ops.logsoftmax(x, dim)
+
+
 def dropout(
     x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
 ) -> Tensor:
@@ -70,7 +85,7 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
     return _embedding(weight, x)
 
 
-_embedding = Embedding()
+_embedding = ops.Embedding()
 
 
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:

@@ -45,22 +45,18 @@ def cross_entropy(
 
     Args:
         logits: (N, C), (N, C, ...) or (C,).
-        target: class numbers, integers or floats with integer values, of the logits' shape without
-            C; or probabilities, floats of the logits' shape.
+        target: class numbers, of the logits' shape without C; or probabilities, floats of the
+            logits' shape.
         weight: (C,), weight of each class.
         ignore_index: label to ignore, only with class numbers.
         reduction: the mean is Σ losses / Σ weights of the labels; with probabilities, it is
             Σ losses / number of samples.
-        label_smoothing: ε in the smoothed target (1 - ε)·p + ε/C.
-
-    Raises:
-        ValueError: ε is outside [0, 1], or `ignore_index` is a class and the target holds
-            probabilities.
+        label_smoothing: ε, from 0 to 1, in the smoothed target (1 - ε)·p + ε/C.
     """
     check_tensor("cross_entropy", logits)
     check_fraction("cross_entropy: label_smoothing", label_smoothing)
     target = _as_tensor(target, logits)
-    if target.dtype.kind == "f" and target.shape == logits.shape:
+    if target.shape == logits.shape and target.dtype.kind == "f":
         if ignore_index >= 0:
             raise ValueError(
                 f"cross_entropy: probabilities leave no class {ignore_index} to ignore"
@@ -147,9 +143,8 @@ def binary_cross_entropy_with_logits(
     The target holds probabilities, in the shape of the logits, to which `weight` and `pos_weight`,
     the factor of the term with t, broadcast.
     """
-    logits, target = _pair(
-        "binary_cross_entropy_with_logits", logits, target, has_probabilities=True
-    )
+    name = "binary_cross_entropy_with_logits"
+    logits, target = _pair(name, logits, target, has_probabilities=True)
     softplus = ops.Softplus()
     positive = _weighted(target, pos_weight)
     losses = positive * softplus(-logits) + (1 - target) * softplus(logits)
@@ -173,11 +168,7 @@ def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool 
 
 
 def _reduce(
-    losses: Tensor,
-    reduction: str,
-    weights: Tensor | None = None,
-    shape: tuple[int, ...] = (),
-    more: tuple[str, ...] = (),
+    losses: Tensor, reduction: str, weights: Any = None, shape: Any = (), more: Any = ()
 ) -> Tensor:
     """With weights, the mean is divided by their sum, and losses get `shape` if not reduced."""
     check_reduction(reduction, *more)
@@ -211,20 +202,18 @@ def _by_label(
 
 def _rows_and_labels(name: str, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Scores as (rows, classes), labels as (rows,)."""
-    if scores.ndim == 2 and target.shape == scores.shape[:1]:
+    shape, given = scores.shape, target.shape
+    if len(shape) == 2 and given == shape[:1]:
         return scores, target
     axis = _class_axis(name, scores)
-    expected = scores.shape[:axis] + scores.shape[axis + 1 :]
-    if target.shape != expected:
+    expected = shape[:axis] + shape[axis + 1 :]
+    if given != expected:
         raise ValueError(
-            f"{name} expected labels of shape {expected} for scores of shape {scores.shape}, "
-            f"got {target.shape}"
+            f"{name} expected labels of shape {expected} for scores of shape {shape}, got {given}"
         )
-    if scores.ndim > 2:
-        scores = scores.permute((0, *range(2, scores.ndim), 1))
-    if scores.ndim != 2:
-        scores = scores.reshape((target.size, scores.shape[-1]))
-    return scores, target if target.ndim == 1 else target.reshape((target.size,))
+    if len(shape) > 2:
+        scores = scores.permute((0, *range(2, len(shape)), 1))
+    return scores.reshape((target.size, shape[axis])), target.reshape((target.size,))
 
 
 def _class_axis(name: str, scores: Tensor) -> int:
@@ -253,20 +242,20 @@ def _weighted(losses: Tensor, weight: Any) -> Tensor:
     return losses * _cast(weight, losses.dtype)
 
 
-def _pair(
-    name: str, x: Tensor, target: Any, has_probabilities: bool = False
-) -> tuple[Tensor, Tensor]:
+def _pair(name: str, x: Any, target: Any, has_probabilities: bool = False) -> tuple[Any, Any]:
     """x and a target of its shape, as floats of x's dtype, float64 if x holds integers."""
     check_tensor(name, x)
     target = _as_tensor(target, x)
-    if x.shape != target.shape:
+    shapes = x.shape, target.shape
+    if shapes[0] != shapes[1]:
         raise ValueError(
-            f"{name} expected two tensors of one shape, got {x.shape} and {target.shape}"
+            f"{name} expected two tensors of one shape, got {shapes[0]} and {shapes[1]}"
         )
     if has_probabilities:
         _check_probabilities(f"{name}: targets", target)
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-    return _cast(x, dtype), _cast(target, dtype)
+    if x.dtype.kind != "f":
+        x = x.astype(np.float64)
+    return x, _cast(target, x.dtype)
 
 
 def _cast(x: Tensor, dtype: np.dtype) -> Tensor:

@@ -34,11 +34,9 @@ def batch_norm(
 ) -> Tensor:
     """Normalises each channel of x (N, C, ...) over the batch (Ioffe & Szegedy 2015).
 
-    In training with the statistics of the batch, from which the running ones (C,), unless None, are
-    updated: running ← (1 - momentum)·running + momentum·observed. Otherwise with the running ones.
-
-    Raises:
-        ValueError: one value per channel in training, or no running statistics outside training.
+    In training with the statistics of the batch, which must hold more than one value per channel;
+    from them the running ones (C,), unless None, are updated: running ← (1 - momentum)·running +
+    momentum·observed. Otherwise with the running ones.
     """
     check_channels("BatchNorm", "(N, C, ...)", x)
     check_floats("BatchNorm", x)
@@ -88,10 +86,7 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each sample of x (N, C, ...) over groups of channels (Wu & He 2018).
-
-    `num_groups` must divide C.
-    """
+    """Normalises samples of x (N, C, ...) over groups of C/num_groups channels (Wu & He 2018)."""
     check_channels("GroupNorm", "(N, C, ...)", x)
     check_floats("GroupNorm", x)
     samples, channels = x.shape[:2]
