@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd import Hook, Tensor, assign, clear_gradients
 from ..device import Device
-from ..ops.transfer import device_and_dtype
+from ..ops.functions import device_and_dtype
 from .hooks import call_with_hooks
 
 __all__ = ["Module", "Parameter"]

@@ -31,35 +31,29 @@ class _WithScalar(Elementwise):
         return self.function(a, self.scalar)
 
 
-class AddScalar(_WithScalar):
-    """a + c. Adjoint: g."""
-
-    function = np.add
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad
-
-
-class MulScalar(_WithScalar):
-    """a·c. Adjoint: g·c."""
-
-    function = np.multiply
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad * self.scalar
-
-
-class DivScalar(_WithScalar):
-    """a / c; integers give floats. Adjoint: g/c."""
-
-    function = np.true_divide
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return out_grad / self.scalar
+def _with_scalar(
+    kind: str, name: str, function: np.ufunc, derivative: Callable[..., Tensor], text: str
+) -> tuple[type[Any], Callable[[Tensor, Any], Tensor]]:
+    """An op on a tensor and a number c, and its function; `derivative` takes g and c."""
+    members = {
+        "__doc__": text,
+        "__module__": __name__,
+        "function": function,
+        "gradient": lambda self, g, y: derivative(g, self.scalar),
+    }
+    op = type(kind, (_WithScalar,), members)
+    return op, with_parameters(op, name)
 
 
 multiply: Callable[..., Tensor]  # its derivative has it, too
 # fmt: off
+AddScalar, add_scalar = _with_scalar("AddScalar", "add_scalar", np.add, lambda g, c: g,
+    "a + c. Adjoint: g.")
+MulScalar, mul_scalar = _with_scalar("MulScalar", "mul_scalar", np.multiply, lambda g, c: g * c,
+    "a·c. Adjoint: g·c.")
+DivScalar, divide_scalar = _with_scalar(
+    "DivScalar", "divide_scalar", np.true_divide, lambda g, c: g / c,
+    "a / c; integers give floats. Adjoint: g/c.")
 EWiseAdd, add = elementwise("EWiseAdd", "add", np.add, lambda g, y, a, b: (g, g),
     "a + b. Adjoints: g, g.")
 EWiseMul, multiply = elementwise("EWiseMul", "multiply", np.multiply,
@@ -159,9 +153,6 @@ class Where(Elementwise):
 
 divide = binary(EWiseDiv(), "divide")
 power = binary(EWisePow(), "power")
-add_scalar = with_parameters(AddScalar, "add_scalar")
-mul_scalar = with_parameters(MulScalar, "mul_scalar")
-divide_scalar = with_parameters(DivScalar, "divide_scalar")
 power_scalar = with_parameters(PowerScalar, "power_scalar")
 
 

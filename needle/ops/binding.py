@@ -20,7 +20,6 @@ from . import (
     functions,
     indexing,
     reductions,
-    transfer,
     tuples,
     views,
 )
@@ -188,9 +187,9 @@ _TENSOR_METHODS: dict[str, Any] = {
     "sum": _over_axes(reductions.summation, "sum"),
     "view": _of_numbers(views.reshape),
     "unsqueeze": _over_axes(views.expand_dims),
-    "to": transfer.to,
-    "cpu": transfer.cpu,
-    "cuda": transfer.cuda,
+    "to": functions.to,
+    "cpu": functions.cpu,
+    "cuda": functions.cuda,
     "clamp": _clamp,
     "pow": _pow,
     **{
