@@ -49,6 +49,7 @@ from needle.optim.lr_scheduler import (
         (lambda o: ReduceLROnPlateau(o, "low"), "mode must be one of .*got 'low'"),
         (lambda o: ReduceLROnPlateau(o, factor=1), r"factor must be .*\[0, 1\), got 1"),
         (lambda o: ReduceLROnPlateau(o, patience=-1), "patience must be .*at least 0, got -1"),
+        (lambda o: ReduceLROnPlateau(o, cooldown=False), "cooldown must be .*got False"),
         (lambda o: ReduceLROnPlateau(o, min_lr=[1]), "min_lr has 1 entries"),
         (lambda o: SequentialLR(o, [], []), "one milestone between"),
         (lambda o: SequentialLR(o, [StepLR(o, 1)], [3]), "1 schedulers and milestones"),

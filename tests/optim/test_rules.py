@@ -1,5 +1,7 @@
 """The rules of all optimizers but SGD, which has its own file."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,23 @@ def test_adam_takes_its_betas_by_both_names():
     second = Adam([weight], 0.01, betas=(0.7, 0.8))
     assert first.param_groups == second.param_groups
     assert (first.beta1, first.beta2) == first.param_groups[0]["betas"] == (0.7, 0.8)
+
+
+def test_signatures_hold_settings_in_order_with_defaults():
+    adam = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
+    adam |= {"amsgrad": False, "betas": None, "maximize": False}
+    for kind, defaults in ((Adam, adam), (AdamW, {**adam, "lr": 0.001, "weight_decay": 0.01})):
+        (params, *settings) = inspect.signature(kind).parameters.values()
+        assert (params.name, params.default) == ("params", params.empty)
+        assert [(each.name, each.default) for each in settings] == list(defaults.items())
+        assert [each.name for each in settings if each.kind == each.KEYWORD_ONLY] == [
+            "betas",
+            "maximize",
+        ]
+        optimizer = kind([ndl.Tensor([1.0])])
+        assert {name: getattr(optimizer, name) for name in defaults if name != "betas"} == {
+            name: value for name, value in defaults.items() if name != "betas"
+        }
 
 
 def test_centered_rmsprop_stays_finite_on_a_constant_gradient():
