@@ -85,7 +85,6 @@ def einsum(subscripts: Any, *operands: Any, optimize: bool | str = "greedy") -> 
             `->` the result has the letters that occur once, in alphabetical order. `...` stands
             for axes that broadcast; a letter that occurs twice in a term takes its diagonal.
             NumPy's other form, `einsum(a, [0, 1], b, [1, 2], [0, 2])`, is accepted, too.
-        operands: the tensors, one for each term.
         optimize: the order of contraction of three or more operands, "greedy" or "optimal" as in
             np.einsum; False contracts them from left to right.
 
@@ -100,9 +99,9 @@ def einsum(subscripts: Any, *operands: Any, optimize: bool | str = "greedy") -> 
     shapes = tuple(operand.shape for operand in operands)
     terms, result = _terms(subscripts, shapes)
     length = _lengths(subscripts, terms, shapes)
-    labelled = [_once_each(*each, length) for each in zip(terms, operands, shapes, strict=True)]
+    labelled = [_once_each(*each, length) for each in zip(terms, operands, strict=True)]
     equation = ",".join(labels for labels, _ in labelled) + "->" + result
-    for positions in _path(equation, tuple(length.items()), optimize):
+    for positions in _path(equation, tuple([each.shape for _, each in labelled]), optimize):
         chosen = [labelled[position] for position in positions]
         others = [each for position, each in enumerate(labelled) if position not in positions]
         kept = result + "".join(labels for labels, _ in others)
@@ -177,35 +176,29 @@ def _lengths(subscripts: str, terms: Sequence[str], shapes: Sequence[_Shape]) ->
     return length
 
 
-def _once_each(labels: str, tensor: Tensor, shape: _Shape, length: dict[str, int]) -> _Labelled:
+def _once_each(labels: str, tensor: Tensor, length: dict[str, int]) -> _Labelled:
     """The operand with each label once: repeated labels take diagonals, axes of length 1 that
     broadcast are removed."""
-    sizes = list(shape)
-    for label in sorted(label for label in set(labels) if labels.count(label) > 1):
-        while labels.count(label) > 1:
-            first, second = labels.index(label), labels.rindex(label)
-            tensor = diagonal(tensor, 0, first, second)
-            sizes.append(sizes[first])
-            del sizes[second], sizes[first]
-            labels = labels[:first] + labels[first + 1 : second] + labels[second + 1 :] + label
-    if all(length[label] == size for label, size in zip(labels, sizes, strict=True)):
-        return labels, tensor
-    kept = [pair for pair in zip(labels, sizes, strict=True) if length[pair[0]] == pair[1]]
-    labels = "".join(label for label, _ in kept)
-    return labels, reshape(tensor, tuple(size for _, size in kept))
+    while len(set(labels)) < len(labels):
+        label = next(each for each in labels if labels.count(each) > 1)
+        first, second = labels.index(label), labels.rindex(label)
+        tensor = diagonal(tensor, 0, first, second)
+        labels = labels[:first] + labels[first + 1 : second] + labels[second + 1 :] + label
+    shape = tensor.shape
+    kept = [pair for pair in zip(labels, shape, strict=True) if length[pair[0]] == pair[1]]
+    if len(kept) < len(labels):
+        labels = "".join(label for label, _ in kept)
+        tensor = reshape(tensor, tuple(size for _, size in kept))
+    return labels, tensor
 
 
 @lru_cache
-def _path(
-    equation: str, lengths: tuple[tuple[str, int], ...], optimize: bool | str
-) -> list[tuple[int, ...]]:
+def _path(equation: str, shapes: tuple[_Shape, ...], optimize: bool | str) -> list[tuple[int, ...]]:
     """The positions of the operands of each contraction; its product is appended to the rest."""
-    length = dict(lengths)
-    terms = equation.partition("->")[0].split(",")
-    if len(terms) < 3:
-        return [tuple(range(len(terms)))]
+    if len(shapes) < 3:
+        return [tuple(range(len(shapes)))]
     # NumPy reads the shapes only: views of one number need no memory
-    operands = [np.broadcast_to(0.0, tuple(length[label] for label in term)) for term in terms]
+    operands = [np.broadcast_to(0.0, shape) for shape in shapes]
     return np.einsum_path(equation, *operands, optimize=optimize)[0][1:]
 
 
