@@ -18,8 +18,6 @@ __all__ = [
     "trunc_normal", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_FURTHEST = 1e100  # bound of the standardized interval, whose square does not overflow
-
 
 def rand(
     *shape: int,
@@ -111,15 +109,13 @@ def trunc_normal(
     return Tensor.make_const(array, requires_grad)
 
 
-def _standard_draws(
-    low: float, high: float, count: int, device: Device, generator: Generator | None
-) -> Any:
+def _standard_draws(low: float, high: float, count: int, device: Device, generator: Any) -> Any:
     """Draws from N(0, 1) in [low, high], by rejection from the uniform distribution.
 
     A draw x is kept with probability e^((m² - x²)/2), where m is the number in the interval
     closest to 0. The interval is cut off where that is less than e^-40.
     """
-    low, high = (min(max(end, -_FURTHEST), _FURTHEST) for end in (low, high))
+    low, high = (min(max(end, -1e100), 1e100) for end in (low, high))  # whose squares are finite
     mode = min(max(low, 0.0), high)
     reach = math.hypot(mode, math.sqrt(80))
     low, high = max(low, -reach), min(high, reach)

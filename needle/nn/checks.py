@@ -67,7 +67,6 @@ def check_fraction(what: str, value: float) -> None:
 
 
 def check_reduction(reduction: str, *more: str) -> None:
-    """Raise unless `reduction` is one of mean, sum, none, or of `more`."""
     known = ("mean", "sum", "none", *more)
     if reduction not in known:
         raise ValueError(f"reduction {reduction!r}: expected one of {', '.join(known)}")

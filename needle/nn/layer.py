@@ -13,6 +13,7 @@ from ..autograd import Tensor
 from ..device import Device, Generator
 from . import functional
 from .checks import check_channels, check_fraction
+from .function import FunctionModule
 from .module import Module, Parameter
 
 __all__ = ["Bilinear", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
@@ -163,8 +164,7 @@ class Flatten(Module):
         return functional.flatten(x, self.start_dim, self.end_dim)
 
 
-@dataclass(eq=False, repr=False)
-class Unflatten(Module):
+class Unflatten(FunctionModule, function=functional.unflatten):
     """Splits the axis `dim` into several, the inverse of `Flatten`: (N, 6) → (N, 2, 3).
 
     `unflattened_size` has the lengths of the new axes, of which one may be -1.
@@ -175,6 +175,3 @@ class Unflatten(Module):
 
     def __post_init__(self) -> None:
         self.unflattened_size = tuple(self.unflattened_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.unflatten(x, self.dim, self.unflattened_size)
