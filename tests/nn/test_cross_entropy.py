@@ -100,6 +100,13 @@ def test_logits_that_are_no_floats(dtype) -> None:
         assert loss(ndl.Tensor(values), labels).item() == pytest.approx(expected, rel=1e-12)
 
 
+def test_weights_of_classes_stay_fractions_for_logits_of_integers() -> None:
+    labels, options = ndl.Tensor([0, 1]), {"reduction": "sum", "label_smoothing": 0.1}
+    loss = nn.CrossEntropyLoss(ndl.Tensor([0.5, 1.5]), **options)
+    whole, floats = (ndl.Tensor([[1, 2], [3, 0]], dtype=dtype) for dtype in ("int64", "float64"))
+    assert loss(whole, labels).item() == loss(floats, labels).item() > 0
+
+
 def test_softmax_loss_makes_no_one_hot_matrix() -> None:
     logits = ndl.Tensor(np.zeros((2, 1_000_000), np.float32))
     loss = nn.SoftmaxLoss()(logits, ndl.Tensor([0, 999_999]))

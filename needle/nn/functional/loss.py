@@ -192,7 +192,7 @@ def _by_label(
     weights = counted.astype(losses.dtype)
     weight = _of_classes(weight, rows, 1)
     if weight is not None:
-        weights = weights * weight[ops.where(counted, labels, 0)]
+        weights = weights * weight.astype(losses.dtype)[ops.where(counted, labels, 0)]
         losses = losses * weights
     if smoothing:
         uniform = -_weighted(ops.logsoftmax(rows), weight).sum(1) / rows.shape[1]
@@ -223,23 +223,23 @@ def _class_axis(name: str, scores: Tensor) -> int:
 
 
 def _of_classes(weight: Any, scores: Tensor, axis: int) -> Tensor | None:
-    """The weight of each class, in the dtype of the scores, with axes of length 1 after its own."""
+    """The weight of each class, with axes of length 1 after its own."""
     if weight is None:
         return None
     weight, classes = _as_tensor(weight, scores), scores.shape[axis]
     if weight.shape != (classes,):
         raise ValueError(f"expected a weight for each of {classes} classes, got {weight.shape}")
-    return _cast(weight, scores.dtype).reshape((classes,) + (1,) * (scores.ndim - 1 - axis))
+    return weight.reshape((classes,) + (1,) * (scores.ndim - 1 - axis))
 
 
 def _weighted(losses: Tensor, weight: Any) -> Tensor:
     """Losses times weights that broadcast to them, in the dtype of the losses."""
     if weight is None:
         return losses
-    weight = _as_tensor(weight, losses)
+    weight = _as_tensor(weight, losses, losses.dtype)
     if broadcast_shape(weight.shape, losses.shape) != losses.shape:
         raise ValueError(f"weights of shape {weight.shape} for losses of shape {losses.shape}")
-    return losses * _cast(weight, losses.dtype)
+    return losses * weight
 
 
 def _pair(name: str, x: Any, target: Any, has_probabilities: bool = False) -> tuple[Any, Any]:
@@ -255,18 +255,14 @@ def _pair(name: str, x: Any, target: Any, has_probabilities: bool = False) -> tu
         _check_probabilities(f"{name}: targets", target)
     if x.dtype.kind != "f":
         x = x.astype(np.float64)
-    return x, _cast(target, x.dtype)
+    return x, _as_tensor(target, x, x.dtype)
 
 
-def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
-    return x if x.dtype == dtype else x.astype(dtype)
-
-
-def _as_tensor(value: Any, like: Tensor) -> Tensor:
+def _as_tensor(value: Any, like: Tensor, dtype: Any = None) -> Tensor:
     """A target or weights, which may be an array, as a Tensor."""
-    if isinstance(value, Tensor):
-        return value
-    return Tensor(value, device=like.device, requires_grad=False)
+    if not isinstance(value, Tensor):
+        value = Tensor(value, device=like.device, requires_grad=False)
+    return value if dtype is None or value.dtype == dtype else value.astype(dtype)
 
 
 def _check_probabilities(what: str, x: Tensor) -> None:
