@@ -159,8 +159,8 @@ def _is_layer(value: Any) -> bool:
         return False
     if value is nn.Sequential:  # written as a list of layers
         return False
-    # self and the input; a loss takes labels as well
-    return len(_needed(value.forward)) == 2 and set(_needed(value)) <= set(_arguments(value))
+    inputs = set(_needed(value.forward)) - {"self"}  # of which a loss takes labels as well
+    return len(inputs) == 1 and set(_needed(value)) <= set(_arguments(value))
 
 
 def _is_optimizer(value: Any) -> bool:
