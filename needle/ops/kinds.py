@@ -127,12 +127,7 @@ def with_parameters(
 
 
 def stated(
-    base: type[TensorOp],
-    kind: str,
-    name: str,
-    compute: Callable[..., Any],
-    derivative: Any,
-    text: str,
+    base: type[TensorOp], kind: str, name: str, compute: Any, derivative: Any, text: str
 ) -> tuple[type[Any], Callable[..., Tensor]]:
     """An op and its function, stated in a row of a table.
 
