@@ -77,6 +77,12 @@ class CrossEntropyLoss(_Loss, function=functional.cross_entropy):
         super().__post_init__()
         check_fraction("label_smoothing", self.label_smoothing)
 
+    # in most training steps, and a microsecond faster than the general one
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+        return functional.cross_entropy(
+            logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
+
 
 class NLLLoss(_Loss, function=functional.nll_loss):
     """Negative log-likelihood, -l_y for log-probabilities l (N, C) and class numbers y (N,).
