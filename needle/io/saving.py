@@ -18,6 +18,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..device import to_numpy
 from .files import replacing
+from .npz import is_npz, read_npz
 
 __all__ = ["load", "save"]
 
@@ -61,14 +62,19 @@ def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     """What `save` wrote; from another library's safetensors file, a dict of its tensors.
 
+    From an archive of NumPy (.npz, which needs no safetensors package), a dict of its arrays of
+    numbers as tensors, without its arrays of text.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or of another format.
         TypeError: it holds a dtype that needle does not have, such as bfloat16.
     """
-    safetensors = _library()
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no file {os.fspath(path)!r} to load")
+    if is_npz(path):
+        return read_npz(path)
+    safetensors = _library()
     arrays: dict[str, np.ndarray] = {}
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

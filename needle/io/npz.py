@@ -1,0 +1,50 @@
+"""Reading NumPy's archives of arrays, such as the weights that examples/train_mnist.py writes."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..autograd import Tensor
+
+__all__ = ["is_npz", "read_npz"]
+
+_ZIP = b"PK\x03\x04"  # the first bytes of an archive that is not empty
+
+
+def is_npz(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as an archive of arrays does."""
+    with open(path, "rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The arrays of numbers in an archive, as tensors; those of text are left out.
+
+    Raises:
+        ValueError: the file is damaged, or holds something else than arrays.
+        TypeError: an array has a dtype that needle does not have.
+    """
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = dict(archive)
+            if others := [name for name in arrays if not isinstance(arrays[name], np.ndarray)]:
+                raise ValueError(f"it holds {others[0]!r}, which is no array")
+        except Exception as error:  # zip, zlib and NumPy raise different ones for a damaged file
+            raise ValueError(f"{os.fspath(path)!r} is damaged or no .npz file: {error}") from None
+    return {
+        name: _tensor(name, array, path)
+        for name, array in arrays.items()
+        if array.dtype.kind not in "SU"
+    }
+
+
+def _tensor(name: str, array: np.ndarray, path: str | os.PathLike[str]) -> Tensor:
+    if array.dtype.kind not in "biuf" or array.itemsize > 8:
+        raise TypeError(
+            f"{os.fspath(path)!r} holds {name} as {array.dtype}, which needle does not have: "
+            "convert it to float32 where it was written"
+        )
+    return Tensor.make_const(array.astype(array.dtype.newbyteorder("="), copy=False))
