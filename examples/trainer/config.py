@@ -4,13 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
-
 from .datasets import SOURCES
 from .errors import UserError
 from .kinds import FLAG, NOTHING, TEXT, Entry, Kind, choice, read_mapping, refused, whole
 from .names import GENERATOR, LAYER_LIST, OPTIMIZER, SCHEDULE
 from .parts import Part, check_model, check_optimizer
+from .yaml_text import expand_aliases, parse
 
 __all__ = ["CONFIGS", "SCHEMA", "read_config"]
 
@@ -54,7 +53,8 @@ def read_config(file: str, overrides: list[tuple[str, Any]]) -> SimpleNamespace:
     Two more: `name`, that of the file, and `stated`, the mapping before it was read.
 
     Args:
-        file: a path; a bare name is looked up in the current folder, then in `CONFIGS`.
+        file: a path, also without `.yaml`; a bare name is looked up in the current folder, then
+            in `CONFIGS`.
         overrides: pairs of dotted key and value that replace entries of the file.
 
     Raises:
@@ -62,12 +62,12 @@ def read_config(file: str, overrides: list[tuple[str, Any]]) -> SimpleNamespace:
     """
     path = _find(file)
     try:
-        settings = _read_yaml(path)
+        settings = expand_aliases(_read_yaml(path))
         for key, value in overrides:
-            _replace(settings, key, value)
+            _replace(settings, key, expand_aliases(value))
         config = SimpleNamespace(**read_mapping("", settings, SCHEMA))
         _check_together(config)
-    except RecursionError:  # an alias inside its own anchor
+    except RecursionError:  # set one inside the other
         raise UserError(f"{path.name}: layers inside layers without end") from None
     except UserError as error:
         raise UserError(f"{path.name}: {error}") from None
@@ -78,9 +78,10 @@ def read_config(file: str, overrides: list[tuple[str, Any]]) -> SimpleNamespace:
 def _find(file: str) -> Path:
     path = Path(file)
     is_bare = path.name == file
-    for candidate in (path, CONFIGS / file) if is_bare else (path,):
-        if candidate.is_file():
-            return candidate
+    for folder in (Path(), CONFIGS) if is_bare else (Path(),):
+        for ending in ("", ".yaml", ".yml"):
+            if (candidate := folder / f"{file}{ending}").is_file():
+                return candidate
     names = ", ".join(sorted(config.name for config in CONFIGS.glob("*.yaml")))
     places = f"the current folder or {CONFIGS}" if is_bare else f"{path.parent}"
     raise UserError(f"no config {path.name} in {places}; those that come with needle: {names}")
@@ -91,19 +92,10 @@ def _read_yaml(path: Path) -> dict:
         text = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
-    settings = _parse(text)
+    settings = parse(text)
     if not isinstance(settings, dict):
         raise refused("the file", settings, f"a mapping with the keys {', '.join(SCHEMA)}")
     return settings
-
-
-def _parse(text: str | bytes) -> Any:
-    """The value of a YAML text; constructs plain values only, no other Python objects."""
-    try:
-        return yaml.safe_load(text)
-    except Exception as error:  # PyYAML lets exceptions of its helpers through
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"malformed YAML: {reason}") from None
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -112,7 +104,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not (key and equals):
         raise UserError(f"--set {text}: allowed: KEY=VALUE, such as optimizer.lr=0.1")
     try:
-        return key, _parse(value)
+        return key, parse(value)
     except UserError as error:
         raise UserError(f"--set {text}: {error}") from None
 

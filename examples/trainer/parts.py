@@ -9,7 +9,7 @@ import numpy as np
 from needle import Generator, Tensor, nn, no_grad, optim
 
 from .datasets import Source
-from .errors import UserError
+from .errors import REFUSALS, UserError, reason
 
 __all__ = [
     "Part",
@@ -85,8 +85,8 @@ def build_optimizer(optimizer: Part, parameters: Sequence[Tensor]) -> optim.Opti
     """
     try:
         return optimizer.cls(parameters, **optimizer.arguments)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"optimizer: {error}") from None
+    except REFUSALS as error:
+        raise UserError(f"optimizer: {reason(error)}") from None
 
 
 def build_schedule(schedule: Part, optimizer: optim.Optimizer, words: Words) -> Any:
@@ -101,8 +101,8 @@ def build_schedule(schedule: Part, optimizer: optim.Optimizer, words: Words) -> 
 
     try:
         return schedule.cls(optimizer, **_built(schedule, words, inner))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"scheduler: {error}") from None
+    except REFUSALS as error:
+        raise UserError(f"scheduler: {reason(error)}") from None
 
 
 def _built(part: Part, words: Words, inner: Callable[[list[Part]], Any]) -> dict[str, Any]:
@@ -119,23 +119,23 @@ def _built(part: Part, words: Words, inner: Callable[[list[Part]], Any]) -> dict
 
 
 def check_model(layers: list[Part], source: Source) -> None:
-    """Send two blank images through the model, layer by layer.
+    """Send two grey images through the model, layer by layer.
 
     Raises:
         UserError: a layer cannot be built or does not fit what comes before it; there is nothing
             to train; or the output is not one number per class.
     """
-    x = Tensor.make_const(np.zeros((2, *source.shape), "float32"))
+    # neither blank nor white: some layers take whole numbers only
+    x = Tensor.make_const(np.full((2, *source.shape), 0.5, "float32"))
     parameters = []
     for position, layer in enumerate(layers):
         try:
             module = _build_layer(layer, source).eval()
             with no_grad():
                 x = module(x)
-        except (ValueError, TypeError, MemoryError) as error:
+        except REFUSALS as error:
             key = f"model.{position}.{layer.name}"
-            text = ", ".join([str(error), *getattr(error, "__notes__", [])])
-            raise UserError(f"{key}: does not work on {source.name}: {text}") from None
+            raise UserError(f"{key}: does not work on {source.name}: {reason(error)}") from None
         parameters += module.parameters()
     if x.shape != (2, source.classes):
         raise UserError(

@@ -1,6 +1,7 @@
 """What a user can get wrong: told in one line that names the key, before anything is loaded."""
 
 import io
+import json
 import re
 import zipfile
 
@@ -69,6 +70,17 @@ CHANGES = [
     ("model.1.Linear.out_features=1" + "0" * 17, "model.1.Linear: does not work on Digits: "),
     ("model.3.Linear.out_features=9", "model: found an output of shape (9,) for each image"),
     ("model=[Flatten]", "model: found an output of shape (64,) for each image, allowed: (10,)"),
+    ("model.0={Softmax: {dim: 9}}", "model.0.Softmax: does not work on Digits: Softmax of shape"),
+    (
+        "model.0={Flatten: {start_dim: 9}}",
+        "model.0.Flatten: does not work on Digits: flatten: ",
+    ),
+    ("model.2={Unflatten: {dim: 64, unflattened_size: []}}", "model.2.Unflatten: does not work on"),
+    # it would take the pixels of a black image
+    (
+        "model.2={Embedding: {num_embeddings: 64, embedding_dim: 1}}",
+        "model.2.Embedding: does not work on Digits: Embedding expected whole numbers",
+    ),
     ("loop=nn_epoch", "model: loop: nn_epoch allows only Flatten, Linear, ReLU, Linear"),
     ("nothing.here=1", "nothing.here: cannot be set, the config has no entry nothing"),
     ("model.9.Linear=1", "model.9.Linear: cannot be set, model has no entry 9"),
@@ -162,6 +174,39 @@ YAML = {
     "an empty number": (b"seed: !!int ''", "malformed YAML: "),
     "too deep": (b"[" * 10000, "malformed YAML: "),
     "without end": (b"seed: 1\nmodel: &m [Residual: {fn: *m}]", "layers inside layers without end"),
+    "an alias of aliases": (
+        b"model: [&a {ReLU: {}}, &b {Residual: {fn: [*a, *a, *a, *a, *a, *a, *a, *a, *a]}}, "
+        + b", ".join(
+            b"&%c {Residual: {fn: [*%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c]}}"
+            % (letter, *[letter - 1] * 9)
+            for letter in b"cdefghijklmnopqrstuvwxyz"
+        )
+        + b"]",
+        "layers inside layers without end: allowed are ",
+    ),
+    "merges of merges": (
+        b"- &a {k: 1}\n- &b {<<: [*a, *a, *a]}\n"
+        + b"".join(
+            b"- &%c {<<: [*%c, *%c, *%c]}\n" % (letter, *[letter - 1] * 3)
+            for letter in b"cdefghijklmnopqrstuvwxyz"
+        ),
+        "layers inside layers without end: allowed are ",
+    ),
+    "a deep alias": (
+        b"model: [&r0 {Residual: {fn: ReLU}}, "
+        + b", ".join(b"&r%d {Residual: {fn: *r%d}}" % (n, n - 1) for n in range(1, 1000))
+        + b"]",
+        "layers inside layers without end: allowed are ",
+    ),
+    "a duplicate key": (b"seed: 1\nepochs: 2\nseed: 3", "duplicate key 'seed' in lines 1 and 3"),
+    "a duplicate key in a layer": (
+        b"model:\n  - Linear:\n      bias: true\n      'bias': false",
+        "duplicate key 'bias' in lines 3 and 4",
+    ),
+    "a duplicate key beside a merge": (
+        b"a: &a {k: 1}\nb: {<<: *a, k: 2, k: 3}",
+        "duplicate key 'k' in lines 2 and 2",
+    ),
     "a number as key": (b"1: 2", "unknown key 1, allowed: seed"),
     "an object": (b"seed: !!python/object/apply:os.mkdir [made]", "malformed YAML: "),
     "a name": (b"seed: !!python/name:os.system", "malformed YAML: "),
@@ -177,6 +222,28 @@ def test_files_that_are_no_config(train, empty_machine, text, error):
     assert err.startswith(f"train_mnist: bad.yaml: {error}")
     assert err.count("\n") == 1
     assert not (empty_machine / "made").exists()
+
+
+def test_a_merge_may_be_overridden(train, empty_machine):
+    text = (CONFIGS / "digits.yaml").read_text()
+    text = text.replace(
+        "in_features: pixels,", "<<: {in_features: 7, bias: true}, in_features: 64,"
+    )
+    (empty_machine / "merged.yaml").write_text(text)
+    assert train("--config", "merged.yaml", "--epochs", "1")[0] == 0
+
+
+def test_a_set_changes_the_one_place_that_it_names(train, empty_machine):
+    text = "- Linear: {in_features: 64, out_features: classes}"
+    repeated = "- &block {Residual: {fn: {Dropout: {p: 0.1}}}}\n  - *block\n  "
+    config = (CONFIGS / "digits.yaml").read_text().replace(text, repeated + text)
+    (empty_machine / "repeated.yaml").write_text(config)
+    change = "model.4.Residual.fn.Dropout.p=0.5"
+    assert train("--config", "repeated.yaml", "--epochs", "1", "--set", change)[0] == 0
+    model = json.loads((empty_machine / "runs/digits/metrics.json").read_text())["settings"][
+        "model"
+    ]
+    assert [model[n]["Residual"]["fn"]["Dropout"]["p"] for n in (3, 4)] == [0.1, 0.5]
 
 
 def test_a_program_ends_without_a_traceback(finished, empty_machine):
@@ -201,6 +268,13 @@ def test_a_set_that_is_no_yaml(train):
     assert err.startswith("train_mnist: --set model=[: malformed YAML: ")
 
 
+def test_a_set_with_a_duplicate_key(train):
+    change = "optimizer={name: SGD, lr: 1, lr: 2}"
+    code, _, err = train("--config", "digits.yaml", "--set", change)
+    assert code == 1
+    assert err == f"train_mnist: --set {change}: duplicate key 'lr' in lines 1 and 1\n"
+
+
 @pytest.mark.parametrize(("config", "place"), [("gone.yaml", "configs"), ("a/b.yaml", "in a;")])
 def test_a_config_that_is_not_there(train, config, place):
     code, _, err = train("--config", config)
@@ -221,13 +295,6 @@ def test_options(train, option, value, text):
     code, _, err = train("--config", "digits.yaml", option, value)
     assert code == 1
     assert text in err
-
-
-def test_results_where_there_is_a_file(train, empty_machine):
-    (empty_machine / "taken").write_text("")
-    code, out, err = train("--config", "digits.yaml", "--set", "results=taken/run")
-    assert (code, out) == (1, "")
-    assert err.startswith("train_mnist: results: found 'taken/run', allowed: a folder that can be")
 
 
 def test_a_damaged_data_file(train, mnist_folder):
@@ -343,6 +410,12 @@ def test_an_interrupted_write_leaves_the_former_file(tmp_path):
         write_whole(path, fails)
     assert path.read_bytes() == b"former"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_in_one_line(tmp_path):
+    (tmp_path / "x.json").mkdir()
+    with pytest.raises(UserError, match=r"x\.json: cannot be written: .* is a folder"):
+        write_whole(tmp_path / "x.json", lambda file: file.write(b""))
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path):

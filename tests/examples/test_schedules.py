@@ -156,6 +156,17 @@ def test_a_cycle_that_ends_inside_another_schedule_is_told_in_one_line(train):
     assert err == "train_mnist: scheduler: the cycle of 1 steps is over: step() has no next\n"
 
 
+def test_a_rate_beyond_all_numbers_is_told_in_one_line(train):
+    scheduler = "scheduler={name: ExponentialLR, per: batch, gamma: 1e+308}"
+    code, _, err = train("--config", "digits.yaml", "--set", scheduler)
+    assert code == 1
+    assert err in (
+        "train_mnist: scheduler: Numerical result out of range\n",
+        "train_mnist: the loss became nan after 96 images of Digits epoch 1/30: try a smaller "
+        "optimizer.lr\n",
+    )
+
+
 def test_the_same_settings_read_the_same():
     spelled = {"name": "StepLR", "step_size": 2, "gamma": "1e-1", "per": "epoch"}
     short = {"name": "StepLR", "step_size": 2}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle import data
+from needle import data, nn
 
 
 def metrics(folder):
@@ -121,6 +121,15 @@ def test_evaluate_scores_what_training_left(train, finished, empty_machine):
     )
 
 
+def test_needle_loads_what_training_left(train, empty_machine):
+    train("--config", "digits.yaml", "--epochs", "2")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    model.load_state_dict(ndl.load("runs/digits/weights-digits.npz"))
+    images, labels = data.Digits(train=False)[:]
+    accuracy = 100 * np.mean(model(ndl.Tensor(images)).numpy().argmax(axis=1) == labels)
+    assert accuracy == metrics(empty_machine / "runs/digits")["test_accuracy"]
+
+
 def test_two_layer_yaml_is_the_network_by_hand(train, empty_machine, numpy_epoch):
     code, _, err = train("--config", "two_layer.yaml", "--set", "dataset=digits", "--epochs", "2")
     assert (code, err) == (0, "")
@@ -177,8 +186,21 @@ def test_without_mnist_and_without_the_key_there_are_three_ways_out(finished, em
 
 
 def test_a_config_is_looked_up_here_first(train, empty_machine):
-    (empty_machine / "digits.yaml").write_text("mine: 1")
-    _, _, err = train("--config", "digits.yaml")
-    assert "unknown key 'mine'" in err
+    for name in ("digits.yaml", "mlp"):
+        (empty_machine / name).write_text("mine: 1")
+        for spelled in (name, name.removesuffix(".yaml")):
+            _, _, err = train("--config", spelled)
+            assert err.startswith(f"train_mnist: {name}: unknown key 'mine'")
     code, out, _ = train("--config", "two_layer.yaml", "--epochs", "1")
     assert (code, "two_layer.yaml: Digits" in out) == (0, True)
+
+
+@pytest.mark.parametrize("ending", ["yaml", "yml"])
+def test_the_ending_of_a_config_may_be_left_out(train, empty_machine, ending):
+    code, out, _ = train("--config", "digits", "--epochs", "1")
+    assert (code, out.startswith("digits.yaml: Digits")) == (0, True)
+    (empty_machine / "folder").mkdir()
+    (empty_machine / f"folder/mlp.v2.{ending}").write_text("mine: 1")
+    assert f"mlp.v2.{ending}: unknown key 'mine'" in train("--config", "folder/mlp.v2")[2]
+    code, _, err = train("--config", "digit")
+    assert (code, "no config digit in the current folder" in err) == (1, True)
