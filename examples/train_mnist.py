@@ -1,9 +1,9 @@
 """Train a network on MNIST from a config, and write the results.
 
-    python examples/train_mnist.py --config mlp.yaml
-    python examples/train_mnist.py --config mlp.yaml --set optimizer.lr=0.1 --epochs 3
-    python examples/train_mnist.py --config mlp.yaml --set 'checkpoint={every: 1}' --resume
-    python examples/train_mnist.py --config mlp.yaml --evaluate runs/mlp/weights-mnist.npz
+    python examples/train_mnist.py --config mlp
+    python examples/train_mnist.py --config mlp --set optimizer.lr=0.1 --epochs 3 --force
+    python examples/train_mnist.py --config mlp --set 'checkpoint={every: 1}' --resume
+    python examples/train_mnist.py --config mlp --evaluate runs/mlp/weights-mnist.npz
 
 The three functions at the top are the training itself, to copy from. The rest reads the config,
 shows progress and writes files.
@@ -14,18 +14,18 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from trainer import results
-from trainer.checkpoints import check_can_be_saved
+from trainer.checkpoints import Checkpoints, check_can_be_saved
 from trainer.config import parse_override, read_config
 from trainer.datasets import load
 from trainer.errors import UserError
+from trainer.lock import locked
 from trainer.parts import build_model, check_last_batch
-from trainer.progress import Progress, check_finite, ctrl_c_as_event
+from trainer.progress import Interruption, Progress, check_finite, stopping_signals
 from trainer.run import Run
 
 import needle as ndl
@@ -142,7 +142,7 @@ def loop(config: SimpleNamespace, train_set: Any, run: Run) -> Callable[[OnBatch
 
 
 def train(
-    config: SimpleNamespace, run: Run, train_set: Any, test_set: Any, interrupted: Event
+    config: SimpleNamespace, run: Run, train_set: Any, test_set: Any, interrupted: Interruption
 ) -> None:
     """Train for the remaining epochs of the config, or until `interrupted`."""
     test_loader = data.DataLoader(test_set, EVALUATION_BATCH)
@@ -185,11 +185,11 @@ def _numbers(epoch: dict[str, Any]) -> str:
     )
 
 
-def finish(config: SimpleNamespace, run: Run, interrupted: Event) -> None:
+def finish(config: SimpleNamespace, run: Run, interrupted: Interruption) -> None:
     """Write weights, metrics and learning curve, and print a summary."""
     name, epochs, last = run.source.name, run.epochs, run.epochs[-1]
     seconds = sum(epoch["seconds"] for epoch in epochs)
-    stopped = ", stopped by Ctrl-C" if interrupted.is_set() else ""
+    stopped = f", stopped by {interrupted.name}" if interrupted.is_set() else ""
     outcome = (
         f"{name}: test accuracy {last['test_accuracy']:.2f} % after {len(epochs)} of "
         f"{config.epochs} epochs in {seconds:.1f} s{stopped}"
@@ -220,14 +220,21 @@ def finish(config: SimpleNamespace, run: Run, interrupted: Event) -> None:
     print(f"{name} learning curve: {curve if is_drawn else missing}")
 
 
-def run_training(config: SimpleNamespace, resume: bool) -> int:
-    """Train and write the results; returns the exit code."""
+def run_training(config: SimpleNamespace, resume: bool, force: bool) -> int:
+    """Train and write the results; returns the exit code.
+
+    Args:
+        config: what `read_config` gives.
+        resume: continue from the newest checkpoint.
+        force: replace the files of an earlier run.
+    """
     if resume and config.checkpoint is None:
         raise UserError(
             f"--resume: {config.name} asks for no checkpoints, allowed: configs with an entry "
             "such as checkpoint: {every: 1, keep: 3}"
         )
-    results.check_writable(config.results)
+    if not resume:
+        results.check_free(config.results, force, Checkpoints(config.results, keep=1).files())
     if config.checkpoint is not None:
         check_can_be_saved(config.results)
     parts = [True, False]
@@ -242,19 +249,17 @@ def run_training(config: SimpleNamespace, resume: bool) -> int:
         flush=True,
     )
     if resume:
-        run.resume()
+        run.resume(force)
     elif run.checkpoints is not None and run.checkpoints.files():
         print(
             f"starting over: this run's checkpoints will replace those in "
             f"{run.checkpoints.folder}, from which --resume continues",
             flush=True,
         )
-    with ctrl_c_as_event() as interrupted:
-        # overflow shows in the loss, which is checked after every batch
-        with np.errstate(over="ignore", invalid="ignore"):
-            train(config, run, train_set, test_set, interrupted)
+    with stopping_signals() as interrupted:
+        train(config, run, train_set, test_set, interrupted)
         finish(config, run, interrupted)
-        return INTERRUPTED if interrupted.is_set() else 0
+        return interrupted.exit_code
 
 
 def run_evaluation(config: SimpleNamespace, weights: str) -> int:
@@ -275,7 +280,7 @@ def run_evaluation(config: SimpleNamespace, weights: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train a network on MNIST from a config.")
     add = parser.add_argument
-    add("--config", required=True, help="a YAML file: a path, or a name from examples/configs")
+    add("--config", required=True, help="a YAML file: a path, or a name such as mlp or digits")
     add(
         "--set",
         action="append",
@@ -285,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--data-dir", metavar="FOLDER", help="where MNIST's files are; same as --set data_dir=...")
     add("--epochs", metavar="N", help="same as --set epochs=N")
+    add("--force", action="store_true", help="replace the files of an earlier run")
     either = parser.add_mutually_exclusive_group().add_argument
     either("--resume", action="store_true", help="continue from the newest checkpoint")
     either("--evaluate", metavar="FILE", help="do not train: evaluate the weights of an .npz file")
@@ -295,21 +301,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the program; returns its exit code. A user's errors are one line on standard error."""
     options = _parser().parse_args(arguments)
     try:
-        overrides = [parse_override(text) for text in options.set]
-        if options.epochs is not None:
-            overrides.append(parse_override(f"epochs={options.epochs}"))
-        if options.data_dir is not None:
-            overrides.append(("data_dir", options.data_dir))
-        config = read_config(options.config, overrides)
-        if options.evaluate is not None:
-            return run_evaluation(config, options.evaluate)
-        return run_training(config, options.resume)
+        # no warnings: overflow shows in the loss, which is checked after every batch
+        with np.errstate(all="ignore"):
+            return _run(options)
     except (UserError, OSError) as error:
         print(f"train_mnist: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("train_mnist: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    overrides = [parse_override(text) for text in options.set]
+    if options.epochs is not None:
+        overrides.append(parse_override(f"epochs={options.epochs}"))
+    if options.data_dir is not None:
+        overrides.append(("data_dir", options.data_dir))
+    config = read_config(options.config, overrides)
+    if options.evaluate is not None:
+        return run_evaluation(config, options.evaluate)
+    with locked(config.results):
+        return run_training(config, options.resume, options.force)
 
 
 if __name__ == "__main__":

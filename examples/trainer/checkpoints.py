@@ -7,7 +7,7 @@ from typing import Any
 
 import needle as ndl
 
-from .errors import UserError
+from .errors import REFUSALS, UserError, reason
 from .kinds import join, short
 from .results import check_writable, remove_leftovers
 
@@ -63,7 +63,7 @@ class Checkpoints:
                 if file not in self.ours:
                     file.unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+            raise UserError(f"{path}: cannot be written: {reason(error)}") from None
 
     def newest(self, parts: Iterable[str]) -> tuple[Path, dict[str, Any]] | None:
         """The newest valid checkpoint that has all these parts; prints a line for each skipped."""
@@ -74,8 +74,8 @@ class Checkpoints:
                 state = ndl.load(path)
                 if missing := [part for part in parts if part not in state]:
                     raise ValueError(f"{str(path)!r} is no checkpoint: no {', '.join(missing)}")
-            except (ValueError, OSError) as error:
-                print(f"skipped: {' '.join(str(error).split())}", flush=True)
+            except (*REFUSALS, OSError) as error:
+                print(f"skipped: {reason(error)}", flush=True)
                 continue
             self.ours = files[: position + 1]
             return path, state

@@ -1,4 +1,4 @@
-"""The progress of an epoch: a bar, the mean loss, and Ctrl-C."""
+"""The progress of an epoch: a bar, the mean loss, and signals to stop."""
 
 import math
 import signal
@@ -6,14 +6,36 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event
 from typing import Any, Self
 
 from tqdm import tqdm
 
 from .errors import UserError
 
-__all__ = ["Position", "Progress", "check_finite", "ctrl_c_as_event"]
+__all__ = ["Interruption", "Position", "Progress", "check_finite", "stopping_signals"]
+
+# batch systems and `kill` send SIGTERM
+_STOPPING = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+class Interruption:
+    """The first signal that asks the program to end, once there is one."""
+
+    received: signal.Signals | None = None
+
+    def is_set(self) -> bool:
+        """Whether there was one."""
+        return self.received is not None
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        return "" if self.received is None else _STOPPING[self.received]
+
+    @property
+    def exit_code(self) -> int:
+        """That of programs ended by it; 0 if there was none."""
+        return 0 if self.received is None else 128 + self.received
 
 
 @dataclass
@@ -29,14 +51,14 @@ class Position:
 class Progress:
     """The progress bar and the mean loss of one epoch.
 
-    Called after every batch: updates `position`, returns whether Ctrl-C was pressed.
+    Called after every batch: updates `position`, returns whether to stop.
 
     Raises:
         UserError: the loss is no longer a finite number.
     """
 
     def __init__(
-        self, title: str, total: int, interrupted: Event, position: Position | None = None
+        self, title: str, total: int, interrupted: Interruption, position: Position | None = None
     ) -> None:
         self.title = title
         self.total = total
@@ -95,16 +117,18 @@ def check_finite(loss: float, when: str) -> None:
 
 
 @contextmanager
-def ctrl_c_as_event() -> Iterator[Event]:
-    """An event set by Ctrl-C, so that a step is completed; a second Ctrl-C ends at once."""
-    interrupted = Event()
+def stopping_signals() -> Iterator[Interruption]:
+    """Notes Ctrl-C and SIGTERM, so that a step is completed; a second one ends at once."""
+    interrupted = Interruption()
 
     def on_signal(number: int, frame: Any) -> None:
-        interrupted.set()
+        interrupted.received = signal.Signals(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    former = signal.signal(signal.SIGINT, on_signal)
+    former = {number: signal.signal(number, on_signal) for number in _STOPPING}
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)

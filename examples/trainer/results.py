@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,11 +12,12 @@ import numpy as np
 from needle import nn
 from needle.io import replacing
 
-from .errors import UserError
+from .errors import UserError, reason
 from .kinds import refused
 
 __all__ = [
     "apply_weights",
+    "check_free",
     "check_writable",
     "read_weights",
     "remove_leftovers",
@@ -26,13 +27,35 @@ __all__ = [
     "write_whole",
 ]
 
+_FILES = ("metrics.json", "weights-*.npz", "learning-curve-*.png")
+
 
 def check_writable(results: str) -> None:
     """Raise unless the folder of results can be written to or created."""
     folder = Path(results).absolute()
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise refused("results", results, f"a folder that can be written, which {nearest} cannot")
+
+
+def check_free(results: str, force: bool, checkpoints: Sequence[Path] = ()) -> None:
+    """Raise if a folder holds files of an earlier run, unless `force` allows to replace them.
+
+    Args:
+        results: the folder.
+        force: whether files may be replaced.
+        checkpoints: those in the folder, if they count.
+    """
+    files = [path for pattern in _FILES for path in sorted(Path(results).glob(pattern))]
+    for path in files:
+        if path.is_dir():
+            raise refused("results", results, f"a folder in which {path.name} can be written")
+    if not force and (earlier := [*files, *checkpoints]):
+        resume = "--resume continues it, " if checkpoints else ""
+        raise UserError(
+            f"results: {earlier[0]} is of an earlier run: {resume}--force replaces its files, "
+            "--set results=FOLDER keeps them"
+        )
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
@@ -90,8 +113,9 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
 
 
 def _damaged(path: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UserError(f"weights {path}: damaged, or not an .npz file of this trainer ({reason})")
+    return UserError(
+        f"weights {path}: damaged, or not an .npz file of this trainer ({reason(error)})"
+    )
 
 
 def apply_weights(path: str, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
@@ -124,7 +148,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         with replacing(path) as temporary, open(temporary, "wb") as file:
             write(file)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be written: {reason(error)}") from None
 
 
 def remove_leftovers(folder: Path, name: str) -> None:

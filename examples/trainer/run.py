@@ -10,9 +10,10 @@ from needle import data, optim
 
 from .checkpoints import Checkpoints, differences
 from .datasets import Source
-from .errors import UserError
+from .errors import REFUSALS, UserError, reason
 from .parts import build_generator, build_model, build_optimizer, build_schedule, plain
 from .progress import Position, Progress
+from .results import check_free
 from .streams import Streams
 
 __all__ = ["Run"]
@@ -111,8 +112,8 @@ class Run:
         metric = (loss,) if isinstance(self.schedule, optim.ReduceLROnPlateau) else ()
         try:
             self.schedule.step(*metric)
-        except ValueError as error:
-            raise UserError(f"scheduler: {error}") from None
+        except REFUSALS as error:
+            raise UserError(f"scheduler: {reason(error)}") from None
 
     def save(self) -> None:
         """Write a checkpoint, if the config asks for checkpoints."""
@@ -132,14 +133,16 @@ class Run:
             "epochs": self.epochs,
         }
 
-    def resume(self) -> None:
+    def resume(self, force: bool) -> None:
         """Continue from the newest valid checkpoint, and print which; without any, start over.
 
         Raises:
-            UserError: the checkpoint is of another training; names what differs.
+            UserError: the checkpoint is of another training (names what differs); or there is none,
+                and starting over would replace files, which `force` does not allow.
         """
         found = self.checkpoints.newest(self.state_dict())
         if found is None:
+            check_free(self.config.results, force)
             folder = self.checkpoints.folder
             print(f"no valid checkpoint in {folder}: starting from the beginning", flush=True)
             return
@@ -154,9 +157,10 @@ class Run:
             )
         try:
             self._load(state)
-        except (ValueError, TypeError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"--resume: {path} is of another version of needle: {reason}") from None
+        except REFUSALS as error:
+            raise UserError(
+                f"--resume: {path} is of another version of needle: {reason(error)}"
+            ) from None
         part = f" and {self.position.images:,} images of the next" if self.position.images else ""
         place = f"after {done} of {self.config.epochs} epochs{part}"
         print(f"continuing {place}, from {path}", flush=True)

@@ -67,19 +67,22 @@ def test_a_run_in_two_parts_is_the_run_in_one(train, options, assert_same_outcom
     assert_same_outcome("out", "whole")
 
 
-def test_ctrl_c_in_the_middle_of_an_epoch(train, options, assert_same_outcome, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_an_epoch(
+    train, options, assert_same_outcome, monkeypatch, number
+):
     assert train(*options, "--set=results=whole")[0] == 0
 
     def pressed_after_seven_batches(self, loss, count, batch=Progress.__call__):
         batch(self, loss, count)
         if self.title == "Digits epoch 2/4" and self.position.batches == 7:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return self.interrupted.is_set()
 
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "__call__", pressed_after_seven_batches)
         code, out, _ = train(*options)
-    assert code == 130
+    assert code == 128 + number
     assert "Digits epoch 2/4 stopped after 448 of 1,437 images" in out
     assert "Digits checkpoints, for --resume: out/checkpoints" in out
     code, out, err = train(*options, "--resume")
@@ -134,7 +137,7 @@ def test_a_run_that_starts_anew_says_so_and_keeps_the_former_ones_until_it_has_i
         save(self, state)
 
     monkeypatch.setattr(ndl, "save", watched)
-    code, out, _ = train("--config", checkpointed, "--set=seed=6")
+    code, out, _ = train("--config", checkpointed, "--set=seed=6", "--force")
     assert code == 0
     assert "starting over: this run's checkpoints will replace those in out/checkpoints" in out
     assert seen[:2] == [numbered(2, 3, 4), numbered(5)]
@@ -190,7 +193,10 @@ def test_all_damaged(train, checkpointed):
     train("--config", checkpointed)
     for name in files():
         Path("out/checkpoints", name).write_text("")
-    code, out, _ = train("--config", checkpointed, "--resume")
+    code, _, err = train("--config", checkpointed, "--resume")
+    assert code == 1
+    assert err.startswith("train_mnist: results: out/metrics.json is of an earlier run: --force")
+    code, out, _ = train("--config", checkpointed, "--resume", "--force")
     assert code == 0
     assert [line.partition(":")[0] for line in out.splitlines()[1:5]] == [
         *["skipped"] * 3,

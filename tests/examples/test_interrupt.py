@@ -1,28 +1,30 @@
-"""Ctrl-C, the bar, and the loops themselves."""
+"""Ctrl-C and SIGTERM, the bar, and the loops themselves."""
 
 import io
 import json
 import signal
-from threading import Event
 
 import numpy as np
 import pytest
 import train_mnist
 from trainer.errors import UserError
-from trainer.progress import Progress, ctrl_c_as_event
+from trainer.progress import Interruption, Progress, stopping_signals
 
 from needle import data, nn, optim
 
 
-def test_ctrl_c_leaves_the_results_so_far_and_exit_code_130(program, empty_machine):
+@pytest.mark.parametrize(
+    ("number", "name", "code"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)]
+)
+def test_a_stopped_run_leaves_the_results_so_far(program, empty_machine, number, name, code):
     process = program("--config", "digits.yaml", "--epochs", "1000000")
     for line in process.stdout:
         if "epoch 3/" in line:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (130, "")
-    assert "stopped by Ctrl-C" in out
+    assert (process.returncode, err) == (code, "")
+    assert f"stopped by {name}" in out
 
     folder = empty_machine / "runs/digits"
     assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "weights-digits.npz"]
@@ -56,15 +58,19 @@ def test_ctrl_c_before_training_ends_at_once(train, monkeypatch):
     assert train("--config", "digits.yaml") == (130, "", "train_mnist: interrupted\n")
 
 
-def test_a_second_ctrl_c_does_not_wait():
-    former = signal.getsignal(signal.SIGINT)
-    with ctrl_c_as_event() as interrupted:
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_wait(first):
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with stopping_signals() as interrupted:
         assert not interrupted.is_set()
-        signal.raise_signal(signal.SIGINT)
+        assert interrupted.exit_code == 0
+        signal.raise_signal(first)
         assert interrupted.is_set()
+        assert interrupted.exit_code == 128 + first
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is former
+    assert {number: signal.getsignal(number) for number in former} == former
 
 
 class Terminal(io.StringIO):
@@ -76,7 +82,7 @@ class Terminal(io.StringIO):
 def test_the_bar_shows_loss_and_speed_in_a_terminal_only(monkeypatch, stream, is_shown):
     screen = stream()
     monkeypatch.setattr("sys.stderr", screen)
-    with Progress("Digits epoch 1/2", 300, Event()) as progress:
+    with Progress("Digits epoch 1/2", 300, Interruption()) as progress:
         progress.bar.mininterval = 0
         for _ in range(2):
             assert progress(0.5, 100) is False
@@ -90,7 +96,7 @@ def test_the_bar_shows_loss_and_speed_in_a_terminal_only(monkeypatch, stream, is
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_ends_training(loss):
     with (
-        Progress("Digits epoch 1/2", 300, Event()) as progress,
+        Progress("Digits epoch 1/2", 300, Interruption()) as progress,
         pytest.raises(UserError, match=f"loss became {loss} after 100 images of Digits epoch 1/2"),
     ):
         progress(loss, 100)
