@@ -4,56 +4,83 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, Self
 
 from ..autograd import Tensor
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter, assigned
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Residual", "Sequential"]
 
 
 class _Items(Module, MutableSequence):
-    """A list that is a module; `_contents` names the tuple of items, `_as_item` checks an item."""
+    """A list that is a module; `_as_item` checks an item.
 
-    _contents = "items"
+    `table` holds the items under their names: their positions, unless they were named.
+    """
+
+    _contents = "table"
     _as_item: Callable[[Any], Any]
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
         super().__init__()
-        setattr(self, self._contents, tuple(map(self._as_item, items)))
+        self._set(("", self._as_item(item)) for item in items)
 
-    def _items(self) -> tuple[Any, ...]:
-        return getattr(self, self._contents)
-
-    def _change(self, method: Callable[..., None], *args: Any) -> None:
-        items = list(self._items())
-        method(items, *args)
-        setattr(self, self._contents, tuple(items))
+    def _set(self, pairs: Iterable[tuple[str, Any]]) -> None:
+        self.table = {
+            str(position) if not name or name.isdecimal() else name: item
+            for position, (name, item) in enumerate(pairs)
+        }
 
     def __len__(self) -> int:
-        return len(self._items())
+        return len(self.table)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._items())
+        return iter(self.table.values())
 
     def __getitem__(self, index: Any) -> Any:
-        found = self._items()[index]
-        return type(self)(found) if isinstance(index, slice) else found
+        if not isinstance(index, slice):
+            return list(self.table.values())[index]
+        part = self._empty()
+        part._set(list(self.table.items())[index])
+        return part
+
+    @classmethod
+    def _empty(cls) -> Self:
+        return cls()
 
     def __setitem__(self, index: Any, item: Any) -> None:
-        new = map(self._as_item, item) if isinstance(index, slice) else self._as_item(item)
-        self._change(list.__setitem__, index, new)
+        pairs = list(self.table.items())
+        if isinstance(index, slice):
+            pairs[index] = [("", self._as_item(each)) for each in item]
+        else:
+            pairs[index] = pairs[index][0], self._as_item(item)
+        self._set(pairs)
 
     def __delitem__(self, index: Any) -> None:
-        self._change(list.__delitem__, index)
+        pairs = list(self.table.items())
+        del pairs[index]
+        self._set(pairs)
 
     def insert(self, index: int, value: Any) -> None:
         """Insert `value` before `index`."""
-        self._change(list.insert, index, self._as_item(value))
+        pairs = list(self.table.items())
+        pairs.insert(index, ("", self._as_item(value)))
+        self._set(pairs)
+
+
+class _Modules(tuple[Any, ...]):
+    """The modules of a Sequential; called as a method, it gives all modules at any depth."""
+
+    _owner: Module
+
+    def __call__(self) -> Iterator[Module]:
+        return Module.modules(self._owner)
 
 
 class Sequential(_Items):
-    """Modules applied one after another; `modules` holds them, and their names are 0, 1, ...
+    """Modules applied one after another, named 0, 1, ..., or by the keys of a dict.
 
     It has the methods of a list; a slice gives a Sequential of the same modules. Functions of
-    tensors are accepted, too.
+    tensors are accepted, too. The attribute `modules` is the tuple of the modules; `modules()`
+    is the method of any Module.
 
     Example:
         >>> from needle import nn
@@ -62,21 +89,54 @@ class Sequential(_Items):
         ['0.weight', '0.bias', '2.weight', '2.bias']
         >>> len(model[:2])
         2
+        >>> model = nn.Sequential({"hidden": nn.Linear(4, 8), "output": nn.Linear(8, 2)})
+        >>> model.hidden
+        Linear(4, 8)  # 40 parameters
     """
 
-    _contents = "modules"
-    modules: tuple[Any, ...]
+    def __init__(self, *modules: Any) -> None:
+        is_named = len(modules) == 1 and isinstance(modules[0], Mapping)
+        super().__init__(() if is_named else modules)
+        if is_named:
+            for name in modules[0]:
+                _check_key("Sequential", name)
+                if hasattr(self, name):
+                    raise ValueError(f"Sequential: {name!r} is the name of an attribute, no key")
+            self.table = {name: self._as_item(item) for name, item in modules[0].items()}
 
-    def __init__(self, *modules: Module) -> None:
-        super().__init__(modules)
+    @property
+    def modules(self) -> Any:
+        """The modules in order; called, it gives this module and all below it."""
+        modules = _Modules(self)
+        modules._owner = self
+        return modules
+
+    @modules.setter
+    def modules(self, modules: Iterable[Any]) -> None:
+        self._set(("", self._as_item(item)) for item in modules)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return vars(self)["table"][name]
+        except KeyError:
+            kind = type(self).__name__
+            text = f"{kind!r} object has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=self) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self).get("table", ()):
+            self.table[name] = self._as_item(value)
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, x: Any) -> Any:
-        for module in self.modules:
+        for module in self.table.values():
             x = module(x)
         return x
 
-    def __getitem__(self, index: int | slice) -> Any:
-        return Sequential(*self.modules[index]) if isinstance(index, slice) else self.modules[index]
+    @classmethod
+    def _empty(cls) -> Any:
+        return Sequential()  # a subclass may be made of other arguments
 
     def append(self, value: Module) -> Self:  # type: ignore[override]  # as PyTorch's does
         """Add a module at the end; returns this Sequential."""
@@ -112,7 +172,10 @@ class ModuleList(_Items):
 
 
 class ParameterList(_Items):
-    """A list of parameters, with the methods of a list; Tensors become Parameters."""
+    """A list of parameters, with the methods of a list; Tensors become Parameters.
+
+    A Tensor that is assigned to an index gives the Parameter there its values.
+    """
 
     def _as_item(self, item: Any) -> Parameter:
         if isinstance(item, Parameter):
@@ -120,6 +183,11 @@ class ParameterList(_Items):
         if not isinstance(item, Tensor):
             raise TypeError(f"ParameterList takes Tensors, got {type(item).__name__}")
         return Parameter(item)
+
+    def __setitem__(self, index: Any, item: Any) -> None:
+        if isinstance(item, Tensor) and not isinstance(index, slice):
+            item = assigned(self, str(index), self[index], item)
+        super().__setitem__(index, item)
 
     def extra_repr(self) -> str:
         return ", ".join(str(parameter.shape) for parameter in self)
@@ -148,12 +216,16 @@ class ModuleDict(Module, MutableMapping):
         return self.table[key]
 
     def __setitem__(self, key: str, module: Module) -> None:
-        if not isinstance(key, str) or not key or "." in key:
-            raise ValueError(f"ModuleDict: a key is a name without dots, got {key!r}")
+        _check_key("ModuleDict", key)
         self.table[key] = _check_module(module, f"ModuleDict, at {key!r},")
 
     def __delitem__(self, key: str) -> None:
         del self.table[key]
+
+
+def _check_key(container: str, key: Any) -> None:
+    if not isinstance(key, str) or not key or "." in key:
+        raise ValueError(f"{container}: a key is a name without dots, got {key!r}")
 
 
 def _check_module(value: Any, where: str) -> Module:

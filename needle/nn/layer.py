@@ -14,7 +14,8 @@ from ..device import Device, Generator
 from . import functional
 from .checks import check_channels, check_fraction
 from .function import FunctionModule
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 __all__ = ["Bilinear", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
 
@@ -42,6 +43,8 @@ class Linear(Module):
         (100, 10)
     """
 
+    bias: Parameter | None
+
     def __init__(
         self,
         in_features: int,
@@ -56,7 +59,7 @@ class Linear(Module):
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = Parameter(init.kaiming_uniform(in_features, out_features, **where))
         row = init.kaiming_uniform(out_features, 1, (1, out_features), **where) if bias else None
-        self.bias = None if row is None else Parameter(row)
+        self.register_parameter("bias", None if row is None else Parameter(row))
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)
@@ -73,6 +76,8 @@ class Bilinear(Module):
         weight: (out_features, in1_features, in2_features), U(±1/√in1_features).
         bias: (out_features,), U(±1/√in1_features); None without bias.
     """
+
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -92,7 +97,8 @@ class Bilinear(Module):
         bound = 1 / math.sqrt(in1_features)
         uniform: dict[str, Any] = {"low": -bound, "high": bound, "device": device, "dtype": dtype}
         self.weight = Parameter(init.rand(out_features, in1_features, in2_features, **uniform))
-        self.bias = Parameter(init.rand(out_features, **uniform)) if bias else None
+        row = Parameter(init.rand(out_features, **uniform)) if bias else None
+        self.register_parameter("bias", row)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         return functional.bilinear(x1, x2, self.weight, self.bias)

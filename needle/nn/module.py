@@ -1,4 +1,4 @@
-"""Module, the base of layers and models, and Parameter, a tensor that is trained."""
+"""Module, the base of layers and models."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ from ..autograd import Hook, Tensor, assign, clear_gradients
 from ..device import Device
 from ..ops.functions import device_and_dtype
 from .hooks import call_with_hooks
+from .parameter import Parameter, assigned, check_listed
 
-__all__ = ["Module", "Parameter"]
-
-
-class Parameter(Tensor):
-    """A Tensor that `Module.parameters()` finds and an optimizer trains."""
-
-    __slots__ = ()
+__all__ = ["Module"]
 
 
 class MismatchedKeys(NamedTuple):
@@ -55,6 +50,8 @@ class Module:
     # defaults on the class, so that a subclass works whose __init__ does not call this one
     _hooks: SimpleNamespace | None = None
     _buffers: Mapping[str, bool] = {}  # name: whether state_dict() holds it
+    _absent: frozenset[str] = frozenset()  # names of parameters that are or were None
+    _listed: frozenset[str] = frozenset()  # names of parameters in lists and dicts, when last seen
     _contents = ""  # attribute whose name is left out of paths: 0.weight, not modules.0.weight
 
     def __init__(self) -> None:
@@ -73,7 +70,42 @@ class Module:
         """The output of the module; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; one that holds a parameter keeps it, see `assigned`."""
+        former = vars(self).get(name)
+        if isinstance(former, Parameter) or name in self._absent:
+            if value is None:
+                vars(self)["_absent"] = self._absent | {name}
+            value = assigned(self, name, former, value)
+        elif name in self._buffers and not isinstance(value, Tensor | None):
+            kind = type(value).__name__
+            raise TypeError(f"cannot assign {kind} as the buffer {name!r}: expected a Tensor")
+        elif isinstance(value, list | tuple | dict):
+            listed = check_listed(self, _unpack({name: value}, ""), self._listed)
+            if listed:
+                vars(self)["_listed"] = self._listed | listed
+        if isinstance(value, Parameter):
+            vars(value).setdefault("_name", f"{type(self).__name__}.{name}")  # for errors
+        super().__setattr__(name, value)
+
     # --- contents
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Set the attribute `name` to a parameter, or to None where the module has none.
+
+        A name that is taken, empty or contains a dot is a ValueError.
+        """
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"register_parameter takes a Parameter or None, got {type(param).__name__}"
+            )
+        self._check_name("register_parameter", name)
+        vars(self)["_absent"] = self._absent | {name}
+        setattr(self, name, param)
+
+    def _check_name(self, function: str, name: str) -> None:
+        if not name or "." in name or (hasattr(self, name) and name not in self._buffers):
+            raise ValueError(f"{function}: {name!r} is taken, or no name for an attribute")
 
     def parameters(self) -> list[Parameter]:
         """All parameters of this module and its submodules, without duplicates."""
@@ -81,11 +113,15 @@ class Module:
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """Pairs of dotted path and parameter, without duplicates."""
-        return _once(self._walk(prefix), Parameter)
+        return _distinct(_once(self._walk(prefix), Parameter))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Pairs of dotted path and module, this one and all below it, parents first."""
         return _once(self._walk(prefix), Module)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, without duplicates, parents first."""
+        return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Pairs of name and module directly below this one."""
@@ -107,8 +143,7 @@ class Module:
         """
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer takes a Tensor or None, got {type(tensor).__name__}")
-        if not name or "." in name or (hasattr(self, name) and name not in self._buffers):
-            raise ValueError(f"register_buffer: {name!r} is taken, or no name for an attribute")
+        self._check_name("register_buffer", name)
         self._buffers = {**self._buffers, name: persistent}
         if tensor is not None and tensor.requires_grad:
             tensor = tensor.detach()
@@ -136,7 +171,11 @@ class Module:
         """
         yield path, self
         above = (*above, self)
-        for name, value in self._entries():
+        entries = list(self._entries())
+        listed = check_listed(self, entries, self._listed)
+        if listed != self._listed:
+            vars(self)["_listed"] = listed
+        for name, value in entries:
             if isinstance(value, Parameter) or (name in self._buffers and value is not None):
                 yield _join(path, name), value
             elif isinstance(value, Module) and not any(value is module for module in above):
@@ -214,15 +253,13 @@ class Module:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and persistent buffers by their paths, as Tensors that share their memory."""
-        return {path: tensor.detach() for path, tensor in self._state()}
+        return {path: tensor.detach() for path, tensor in _distinct(self._state())}
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:
         left_out: set[str] = set()
         for path, value in self._walk(""):
             if isinstance(value, Module):
                 left_out |= {_join(path, name) for name, kept in value._buffers.items() if not kept}
-            elif not isinstance(value, Tensor):
-                raise TypeError(f"buffer {path}: expected a Tensor, got {type(value).__name__}")
             elif path not in left_out:
                 yield path, value
 
@@ -238,7 +275,7 @@ class Module:
                 f"load_state_dict takes a dict of names and Tensors, got {type(state).__name__}: "
                 "needle.load(path) gives the one in a file"
             )
-        own = dict(self._state())
+        own = dict(_distinct(self._state()))
         arrays = {name: _array(name, state[name]) for name in own if name in state}
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
@@ -333,6 +370,18 @@ def _once(pairs: Iterator[tuple[str, Any]], kind: type) -> Iterator[tuple[str, A
         if isinstance(value, kind) and id(value) not in seen:
             seen.add(id(value))
             yield path, value
+
+
+def _distinct(pairs: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The pairs; two values under one path are a ValueError."""
+    values: dict[str, Any] = {}
+    for path, value in pairs:
+        if values.setdefault(path, value) is not value:
+            raise ValueError(
+                f"two tensors have the path {path!r}, under which only one can be saved: give them "
+                'different keys (1 and "1" are the same in a path)'
+            )
+        yield path, value
 
 
 def _note_layer(module: Module, error: Exception) -> None:

@@ -8,7 +8,8 @@ from ..autograd import Tensor
 from ..device import Device
 from . import functional
 from .checks import as_shape, check_channels, check_fraction, check_groups
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 __all__ = [
     "BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "LayerNorm1d", "RMSNorm",
@@ -18,14 +19,17 @@ __all__ = [
 class _Normalization(Module):
     """Holds eps, and a weight (ones) and a bias (zeros) of `shape`, each where it is wanted."""
 
+    weight: Parameter | None
+    bias: Parameter | None
+
     def __init__(
         self, shape: Sequence[int], eps: Any, scale: bool, shift: bool, device: Any, dtype: Any
     ) -> None:
         super().__init__()
         self.eps = eps
         ones, zeros = (draw(*shape, device=device, dtype=dtype) for draw in (init.ones, init.zeros))
-        self.weight = Parameter(ones) if scale else None
-        self.bias = Parameter(zeros) if shift else None
+        self.register_parameter("weight", Parameter(ones) if scale else None)
+        self.register_parameter("bias", Parameter(zeros) if shift else None)
 
 
 class _BatchNorm(_Normalization):

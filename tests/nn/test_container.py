@@ -1,5 +1,9 @@
 """Sequential, Residual, ModuleList, ModuleDict, ParameterList."""
 
+import copy
+import pickle
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -99,7 +103,8 @@ def test_functions_can_stand_in_a_sequential() -> None:
 )
 def test_what_is_no_module(thing, text) -> None:
     model = nn.Sequential(nn.Identity())
-    for put in (nn.Sequential, model.append, lambda value: model.__setitem__(0, value)):
+    puts = [nn.Sequential, model.append, lambda value: model.__setitem__(0, value)]
+    for put in puts[isinstance(thing, dict) :]:  # a dict names the modules of a new Sequential
         with pytest.raises(TypeError, match=text):
             put(thing)
 
@@ -285,3 +290,76 @@ def test_parameter_list_makes_parameters() -> None:
 def test_containers_compute_nothing(container) -> None:
     with pytest.raises(NotImplementedError, match=r"^\w+ defines no forward\(\)\nin layer 1 \("):
         nn.Sequential(nn.ReLU(), container)(ndl.init.rand(2))
+
+
+# --- names, and modules() as in PyTorch
+
+
+def test_modules_as_an_attribute_and_as_a_method() -> None:
+    inner = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    model = nn.Sequential(inner, nn.Residual(inner[0]), nn.Linear(4, 2))
+    assert model.modules == (inner, model[1], model[2])
+    first, *_ = model.modules
+    assert (first, len(model.modules), model.modules[-1]) == (inner, 3, model[2])
+    expected = [module for _, module in model.named_modules()]
+    assert list(model.modules()) == expected
+    assert expected == [model, inner, inner[0], inner[1], model[1], model[2]]
+    assert list(nn.ReLU().modules())[0].__class__ is nn.ReLU
+    model.modules = [nn.Linear(3, 2)]
+    assert names(model) == ["0.weight", "0.bias"]
+
+
+def test_modules_as_an_attribute_of_ones_own() -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.modules = [nn.Linear(2, 3), nn.ReLU()]
+
+    assert names(Network()) == ["modules.0.weight", "modules.0.bias"]
+    assert len(Network().eval()._children()) == 2
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_named_modules_of_a_sequential(kind) -> None:
+    torch = pytest.importorskip("torch")
+
+    def network(library):
+        layers = [
+            ("hidden", library.Linear(3, 4)), ("act", library.ReLU()), ("out", library.Linear(4, 2))
+        ]  # fmt: skip
+        return library.Sequential(kind(layers) if library is nn else OrderedDict(layers))
+
+    model, theirs = network(nn), network(torch.nn)
+    assert [*model.state_dict()] == [*theirs.state_dict()]
+    assert [name for name, _ in model.named_modules()] == [
+        name for name, _ in theirs.named_modules()
+    ]
+    assert model.hidden is model[0]
+    x = ndl.init.rand(5, 3)
+    expected = model.out(model.act(model.hidden(x)))
+    np.testing.assert_array_equal(model(x).numpy(), expected.numpy())
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert [*again.state_dict()] == [*theirs.state_dict()]
+
+
+def test_names_of_a_sequential_that_changes() -> None:
+    model = nn.Sequential({"hidden": nn.Linear(3, 4), "out": nn.Linear(4, 2)})
+    model.insert(1, nn.Linear(4, 4, bias=False))
+    model.append(nn.Linear(2, 2, bias=False))
+    expected = ["hidden.weight", "hidden.bias", "1.weight", "out.weight", "out.bias", "3.weight"]
+    assert names(model) == expected
+    model[0] = nn.Linear(3, 4, bias=False)
+    model.out = last = nn.Linear(4, 2, bias=False)
+    assert model[2] is last
+    assert names(model) == ["hidden.weight", "1.weight", "out.weight", "3.weight"]
+    assert names(model[1:]) == ["0.weight", "out.weight", "2.weight"]
+    del model[1]
+    assert names(model) == ["hidden.weight", "out.weight", "2.weight"]
+    with pytest.raises(AttributeError, match="'Sequential' object has no attribute 'hiden'"):
+        _ = model.hiden
+
+
+@pytest.mark.parametrize("name", ["", "a.b", 3, "forward", "modules", "training"])
+def test_names_that_cannot_be(name) -> None:
+    with pytest.raises(ValueError, match="Sequential"):
+        nn.Sequential({name: nn.ReLU()})

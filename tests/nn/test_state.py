@@ -174,10 +174,33 @@ def test_a_state_is_a_dict(state) -> None:
         network().load_state_dict(state)
 
 
-def test_a_buffer_that_became_an_array_is_reported() -> None:
-    model = nn.Sequential(Counter())
-    model[0].count = np.ones(2)
-    with pytest.raises(TypeError, match=r"buffer 0\.count: expected a Tensor, got ndarray"):
+def test_a_buffer_stays_a_tensor_or_none() -> None:
+    layer = Counter()
+    with pytest.raises(TypeError, match="cannot assign ndarray as the buffer 'count': expected"):
+        layer.count = np.ones(2)
+    layer.count = None
+    assert [*layer.state_dict()] == ["layer.weight", "layer.bias"]
+    layer.count = ndl.Tensor([3.0], requires_grad=False)
+    assert "count" in layer.state_dict()
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Parameter([1.0]), lambda: nn.Linear(1, 1)])
+def test_two_tensors_under_one_path(make) -> None:
+    model = nn.Module()
+    model.table = {1: make(), "1": make()}
+    state = nn.Module().state_dict()
+    for use in (model.state_dict, model.parameters, lambda: model.load_state_dict(state)):
+        with pytest.raises(ValueError, match=r"two tensors have the path 'table\.1"):
+            use()
+    model.table = {1: model.table[1], "1": model.table[1]}  # one tensor: nothing is lost
+    assert len(model.state_dict()) == len(model.parameters())
+
+
+def test_a_name_with_a_dot_that_is_a_path() -> None:
+    model = nn.Module()
+    model.part = nn.Linear(1, 1)
+    setattr(model, "part.weight", nn.Parameter([1.0]))
+    with pytest.raises(ValueError, match=r"two tensors have the path 'part\.weight'"):
         model.state_dict()
 
 
