@@ -14,6 +14,7 @@ from .device import (
     default_device as default_device, manual_seed as manual_seed,
 )  # fmt: skip
 from .ops import *
+from . import _missing  # noqa: F401 - imported for what it does: errors for names of PyTorch
 
 if TYPE_CHECKING:  # imported on first use
     from . import graph as graph, interop as interop, io as io, linalg as linalg, testing as testing

@@ -304,7 +304,7 @@ def test_modules_as_an_attribute_and_as_a_method() -> None:
     expected = [module for _, module in model.named_modules()]
     assert list(model.modules()) == expected
     assert expected == [model, inner, inner[0], inner[1], model[1], model[2]]
-    assert list(nn.ReLU().modules())[0].__class__ is nn.ReLU
+    assert isinstance(next(nn.ReLU().modules()), nn.ReLU)
     model.modules = [nn.Linear(3, 2)]
     assert names(model) == ["0.weight", "0.bias"]
 
