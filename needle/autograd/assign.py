@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import modes
+from .changes import before_change, changes_of
 from .op import Op
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class Assign(Op):
 _assign = Assign()
 
 
-def assign(target: Tensor, value: Tensor, in_place: bool = True) -> None:
+def assign(
+    target: Tensor, value: Tensor, in_place: bool = True, is_read_by_gradients: bool = True
+) -> None:
     """Write the values of `value` into `target`, and report an op `Assign` to the observers.
 
     Its inputs are (target, value) and its result is `target` itself, so that a recording also holds
@@ -37,12 +40,18 @@ def assign(target: Tensor, value: Tensor, in_place: bool = True) -> None:
         value: broadcasts to the shape of `target`; converted to its dtype.
         in_place: write into the array of `target`, which other tensors may share; False: share
             the array of `value` instead.
+        is_read_by_gradients: whether `backward` notices the change. Not for running statistics,
+            which every forward pass changes and no gradient reads.
     """
     if modes.is_recomputing.get():
         return
+    array = value._array() if in_place else value.realize_cached_data()
+    if is_read_by_gradients:
+        before_change((target,), is_replaced=not in_place)
     if in_place:
-        _assign._run((target.realize_cached_data(), value._array()))
+        _assign._run((target.realize_cached_data(), array))
     else:
-        target.cached_data = value.realize_cached_data()
+        target.cached_data = array
+        target._changes = changes_of(value)
     if modes.observers.get():
         modes.notify(target, _assign, (target, value))

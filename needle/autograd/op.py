@@ -32,6 +32,9 @@ class Op:
     is_random = False
     """True: each call draws anew, through the device of its operands. Never merged or cached."""
 
+    shares_memory = False
+    """True: the result may be a view of the first operand."""
+
     materialize_grads = True
     """False: `gradient` of an op with several outputs gets a tuple with None, not a TensorTuple
     with zeros, for outputs that nothing was passed back to."""

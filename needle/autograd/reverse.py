@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import modes
+from .changes import clock, gradient_of_changed
 
 if TYPE_CHECKING:
     from .value import Value
@@ -119,6 +120,7 @@ def _walk_back(
     own_sums: set[Value] = set()
     in_place = not (modes.grad_enabled.get() or modes.observers.get())
     differentiate = modes.differentiate.get()
+    now = clock[0]
     while order:
         node = order.pop()
         adjoint = adjoints.pop(node, None)
@@ -132,10 +134,11 @@ def _walk_back(
         if op is None:
             yield node, adjoint
             continue
-        if differentiate is None:
-            partials = op.gradient_as_tuple(adjoint, node)
+        gradient = op.gradient_as_tuple if differentiate is None else differentiate
+        if node.made == now:
+            partials = gradient(adjoint, node)
         else:
-            partials = differentiate(adjoint, node)
+            partials = gradient_of_changed(gradient, adjoint, node)
         for operand, partial in zip(node.inputs, partials):  # noqa: B905 - gradient_as_tuple counts
             if partial is None or not operand.requires_grad:
                 continue

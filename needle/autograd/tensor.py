@@ -10,6 +10,7 @@ import numpy as np
 from ..device import Device, as_device, default_device, device_of, to_numpy
 from . import modes
 from .assign import assign
+from .changes import changes_of
 from .modes import no_grad
 from .op import Array, Op
 from .reverse import compute_gradient_of_variables
@@ -208,7 +209,9 @@ class Tensor(Value, _BoundMethods):
 
     def detach(self) -> Tensor:
         """A Tensor outside the graph that shares this one's array."""
-        return Tensor.make_const(self.realize_cached_data())
+        detached = Tensor.make_const(self.realize_cached_data())
+        detached._changes = changes_of(self)
+        return detached
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         array = self.realize_cached_data()
@@ -219,7 +222,8 @@ class Tensor(Value, _BoundMethods):
             )
         copy = self.make_const(array.copy(), self.requires_grad)
         copy.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
-        vars(copy).update({name: vars(self)[name] for name in vars(self) if name != "_hooks"})
+        own = {"_hooks", "_changes", "_replaced"}
+        vars(copy).update({name: vars(self)[name] for name in vars(self).keys() - own})
         memo[id(self)] = copy
         return copy
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Self
 
 from . import modes
 from .abstract import abstract_like
+from .changes import changes_of, clock, unchanged
 from .op import Array, Op
 from .reverse import copied
 
@@ -50,7 +53,7 @@ class Hook:
 class Value:
     """A node of the computational graph: an op applied to inputs, or a leaf."""
 
-    __slots__ = ("__dict__", "__weakref__", "cached_data", "grad", "inputs", "op", "requires_grad")
+    __slots__ = ("__dict__", "__weakref__", "cached_data", "grad", "inputs", "made", "op", "requires_grad")
 
     op: Op | None
     inputs: tuple[Any, ...]  # of Values
@@ -58,8 +61,12 @@ class Value:
     requires_grad: bool
     grad: Any  # a Value, or None
 
+    made: int  # the time when an op made this value, see changes.py
+
     _hooks: dict[Any, Callable[[Any], Any]] | None = None
     _abstract: Any = None
+    _changes = unchanged
+    _replaced = 0  # the time when it got other memory
 
     @classmethod
     def make_const(cls, data: Array, requires_grad: bool = False) -> Self:
@@ -94,18 +101,32 @@ class Value:
             value.requires_grad = True
             value.op = op
             value.inputs = inputs
+            value.made = clock[0]
         else:
             value.requires_grad = False
             value.op = op if is_lazy else None
             value.inputs = inputs if is_lazy else ()
+            if op.shares_memory:
+                value._changes = changes_of(inputs[0])
+        if is_lazy:
+            value._wait_for(op, inputs)
         if _observers():
             modes.notify(value, op, inputs)
         return value
 
+    def _wait_for(self, op: Op, inputs: tuple[Any, ...]) -> None:
+        """Be computed before the operands change."""
+        self.made = clock[0]
+        for operand in inputs:
+            changes_of(operand).add_reader(self)
+        if op.shares_memory:
+            self._changes = changes_of(inputs[0])
+
     def realize_cached_data(self) -> Any:
         """The value's own array, computed now if it was not yet."""
         if self.cached_data is None:
-            _inputs_first(self, lambda value: value.cached_data, Value._compute)
+            with _computing:
+                _inputs_first(self, lambda value: value.cached_data, Value._compute)
         return self.cached_data
 
     def _compute(self) -> None:
@@ -154,8 +175,12 @@ class Value:
     def retain_grad(self) -> None:
         """Have `backward` store `.grad` here although this is no leaf."""
 
+        this = weakref.ref(self)  # a value does not keep itself alive
+
         def store(adjoint: Any) -> None:
-            self.grad = copied(adjoint)  # inputs may get the same adjoint
+            value = this()
+            assert value is not None  # it is part of the graph
+            value.grad = copied(adjoint)  # inputs may get the same adjoint
 
         if not self.is_leaf():
             self.register_hook(store)
@@ -176,6 +201,9 @@ def _inputs_first(
             make(value)
         stack.pop()
 
+
+_computing = threading.RLock()
+"""Held while lazy values are computed: threads may read one graph."""
 
 # looked up once: every op asks them
 _new = object.__new__

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints, modes
+from ..autograd.changes import clock
 from ..device import Generator
 from .tree import flatten, substituted
 
@@ -115,5 +116,6 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     node = TensorTuple.make_const(tuple(output.cached_data for output in outputs), True)
     node.op = op
     node.inputs = tuple(captured.values())
+    node.made = clock[0]
     entries = iter(node)
     return substituted(result, lambda output: next(entries))

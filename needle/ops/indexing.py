@@ -45,6 +45,8 @@ class _Indexed(TensorOp):
 class GetItem(_Indexed):
     """a[index], with NumPy's basic and advanced indexing. Adjoint: g added up into zeros."""
 
+    shares_memory = True
+
     def compute(self, a: Array, *arrays: Array) -> Array:
         return a[self._filled(arrays)]
 

@@ -72,6 +72,7 @@ def linear_tangent(op: TensorOp, tangents: Sequence[Any], node: Any) -> Any:
 class View(TensorOp):
     """The same data under another shape or other strides."""
 
+    shares_memory = True
     tangent = linear_tangent
 
 

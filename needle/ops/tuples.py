@@ -32,6 +32,7 @@ class MakeTensorTuple(TensorTupleOp):
 class TupleGetItem(TensorOp):
     """The entry `index` of a tuple. Adjoint: g at that entry, zeros at the others."""
 
+    shares_memory = True
     tangent = linear_tangent
 
     def __init__(self, index: int) -> None:
@@ -75,6 +76,7 @@ class Stack(TensorOp):
 class Split(TensorTupleOp):
     """The slices along an axis, which disappears. Adjoint: g, stacked along it."""
 
+    shares_memory = True
     tangent = linear_tangent
 
     def __init__(self, axis: int = 0) -> None:

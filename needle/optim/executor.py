@@ -19,6 +19,7 @@ import numpy as np
 from .. import ops
 from ..autograd import Array, Tensor, no_grad
 from ..autograd.assign import assign
+from ..autograd.changes import before_change
 from ..autograd.modes import observers
 from .program import Program, structure
 from .settings import ParamGroup
@@ -82,6 +83,7 @@ class Executor:
                 bucket.record()
                 self.recorded.append(bucket)
             else:
+                before_change(bucket.params)
                 bucket.update(gradients)
 
     def advance(self) -> bool:

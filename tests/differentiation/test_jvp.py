@@ -325,6 +325,6 @@ def test_nothing_is_left_behind():
         assert ndl.count_live_tensors() == before
         with pytest.raises(ValueError, match="do not broadcast"):
             ndl.jvp(lambda x: function(x) + x + np.ones(3), (x,), (x,))
-        assert vars(w) == vars(x) == {}
+        assert vars(w).keys() | vars(x).keys() <= {"_changes"}
     finally:
         gc.enable()

@@ -53,8 +53,8 @@ def batch_norm(
             return ops.Normalize(axes, eps)(x, scale, shift)[0]
         op = _batch_norm(axes, momentum, eps)
         outputs = op(x, scale, shift, running_mean, running_var)
-        assign(running_mean, outputs.constant(3))
-        assign(running_var, outputs.constant(4))
+        assign(running_mean, outputs.constant(3), is_read_by_gradients=False)
+        assign(running_var, outputs.constant(4), is_read_by_gradients=False)
         return outputs[0]
     if running_mean is None or running_var is None:
         raise ValueError("batch normalisation outside training expected running statistics")
