@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 # `as` makes a name public, for type checkers as for `__all__`
 from . import autograd as autograd, data as data, init as init, nn as nn, ops as ops, optim as optim
 from .autograd import (
-    Op as Op, Tensor as Tensor, TensorOp as TensorOp, TensorTuple as TensorTuple,
-    TensorTupleOp as TensorTupleOp, Value as Value, count_live_tensors as count_live_tensors,
-    enable_grad as enable_grad, lazy_mode as lazy_mode, no_grad as no_grad,
+    GradientReplacedWarning as GradientReplacedWarning, Op as Op, Tensor as Tensor,
+    TensorOp as TensorOp, TensorTuple as TensorTuple, TensorTupleOp as TensorTupleOp,
+    Value as Value, accumulate_gradients as accumulate_gradients,
+    count_live_tensors as count_live_tensors, enable_grad as enable_grad, lazy_mode as lazy_mode,
+    no_grad as no_grad,
 )  # fmt: skip
 from .device import (
     Device as Device, Generator as Generator, cpu as cpu, cuda as cuda,

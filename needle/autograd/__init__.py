@@ -8,9 +8,10 @@ leaves. This package knows no op: `needle.ops` binds the operators of `Tensor` t
 from . import compatibility  # noqa: F401 - imported for what it does: LAZY_MODE, TENSOR_COUNTER
 from .abstract import AbstractArray
 from .assign import assign
-from .modes import enable_grad, lazy_mode, no_grad
+from .modes import accumulate_gradients, enable_grad, lazy_mode, no_grad
 from .op import Array, Op
 from .reverse import (
+    GradientReplacedWarning,
     clear_gradients,
     compute_adjoints,
     compute_gradient_of_variables,
@@ -20,7 +21,8 @@ from .tensor import Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .value import Hook, Value, count_live_tensors
 
 __all__ = [
-    "AbstractArray", "Array", "Hook", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp",
-    "Value", "assign", "clear_gradients", "compute_adjoints", "compute_gradient_of_variables",
-    "count_live_tensors", "enable_grad", "find_topo_sort", "lazy_mode", "no_grad",
+    "AbstractArray", "Array", "GradientReplacedWarning", "Hook", "Op", "Tensor", "TensorOp",
+    "TensorTuple", "TensorTupleOp", "Value", "accumulate_gradients", "assign", "clear_gradients",
+    "compute_adjoints", "compute_gradient_of_variables", "count_live_tensors", "enable_grad",
+    "find_topo_sort", "lazy_mode", "no_grad",
 ]  # fmt: skip

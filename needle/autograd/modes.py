@@ -8,13 +8,16 @@ from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
-__all__ = ["enable_grad", "lazy_mode", "no_grad", "override"]
+__all__ = ["accumulate_gradients", "enable_grad", "lazy_mode", "no_grad", "override"]
 
 is_lazy: ContextVar[bool] = ContextVar("is_lazy", default=False)
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 
 is_recomputing: ContextVar[bool] = ContextVar("is_recomputing", default=False)
 """True while a checkpoint recomputes: effects beside the results are skipped."""
+
+accumulate: ContextVar[bool] = ContextVar("accumulate", default=False)
+"""True: `backward` adds to stored gradients instead of replacing them."""
 
 Observer = Callable[[Any, Any, tuple[Any, ...]], None]
 observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
@@ -62,6 +65,21 @@ def no_grad() -> override:
 def enable_grad(enabled: bool = True) -> override:
     """Context manager and decorator: graphs are recorded, inside `no_grad` too, if `enabled`."""
     return override(grad_enabled, enabled)
+
+
+def accumulate_gradients() -> override:
+    """Context manager and decorator: `backward` adds to the gradients that there are.
+
+    Example:
+        >>> import needle as ndl
+        >>> weight = ndl.Tensor([1.0, 2.0])
+        >>> with ndl.accumulate_gradients():
+        ...     for batch in (3.0, 4.0):
+        ...         (weight * batch).sum().backward()
+        >>> weight.grad.numpy()
+        array([7., 7.])
+    """
+    return override(accumulate, True)
 
 
 def lazy_mode() -> override:

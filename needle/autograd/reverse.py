@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from .value import Value
 
 __all__ = [
-    "clear_gradients", "compute_adjoints", "compute_gradient_of_variables", "find_topo_sort",
+    "GradientReplacedWarning", "clear_gradients", "compute_adjoints",
+    "compute_gradient_of_variables", "find_topo_sort",
 ]  # fmt: skip
 
 
@@ -40,20 +43,63 @@ def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> l
     return order
 
 
-def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
+class GradientReplacedWarning(UserWarning):
+    """`backward` replaced gradients that nothing had read: it stores gradients, it adds nothing."""
+
+
+class _Stored:
+    """Gradients that one call stored: whether any of them was read or reset since."""
+
+    __slots__ = ("is_used",)
+
+    def __init__(self) -> None:
+        self.is_used = False
+
+
+def compute_gradient_of_variables(
+    output_tensor: Value, out_grad: Value, accumulate: bool = False
+) -> None:
     """Store the gradient of `output_tensor` in `.grad` of the leaves that require it.
 
-    Each has memory of its own: who writes into one changes neither another nor `out_grad`.
+    It replaces a former gradient, by None for a leaf that no adjoint reaches; with `accumulate` it
+    is added. Gradients share no memory with each other or with `out_grad`.
     """
     order = find_topo_sort([output_tensor])
+    accumulate = accumulate or modes.accumulate.get()
+    stored = _Stored()
     taken = {_memory(out_grad)}
     for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
+        former, former_call = leaf._grad, leaf._stored
+        if adjoint is None:
+            if not accumulate:
+                leaf.grad = None
+            continue
+        if former_call is not None and not (accumulate or former_call.is_used):
+            former_call.is_used = True
+            warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
         gradient = _in_precision_of(leaf, adjoint)
+        if accumulate and former is not None:
+            gradient = former + gradient
         if (memory := _memory(gradient)) in taken:
             gradient = copied(gradient)
             memory = _memory(gradient)
         taken.add(memory)
-        leaf.grad = gradient
+        leaf._grad, leaf._stored = gradient, stored
+
+
+def _calls_inside_needle() -> int:
+    """The `stacklevel` that shows a warning at the user's line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("needle."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+_REPLACED = (
+    "backward() replaces gradients of a former backward() that nothing has read. To add them up, "
+    "call backward(accumulate=True) or use needle.accumulate_gradients(); otherwise reset them "
+    "with optimizer.reset_grad() first"
+)
 
 
 def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
@@ -110,7 +156,7 @@ def compute_adjoints(
 def _walk_back(
     adjoints: dict[Value, Any], order: list[Value], relevant: set[Value] | None = None
 ) -> Iterator[tuple[Value, Any]]:
-    """Reverse mode: each leaf of `order`, last first, with its adjoint.
+    """Reverse mode: each leaf of `order`, last first, with its adjoint, None if it gets none.
 
     The adjoint of a value is the sum of the partial adjoints that its users pass back; it is
     dropped as soon as its op has used it. `adjoints` holds those of the outputs, and at the end
@@ -125,6 +171,8 @@ def _walk_back(
         node = order.pop()
         adjoint = adjoints.pop(node, None)
         if adjoint is None:  # requires no gradient, or none of its users passed one back
+            if node.op is None and node.requires_grad:
+                yield node, None
             continue
         if adjoint.__class__ is dict:
             adjoint = _of_outputs(node, adjoint)

@@ -92,6 +92,8 @@ class Tensor(Value, _BoundMethods):
     # NumPy's operators leave `array * tensor` to Tensor.__rmul__
     __array_ufunc__ = None
 
+    _is_parameter = False
+
     def __init__(
         self,
         array: Any,
@@ -108,7 +110,7 @@ class Tensor(Value, _BoundMethods):
             raise ValueError(f"Tensor could not make one array of its argument: {error}") from None
         if data.dtype.kind not in "biuf":
             raise TypeError(f"Tensor holds real numbers, got dtype {data.dtype}")
-        self.op = self.grad = None
+        self.op = self._grad = None
         self.inputs = ()
         self.cached_data = data
         self.requires_grad = requires_grad
@@ -221,8 +223,8 @@ class Tensor(Value, _BoundMethods):
                 "graph: only leaves can be copied, so copy tensor.detach()"
             )
         copy = self.make_const(array.copy(), self.requires_grad)
-        copy.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
-        own = {"_hooks", "_changes", "_replaced"}
+        copy.grad = None if self._grad is None else self._grad.detach().__deepcopy__(memo)
+        own = {"_hooks", "_stored", "_changes", "_replaced"}
         vars(copy).update({name: vars(self)[name] for name in vars(self).keys() - own})
         memo[id(self)] = copy
         return copy
@@ -244,13 +246,35 @@ class Tensor(Value, _BoundMethods):
         data = value.cached_data
         return device_of(data[0] if isinstance(data, tuple) else data)
 
-    def backward(self, out_grad: Tensor | None = None, create_graph: bool = True) -> None:
+    def backward(
+        self,
+        out_grad: Tensor | None = None,
+        create_graph: bool = True,
+        retain_graph: bool | None = None,
+        accumulate: bool = False,
+    ) -> None:
         """Store in `.grad` of every leaf the gradient of this tensor (summed, if it has axes).
+
+        A former gradient is replaced, unlike in PyTorch; a leaf of the graph that no adjoint
+        reaches gets None. `GradientReplacedWarning` tells of gradients that are replaced and that
+        nothing has read or reset. To add up the gradients of several batches before one step:
+
+            for images, labels in batches:
+                loss_function(model(images), labels).backward(accumulate=True)
+            optimizer.step()
+            optimizer.reset_grad()
 
         Args:
             out_grad: the adjoint of this tensor, of its shape; ones by default.
             create_graph: keep the gradient's own graph, so that it can be differentiated again.
                 Training loops that do not need it pass False and save the memory.
+            retain_graph: accepted as in PyTorch; a graph lives as long as its tensors.
+            accumulate: add to the gradients that there are, as `needle.accumulate_gradients()`
+                does in a block.
+
+        Raises:
+            RuntimeError: this tensor has no graph, or a value that the gradient needs was changed
+                after the forward pass.
         """
         if not self.requires_grad:
             raise RuntimeError(
@@ -267,10 +291,10 @@ class Tensor(Value, _BoundMethods):
         if out_grad.shape != self.shape:
             raise ValueError(f"out_grad of shape {out_grad.shape} for a tensor of {self.shape}")
         if create_graph:
-            compute_gradient_of_variables(self, out_grad)
+            compute_gradient_of_variables(self, out_grad, accumulate)
         else:
             with no_grad():
-                compute_gradient_of_variables(self, out_grad)
+                compute_gradient_of_variables(self, out_grad, accumulate)
 
 
 def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
@@ -287,8 +311,8 @@ def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
         if isinstance(operand, Value):
             values.append(operand)
         elif isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
-            is_here = device == default_device()
-            values.append(Tensor.make_const(operand if is_here else device.array(operand)))
+            # a copy, because the owner of the array may write to it before backward
+            values.append(Tensor.make_const(device.array(operand)))
         elif isinstance(operand, int | float | np.bool | np.integer | np.floating):
             number = operand.item() if isinstance(operand, np.generic) else operand
             array = device.array(number, np.result_type(*dtypes, number))

@@ -53,18 +53,27 @@ class Hook:
 class Value:
     """A node of the computational graph: an op applied to inputs, or a leaf."""
 
-    __slots__ = ("__dict__", "__weakref__", "cached_data", "grad", "inputs", "made", "op", "requires_grad")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_grad",
+        "cached_data",
+        "inputs",
+        "made",
+        "op",
+        "requires_grad",
+    )
 
     op: Op | None
     inputs: tuple[Any, ...]  # of Values
     cached_data: Any
     requires_grad: bool
-    grad: Any  # a Value, or None
 
     made: int  # the time when an op made this value, see changes.py
 
     _hooks: dict[Any, Callable[[Any], Any]] | None = None
     _abstract: Any = None
+    _stored: Any = None  # by `backward`, which warns if it replaces what nobody has used
     _changes = unchanged
     _replaced = 0  # the time when it got other memory
 
@@ -72,7 +81,7 @@ class Value:
     def make_const(cls, data: Array, requires_grad: bool = False) -> Self:
         """A leaf that holds `data` itself, not a copy."""
         value = _new(cls)
-        value.op = value.grad = None
+        value.op = value._grad = None
         value.inputs = ()
         value.cached_data = data
         value.requires_grad = requires_grad
@@ -96,7 +105,7 @@ class Value:
                 requires_grad = True
         value = _new(cls)
         value.cached_data = None if is_lazy else op._run(arrays)
-        value.grad = None
+        value._grad = None
         if requires_grad and op.differentiable and _grad_enabled():
             value.requires_grad = True
             value.op = op
@@ -149,6 +158,20 @@ class Value:
             self._abstract = self.op.infer(*[operand._known() for operand in self.inputs])
         except Exception:  # computing works without a rule, or raises the error of the op
             self.realize_cached_data()
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that `backward` has stored, a Tensor, or None."""
+        if self._stored is not None:
+            self._stored.is_used = True
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if self._stored is not None:
+            self._stored.is_used = True
+            self._stored = None
+        self._grad = gradient
 
     def is_leaf(self) -> bool:
         """Whether no op made this value."""

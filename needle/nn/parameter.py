@@ -21,6 +21,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
+    _is_parameter = True
 
 
 def assigned(owner: Any, name: str, former: Parameter | None, value: Any) -> Any:

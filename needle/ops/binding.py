@@ -18,6 +18,7 @@ from . import (
     arithmetic,
     contraction,
     functions,
+    in_place,
     indexing,
     reductions,
     tuples,
@@ -220,6 +221,14 @@ _TUPLE_METHODS: dict[str, Any] = {
     "__add__": tuples.add_tuples,
     "_with_entries": tuples.with_entries,
 }
+
+_AUGMENTED = {
+    f"__i{name}__": in_place.augmented(symbol, _TENSOR_METHODS[f"__{name}__"])
+    for name, symbol in {
+        "add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "matmul": "@",
+    }.items()
+}  # fmt: skip
+_TENSOR_METHODS |= _AUGMENTED | in_place.METHODS
 
 for _type, _methods in ((Tensor, _TENSOR_METHODS), (TensorTuple, _TUPLE_METHODS)):
     for _name, _method in _methods.items():

@@ -1,0 +1,118 @@
+"""Changes in place: `p -= lr * p.grad` under no_grad(), and methods such as `p.add_(x)`.
+
+Each computes a value by the op of the same name and assigns it to the tensor, so that observers
+see it, and so that `backward` notices if it needs the former value.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, assign, no_grad
+from ..autograd.modes import grad_enabled
+
+__all__: list[str] = []
+
+
+def augmented(symbol: str, operator: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
+    """`a += b` and the like: in place under no_grad(); otherwise a new value, as `a = a + b`."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if grad_enabled.get():
+            if self._is_parameter:
+                raise RuntimeError(
+                    f"`parameter {symbol}= ...` while a graph is recorded would put another tensor "
+                    f"in the place of this Parameter of shape {self.shape}: use it in a block of "
+                    "needle.no_grad(), where it changes the Parameter in place"
+                )
+            return NotImplemented
+        result = operator(self, other)
+        return result if result is NotImplemented else _assigned(self, result, f"{symbol}=")
+
+    return method
+
+
+def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The method `name`, which gives a tensor the value of `function` of it."""
+
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        if grad_enabled.get():
+            for tensor in (self, *args, *options.values()):
+                if isinstance(tensor, Tensor) and tensor.requires_grad:
+                    raise RuntimeError(
+                        f"{name}() would leave out the gradient of a tensor of shape "
+                        f"{tensor.shape}: use it in a block of needle.no_grad()"
+                    )
+        with no_grad():
+            return _assigned(self, function(self, *args, **options), f"{name}()")
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = function.__doc__
+    return method
+
+
+def _assigned(target: Tensor, value: Any, name: str) -> Tensor:
+    value = value if isinstance(value, Tensor) else Tensor(value, dtype=target.dtype)
+    try:
+        does_fit = np.broadcast_shapes(value.shape, target.shape) == target.shape
+    except ValueError:
+        does_fit = False
+    if not does_fit:
+        raise ValueError(
+            f"{name} cannot change the shape of a tensor: {target.shape} would become {value.shape}"
+        )
+    if not np.can_cast(value.dtype, target.dtype, "same_kind"):
+        raise TypeError(
+            f"{name} cannot change the dtype of a tensor: {target.dtype} would become "
+            f"{value.dtype}: convert with astype first"
+        )
+    assign(target, value)
+    return target
+
+
+def add_(self: Tensor, other: Any, *, alpha: float = 1) -> Any:
+    """Add alpha·other in place, under no_grad() or without gradients."""
+    return self + (other if alpha == 1 else other * alpha)
+
+
+def sub_(self: Tensor, other: Any, *, alpha: float = 1) -> Any:
+    """Subtract alpha·other in place, under no_grad() or without gradients."""
+    return self - (other if alpha == 1 else other * alpha)
+
+
+def mul_(self: Tensor, other: Any) -> Any:
+    """Multiply by `other` in place, under no_grad() or without gradients."""
+    return self * other
+
+
+def div_(self: Tensor, other: Any) -> Any:
+    """Divide by `other` in place, under no_grad() or without gradients."""
+    return self / other
+
+
+def copy_(self: Tensor, source: Any) -> Any:
+    """Take over the values of a tensor or an array that broadcasts, converted to the own dtype."""
+    source = source if isinstance(source, Tensor) else Tensor(source, device=self.device)
+    return source.astype(self.dtype)
+
+
+def fill_(self: Tensor, value: float) -> Any:
+    """Set all elements to a number."""
+    return Tensor.make_const(self.device.full(self.shape, float(value), self.dtype))
+
+
+def zero_(self: Tensor) -> Any:
+    """Set all elements to 0."""
+    return fill_(self, 0)
+
+
+def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Any:
+    """Limit all elements to [min, max] in place."""
+    return self.clamp(min, max)  # type: ignore[attr-defined]
+
+
+METHODS = {
+    each.__name__: in_place(each.__name__, each)
+    for each in (add_, sub_, mul_, div_, copy_, fill_, zero_, clamp_)
+}
