@@ -55,7 +55,11 @@ def _shares_memory(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return False
     parts = [each if isinstance(each, tuple) else (each,) for each in (a, b)]
-    return any(np.may_share_memory(one, other) for one in parts[0] for other in parts[1])
+    return any(
+        type(one) is type(other) and np.may_share_memory(one, other)
+        for one in parts[0]
+        for other in parts[1]
+    )
 
 
 def before_change(values: Iterable[Any], is_replaced: bool = False) -> None:

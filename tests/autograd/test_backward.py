@@ -51,6 +51,7 @@ def test_mixed_second_derivatives(mode):
     assert (x.grad.item(), y.grad.item()) == (6, 4)
 
 
+@pytest.mark.filterwarnings("ignore::needle.GradientReplacedWarning")
 def test_second_derivative_through_a_network(mode, derivative_at_zero):
     rng = np.random.default_rng(0)
     x, w = Tensor(rng.normal(size=(3, 4))), Tensor(rng.normal(size=(4, 2)))
@@ -221,8 +222,44 @@ def test_adjoints_of_several_dtypes_add_up_without_a_graph():
 def test_a_new_backward_replaces_the_gradient():
     x = Tensor([3.0])
     (x * x).backward()
-    (x * 2).backward()
+    with pytest.warns(ndl.GradientReplacedWarning, match="accumulate"):
+        (x * 2).backward()
     assert x.grad.item() == 2
+
+
+@pytest.mark.parametrize("use", ["read", "reset", "another is read", "accumulated"])
+def test_nothing_warns_of_gradients_that_were_used(use):
+    x, w = Tensor([3.0]), Tensor([2.0])
+    for _ in range(2):
+        (x * w).backward(accumulate=use == "accumulated")
+        if use == "read":
+            assert x.grad is not None
+        elif use == "reset":
+            x.grad = w.grad = None
+        elif use == "another is read":  # a step reads those of parameters, not those of the data
+            assert w.grad is not None
+
+
+def test_gradients_are_added_on_request():
+    x = Tensor([3.0])
+    with ndl.accumulate_gradients():
+        (x * x).backward()
+        first = x.grad
+        (x * 2).backward()
+    assert x.grad.item() == 8
+    assert first.item() == 6  # another array
+    (x * 2).backward(accumulate=True, retain_graph=True)
+    assert x.grad.item() == 10
+
+
+def test_a_leaf_without_adjoint_loses_its_old_gradient():
+    x, b = Tensor([1.0, -2.0]), Tensor([1.0, 1.0])
+    (ndl.relu(x) + b).sum().backward()
+    (x.grad * x.grad).sum().backward()  # relu is linear: nothing comes back
+    assert x.grad is None
+    (ndl.relu(x) * 2 + b).sum().backward()
+    x.grad.sum().backward(accumulate=True)
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 0])
 
 
 def test_gradients_are_stored_on_leaves_that_require_them():

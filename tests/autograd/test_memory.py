@@ -173,6 +173,7 @@ def test_trap_live_values_do_not_grow_over_200_steps(update, create_graph):
     assert live[0] == live[1]
 
 
+@pytest.mark.filterwarnings("ignore::needle.GradientReplacedWarning")
 def test_trap_update_through_the_graph_keeps_every_step():
     """Why updates go through data or detach."""
 

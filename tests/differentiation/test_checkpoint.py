@@ -195,6 +195,7 @@ def test_integer_results(mode):
     equal(build, x)
 
 
+@pytest.mark.filterwarnings("ignore::needle.GradientReplacedWarning")
 def test_running_statistics_move_once(mode):
     x = Tensor(np.random.default_rng(0).normal(size=(8, 3)), dtype="float32")
 
@@ -296,6 +297,7 @@ def test_inner_graph_is_not_kept(mode):
     assert ndl.count_live_tensors() <= before + 7
 
 
+@pytest.mark.filterwarnings("ignore::needle.GradientReplacedWarning")
 def test_function_is_called_again_once_for_each_backward(computed):
     x = Tensor([1.0, 2.0])
     y = ndl.checkpoint(lambda x: ndl.exp(x).sum(), x)

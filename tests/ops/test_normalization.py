@@ -26,6 +26,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("shape", "of_weight", "axes"), CASES.values(), ids=CASES)
+@pytest.mark.filterwarnings("ignore::needle.GradientReplacedWarning")
 def test_closed_form_is_the_composition(shape, of_weight, axes) -> None:
     draw = np.random.RandomState(0)
     arrays = draw.randn(*shape) * 3 + 1, draw.randn(*of_weight), draw.randn(*of_weight)
