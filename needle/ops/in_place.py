@@ -109,7 +109,7 @@ def zero_(self: Tensor) -> Any:
 
 def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Any:
     """Limit all elements to [min, max] in place."""
-    return self.clamp(min, max)  # type: ignore[attr-defined]
+    return self.clamp(min, max)
 
 
 METHODS = {

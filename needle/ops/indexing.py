@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
-from ..device import Device, default_device, to_numpy
+from ..device import Device, to_numpy
 from .kinds import check_whole_numbers, linear_tangent, normalize_axis
 from .views import stop_gradient
 
@@ -173,7 +173,7 @@ def _static_part(part: Any, arrays: list[Tensor], device: Device) -> Any:
         if not hasattr(part, "dtype"):
             part = np.asarray(part)
             part = part if part.size else part.astype(int)  # of floats, for an empty list
-        part = Tensor.make_const(part if device == default_device() else device.array(part))
+        part = Tensor.make_const(device.array(part))  # a copy: its owner may write to it
     if part.dtype.kind not in "biu":
         raise TypeError(
             f"an index holds integers or booleans, got {part.dtype}: use astype('int64')"

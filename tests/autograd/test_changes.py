@@ -104,6 +104,7 @@ def test_values_that_no_gradient_reads_may_change():
     y, copied = (x.sum() + w * 2).sum(), (w[[0, 1]] * x).sum()
     optim.SGD([w], lr=0.1).step()
     y.backward()
+    np.testing.assert_allclose(x.grad.numpy(), [[4, 4]])
     copied.backward()
     np.testing.assert_allclose(x.grad.numpy(), [[4, 6]])
 
