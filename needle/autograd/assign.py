@@ -49,7 +49,11 @@ def assign(
     if is_read_by_gradients:
         before_change((target,), is_replaced=not in_place)
     if in_place:
-        _assign._run((target.realize_cached_data(), array))
+        own = target.realize_cached_data()
+        if own.shape == array.shape:
+            own[...] = array
+        else:
+            _assign._run((own, array))
     else:
         target.cached_data = array
         target._changes = changes_of(value)

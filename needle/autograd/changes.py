@@ -7,6 +7,7 @@ error. A lazy value is computed before a change of what it reads.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakValueDictionary
@@ -15,10 +16,21 @@ import numpy as np
 
 from . import modes
 
-__all__ = ["Changes", "before_change", "changes_of", "clock", "gradient_of_changed", "unchanged"]
+__all__ = [
+    "Changes",
+    "before_change",
+    "changes_of",
+    "gradient_of_changed",
+    "last_change",
+    "tick",
+    "unchanged",
+]
 
-clock = [0]
-"""The number of changes so far: the time."""
+tick = itertools.count(1).__next__
+"""The time: another number at each call, higher than all former ones."""
+
+last_change = [0]
+"""The time of the last change of any memory."""
 
 
 class Changes:
@@ -64,7 +76,7 @@ def _shares_memory(a: Any, b: Any) -> bool:
 
 def before_change(values: Iterable[Any], is_replaced: bool = False) -> None:
     """To be called before the memory of `values` is written to, or before they get other memory."""
-    clock[0] = now = clock[0] + 1
+    last_change[0] = now = tick()
     for value in values:
         changes = value._changes
         if changes is unchanged or value.op is not None:

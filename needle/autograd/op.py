@@ -87,11 +87,13 @@ class Op:
                 f"for {len(node.inputs)} inputs: return one per input, None where none is needed"
             )
         for adjoint, operand in zip(adjoints, node.inputs):  # noqa: B905 - counted above
-            if adjoint is None or adjoint.__class__ is dict:  # of entries of a tuple
+            if adjoint is None:
                 continue
             try:
                 data = adjoint.cached_data
             except AttributeError:
+                if isinstance(adjoint, dict):  # of entries of a tuple
+                    continue
                 raise TypeError(
                     f"{type(self).__name__}.gradient returned {type(adjoint).__name__} as an "
                     "adjoint: build it from tensors by ops, or return None where none is needed"

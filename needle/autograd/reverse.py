@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import modes
-from .changes import clock, gradient_of_changed
+from .changes import gradient_of_changed, last_change
 
 if TYPE_CHECKING:
     from .value import Value
@@ -50,10 +51,7 @@ class GradientReplacedWarning(UserWarning):
 class _Stored:
     """Gradients that one call stored: whether any of them was read or reset since."""
 
-    __slots__ = ("is_used",)
-
-    def __init__(self) -> None:
-        self.is_used = False
+    is_used = False
 
 
 def compute_gradient_of_variables(
@@ -64,22 +62,22 @@ def compute_gradient_of_variables(
     It replaces a former gradient, by None for a leaf that no adjoint reaches; with `accumulate` it
     is added. Gradients share no memory with each other or with `out_grad`.
     """
-    order = find_topo_sort([output_tensor])
+    order = _by_age([output_tensor])
     accumulate = accumulate or modes.accumulate.get()
     stored = _Stored()
     taken = {_memory(out_grad)}
     for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
-        former, former_call = leaf._grad, leaf._stored
         if adjoint is None:
             if not accumulate:
                 leaf.grad = None
             continue
-        if former_call is not None and not (accumulate or former_call.is_used):
-            former_call.is_used = True
-            warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
         gradient = _in_precision_of(leaf, adjoint)
-        if accumulate and former is not None:
-            gradient = former + gradient
+        if leaf._grad is not None:
+            if accumulate:
+                gradient = leaf._grad + gradient
+            elif leaf._stored is not None and not leaf._stored.is_used:
+                leaf._stored.is_used = True
+                warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
         if (memory := _memory(gradient)) in taken:
             gradient = copied(gradient)
             memory = _memory(gradient)
@@ -105,8 +103,10 @@ _REPLACED = (
 def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
     """Forget the gradients of `leaves`, or put zeros in the place of those there are."""
     for leaf in leaves:
+        if leaf._stored is not None:
+            leaf._stored.is_used = True
         if set_to_none:
-            leaf.grad = None
+            leaf._grad = leaf._stored = None
         elif leaf.grad is not None:
             leaf.grad = leaf.grad.make_const(np.zeros_like(leaf.realize_cached_data()))
 
@@ -140,7 +140,7 @@ def compute_adjoints(
     for output, out_grad in zip(outputs, out_grads, strict=True):
         if output.requires_grad:
             adjoints[output] = adjoints[output] + out_grad if output in adjoints else out_grad
-    order = find_topo_sort(outputs, known=variables)
+    order = _by_age(outputs, known=variables)
     relevant = set(variables)
     for node in order:
         if not relevant.isdisjoint(node.inputs):
@@ -153,10 +153,33 @@ def compute_adjoints(
     ]
 
 
+def _by_age(outputs: Sequence[Value], known: Sequence[Value] = ()) -> list[Value]:
+    """The values that require a gradient and that `outputs` depend on, oldest first.
+
+    A topological order, because an op makes its value after its inputs. `known` values, and what
+    only they depend on, are left out.
+    """
+    seen = set(known)
+    found = [value for value in dict.fromkeys(outputs) if value.requires_grad and value not in seen]
+    seen.update(found)
+    for node in found:  # which grows
+        for operand in node.inputs:
+            if operand.requires_grad and operand not in seen:
+                seen.add(operand)
+                found.append(operand)
+    found.sort(key=_made)
+    return found
+
+
+_made = operator.attrgetter("made")
+
+
 def _walk_back(
     adjoints: dict[Value, Any], order: list[Value], relevant: set[Value] | None = None
 ) -> Iterator[tuple[Value, Any]]:
     """Reverse mode: each leaf of `order`, last first, with its adjoint, None if it gets none.
+
+    `order` holds values that require a gradient.
 
     The adjoint of a value is the sum of the partial adjoints that its users pass back; it is
     dropped as soon as its op has used it. `adjoints` holds those of the outputs, and at the end
@@ -166,12 +189,12 @@ def _walk_back(
     own_sums: set[Value] = set()
     in_place = not (modes.grad_enabled.get() or modes.observers.get())
     differentiate = modes.differentiate.get()
-    now = clock[0]
+    changed = last_change[0]
     while order:
         node = order.pop()
         adjoint = adjoints.pop(node, None)
-        if adjoint is None:  # requires no gradient, or none of its users passed one back
-            if node.op is None and node.requires_grad:
+        if adjoint is None:  # none of its users passed one back
+            if node.op is None:
                 yield node, None
             continue
         if adjoint.__class__ is dict:
@@ -183,7 +206,7 @@ def _walk_back(
             yield node, adjoint
             continue
         gradient = op.gradient_as_tuple if differentiate is None else differentiate
-        if node.made == now:
+        if node.made > changed:
             partials = gradient(adjoint, node)
         else:
             partials = gradient_of_changed(gradient, adjoint, node)

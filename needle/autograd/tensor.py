@@ -112,6 +112,7 @@ class Tensor(Value, _BoundMethods):
             raise TypeError(f"Tensor holds real numbers, got dtype {data.dtype}")
         self.op = self._grad = None
         self.inputs = ()
+        self.made = 0
         self.cached_data = data
         self.requires_grad = requires_grad
 

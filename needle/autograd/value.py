@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from . import modes
 from .abstract import abstract_like
-from .changes import changes_of, clock, unchanged
+from .changes import changes_of, tick, unchanged
 from .op import Array, Op
 from .reverse import copied
 
@@ -69,7 +69,7 @@ class Value:
     cached_data: Any
     requires_grad: bool
 
-    made: int  # the time when an op made this value, see changes.py
+    made: int  # the time when an op made this value, later than its inputs; 0 for leaves
 
     _hooks: dict[Any, Callable[[Any], Any]] | None = None
     _abstract: Any = None
@@ -84,6 +84,7 @@ class Value:
         value.op = value._grad = None
         value.inputs = ()
         value.cached_data = data
+        value.made = 0
         value.requires_grad = requires_grad
         return value
 
@@ -110,9 +111,10 @@ class Value:
             value.requires_grad = True
             value.op = op
             value.inputs = inputs
-            value.made = clock[0]
+            value.made = tick()
         else:
             value.requires_grad = False
+            value.made = 0
             value.op = op if is_lazy else None
             value.inputs = inputs if is_lazy else ()
             if op.shares_memory:
@@ -125,7 +127,7 @@ class Value:
 
     def _wait_for(self, op: Op, inputs: tuple[Any, ...]) -> None:
         """Be computed before the operands change."""
-        self.made = clock[0]
+        self.made = tick()
         for operand in inputs:
             changes_of(operand).add_reader(self)
         if op.shares_memory:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints, modes
-from ..autograd.changes import clock
+from ..autograd.changes import tick
 from ..device import Generator
 from .tree import flatten, substituted
 
@@ -116,6 +116,6 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     node = TensorTuple.make_const(tuple(output.cached_data for output in outputs), True)
     node.op = op
     node.inputs = tuple(captured.values())
-    node.made = clock[0]
+    node.made = tick()
     entries = iter(node)
     return substituted(result, lambda output: next(entries))

@@ -34,10 +34,11 @@ _OPERANDS = (*_NUMBERS, np.ndarray)  # ops make constants of them
 
 def _operator(function: _Binary, with_scalar: _Binary | None = None) -> _Operator:
     """tensor ∘ other; `with_scalar` is the op for a Python or NumPy number, where there is one."""
+    op, make = getattr(function, "op", None), Tensor.make_from_op
 
     def operator(self: Tensor, other: Any) -> Any:
         if isinstance(other, Tensor):
-            return function(self, other)
+            return make(op, (self, other)) if op is not None else function(self, other)
         if with_scalar is not None and isinstance(other, _NUMBERS):
             return with_scalar(self, other)
         return function(self, other) if isinstance(other, _OPERANDS) else NotImplemented

@@ -106,6 +106,7 @@ def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Ten
             return make(op, (a, b))
         return op(a, b)  # which makes constants of numbers and arrays
 
+    function.op = op  # type: ignore[attr-defined]
     return function_of(type(op), function, name)
 
 

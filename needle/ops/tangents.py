@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, TensorTupleOp, Value, compute_adjoints, modes
-from ..autograd.changes import clock
+from ..autograd.changes import tick
 from ..autograd.op import Op
 from .kinds import Elementwise, or_zeros
 from .tuples import make_tuple
@@ -86,7 +86,7 @@ def _copy(value: Value) -> Any:
     copy = type(value).make_const(value.cached_data, value.requires_grad)
     copy.op = value.op
     copy.inputs = value.inputs
-    copy.made = clock[0]
+    copy.made = tick()
     copy.__dict__.update(value.__dict__)
     return copy
 

@@ -188,8 +188,10 @@ class Bucket:
             values = param.cached_data
             if values is not self.arrays[position]:
                 values = self._moved(position)
-            grad = param.grad
+            grad = param._grad
             if grad is not None:
+                if param._stored is not None:  # by `backward`, which must know that it was read
+                    param._stored.is_used = True
                 try:
                     gradient = grad.cached_data
                     if gradient is None:

@@ -222,7 +222,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or put zeros in their place."""
-        clear_gradients(self.params, set_to_none)
+        for group in self.param_groups:
+            clear_gradients(group["params"], set_to_none)
 
     reset_grad = zero_grad
 

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from ... import init, ops
-from ...autograd import Tensor, assign
+from ...autograd import Tensor, TensorTuple, assign
 from ..checks import as_shape, check_channels, check_floats, check_groups, check_trailing
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
@@ -38,10 +38,12 @@ def batch_norm(
     from them the running ones (C,), unless None, are updated: running ← (1 - momentum)·running +
     momentum·observed. Otherwise with the running ones.
     """
-    check_channels("BatchNorm", "(N, C, ...)", x)
     check_floats("BatchNorm", x)
-    channels = x.shape[1]
-    shape, axes = (channels,) + (1,) * (x.ndim - 2), (0, *range(2, x.ndim))
+    lengths = x.shape
+    if len(lengths) < 2:
+        check_channels("BatchNorm", "(N, C, ...)", x)
+    channels, shape = lengths[1], lengths[1:2] + (1,) * (len(lengths) - 2)
+    axes = (0, *range(2, len(lengths)))
     scale, shift = _operand(weight, 1, shape, x), _operand(bias, 0, shape, x)
     if training:
         if x.size <= channels:
@@ -51,8 +53,8 @@ def batch_norm(
             )
         if running_mean is None or running_var is None:
             return ops.Normalize(axes, eps)(x, scale, shift)[0]
-        op = _batch_norm(axes, momentum, eps)
-        outputs = op(x, scale, shift, running_mean, running_var)
+        operands = x, scale, shift, running_mean, running_var
+        outputs = TensorTuple.make_from_op(_batch_norm(axes, momentum, eps), operands)
         assign(running_mean, outputs.constant(3), is_read_by_gradients=False)
         assign(running_var, outputs.constant(4), is_read_by_gradients=False)
         return outputs[0]
