@@ -1,6 +1,7 @@
 """What type checkers see of needle's names; mypy reads this file (see pyproject.toml)."""
 
-from typing import assert_type
+from collections.abc import Callable
+from typing import Any, assert_type
 
 import needle
 from needle import Tensor
@@ -16,5 +17,21 @@ def types(x: Tensor) -> None:
     assert_type(needle.testing.gradcheck(needle.exp, [x]), bool)
     assert_type(needle.__version__, str)
     assert_type(needle.linalg.inv(x), Tensor)
+    assert_type(needle.maximum(x, 0), Tensor)
+    assert_type(needle.clip(x, 0, high=1), Tensor)
+    assert_type(needle.flip(x, axes=0), Tensor)
+    unary: Callable[[Tensor], Tensor] = needle.sqrt
+    binary: Callable[[Tensor, Any], Tensor] = needle.add
+    assert unary is not binary
+
+
+def errors(x: Tensor) -> None:
+    needle.expp(x)  # type: ignore[attr-defined]
     needle.nonsense  # type: ignore[attr-defined]  # noqa: B018
     needle.arithmetic  # type: ignore[attr-defined]  # noqa: B018 - a module of ops
+    needle.exp()  # type: ignore[call-arg]
+    needle.exp(x, 2)  # type: ignore[call-arg]
+    needle.add(x)  # type: ignore[call-arg]
+    needle.flip(x, axis=0, nonsense=1)  # type: ignore[call-arg]
+    needle.summation(x, "rows")  # type: ignore[arg-type]
+    x.nonsense()  # type: ignore[attr-defined]

@@ -55,20 +55,20 @@ def _one_or(other: float, is_one: Array, dtype: Any) -> Array:
     return result
 
 
-def _leaky_relu(a: Array, *, slope: float = 0.01) -> Array:
+def _leaky_relu(a: Array, /, slope: float = 0.01) -> Array:
     result = clamp_at_zero(np.minimum, a) * slope
     result += clamp_at_zero(np.maximum, a)
     return result
 
 
-def _elu(a: Array, *, alpha: float = 1.0) -> Array:
+def _elu(a: Array, /, alpha: float = 1.0) -> Array:
     result = np.expm1(clamp_at_zero(np.minimum, a))
     result *= alpha
     result += clamp_at_zero(np.maximum, a)
     return result
 
 
-def _elu_slope(a: Array, *, alpha: float = 1.0) -> Array:
+def _elu_slope(a: Array, /, alpha: float = 1.0) -> Array:
     result = np.exp(clamp_at_zero(np.minimum, a))
     if alpha != 1:
         result *= _one_or(alpha, np.greater(a, 0), result.dtype)
@@ -79,10 +79,10 @@ LeakyReLUGrad: Callable[..., Any]  # its derivative has it, too
 # fmt: off
 LeakyReLUGrad, _ = elementwise(
     "LeakyReLUGrad", "leaky_relu_grad",
-    lambda a, b, *, slope=0.01: a * _one_or(slope, np.greater(b, 0), a.dtype),
+    lambda a, b, /, slope=0.01: a * _one_or(slope, np.greater(b, 0), a.dtype),
     lambda g, y, a, b, slope: (LeakyReLUGrad(slope)(g, b), None),
     "a where b > 0, else slope·a. Adjoint of a: g where b > 0, else slope·g; none of b.")
-LeakyReLU, _ = elementwise(
+LeakyReLU, _leaky = elementwise(
     "LeakyReLU", "leaky_relu", _leaky_relu,
     lambda g, y, a, slope: LeakyReLUGrad(slope)(g, a),
     "a where a > 0, else slope·a. Adjoint: g where a > 0, else slope·g.")
@@ -92,8 +92,8 @@ ELUGrad, _elu_grad = elementwise(
 ELU, elu = elementwise(
     "ELU", "elu", _elu, lambda g, y, a, alpha: g * _elu_grad(a, alpha),
     "a where a > 0, else α·(eᵃ - 1) (Clevert et al. 2016). Adjoint: g where a > 0, else g·α·eᵃ.")
-Hardtanh, _ = elementwise(
-    "Hardtanh", "hardtanh", lambda a, *, low=-1.0, high=1.0: np.clip(a, low, high),
+Hardtanh, _hardtanh = elementwise(
+    "Hardtanh", "hardtanh", lambda a, /, low=-1.0, high=1.0: np.clip(a, low, high),
     lambda g, y, a, low, high: g * (greater(a, low) * less(a, high)),
     "min(max(a, low), high). Adjoint: g·[low < a < high], 0 at the limits.")
 # fmt: on

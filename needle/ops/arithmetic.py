@@ -45,7 +45,7 @@ def _with_scalar(
     return op, with_parameters(op, name)
 
 
-multiply: Callable[..., Tensor]  # its derivative has it, too
+multiply: Callable[[Tensor, Any], Tensor]  # its derivative has it, too
 # fmt: off
 AddScalar, add_scalar = _with_scalar("AddScalar", "add_scalar", np.add, lambda g, c: g,
     "a + c. Adjoint: g.")

@@ -24,8 +24,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-cos: Callable[..., Tensor]  # used by the derivatives of sin and sinh, which come first
-cosh: Callable[..., Tensor]
+cos: Callable[[Tensor], Tensor]  # used by the derivatives of sin and sinh, which come first
+cosh: Callable[[Tensor], Tensor]
 
 # fmt: off
 Log, log = elementwise("Log", "log", np.log, lambda g, y, a: g / a,
@@ -58,7 +58,7 @@ Log1p, log1p = elementwise("Log1p", "log1p", np.log1p, lambda g, y, a: g / (a + 
 Expm1, expm1 = elementwise("Expm1", "expm1", np.expm1, lambda g, y, a: g * exp(a),
     "eᵃ - 1, accurate for small a. Adjoint: g·eᵃ.")
 Clip, clip = elementwise(
-    "Clip", "clip", lambda a, *, low=None, high=None: np.clip(a, low, high),
+    "Clip", "clip", lambda a, /, low=None, high=None: np.clip(a, low, high),
     # clipping leaves exactly the elements inside the range as they are
     lambda g, y, a, low, high: g * equal(a, y),
     "a, limited to [low, high]; None leaves a side open. Adjoint: g·[low ≤ a ≤ high].")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import make_dataclass
 from functools import lru_cache, partial
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, cast, overload
 
 import numpy as np
 
@@ -128,16 +128,24 @@ def with_parameters(
     return function_of(cast(type[TensorOp], kind), function, name)
 
 
+Row = tuple[type[Any], Callable[Concatenate[Tensor, P], Tensor]]  # an op's class, its function
+
+
 def stated(
-    base: type[TensorOp], kind: str, name: str, compute: Any, derivative: Any, text: str
-) -> tuple[type[Any], Callable[..., Tensor]]:
+    base: type[TensorOp],
+    kind: str,
+    name: str,
+    compute: Callable[Concatenate[Any, P], Any],
+    derivative: Any,
+    text: str,
+) -> Row[P]:
     """An op and its function, stated in a row of a table.
 
     Args:
         base, kind: the base class and the name of the op's class.
         name, text: the name of the function, and the docstring of both.
-        compute: NumPy's function, or a function of one or two arrays; the keyword-only arguments
-            are the parameters of the op.
+        compute: NumPy's function, or a function of one or two arrays. Parameters of the op follow
+            the arrays, which are positional-only then: `lambda a, /, axes=None: ...`.
         derivative: the adjoints of the operands as a function of (g, y, *operands), for the
             adjoint g of the result y, and of the parameters; None if no gradient passes.
     """
@@ -151,12 +159,12 @@ def stated(
     if isinstance(compute, np.ufunc):
         arity, parameters = compute.nin, []
     else:
-        arguments = inspect.signature(compute).parameters.values()
-        parameters = [each for each in arguments if each.kind is each.KEYWORD_ONLY]
-        arity = len(arguments) - len(parameters)
+        arguments = list(inspect.signature(compute).parameters.values())
+        arity = sum(each.kind is each.POSITIONAL_ONLY for each in arguments) or len(arguments)
+        parameters = arguments[arity:]
     if not parameters:
         op = type(kind, (base,), members)
-        return op, (binary if arity == 2 else unary)(op(), name)
+        return op, cast(Any, binary if arity == 2 else unary)(op(), name)
     members["compute"] = lambda self, *arrays: compute(*arrays, **vars(self))
     members["gradient"] = lambda self, g, y: derivative(g, y, *y.inputs, **vars(self))
     members["__post_init__"] = _hold_plain_numbers
@@ -179,7 +187,41 @@ def plain_number(scalar: Any) -> Any:
     return scalar.item() if isinstance(scalar, np.generic) else scalar
 
 
-elementwise = partial(stated, Elementwise)
+class _OneOperand(Protocol):  # a ufunc, as NumPy's types describe it
+    @property
+    def nin(self) -> Literal[1]: ...
+
+
+class _TwoOperands(Protocol):
+    @property
+    def nin(self) -> Literal[2]: ...
+
+
+class _ElementwiseRow(Protocol):
+    """The type of `elementwise`: type checkers see the operands of a ufunc, too."""
+
+    # in quotes: Python 3.11 cannot evaluate Row[[]]
+
+    @overload
+    def __call__(
+        self, kind: str, name: str, compute: _OneOperand, derivative: Any, text: str
+    ) -> "Row[[]]": ...
+    @overload
+    def __call__(
+        self, kind: str, name: str, compute: _TwoOperands, derivative: Any, text: str
+    ) -> "Row[[Any]]": ...
+    @overload
+    def __call__(
+        self,
+        kind: str,
+        name: str,
+        compute: Callable[Concatenate[Any, P], Any],
+        derivative: Any,
+        text: str,
+    ) -> Row[P]: ...
+
+
+elementwise: _ElementwiseRow = cast(Any, partial(stated, Elementwise))
 
 
 def function_of(kind: type[TensorOp], function: Any, name: str | None = None) -> Any:

@@ -125,7 +125,7 @@ class Min(_Extremum):
 
 
 ArgMax, argmax = stated(
-    TensorOp, "ArgMax", "argmax", lambda a, *, axis=None, keepdims=False: np.argmax(
+    TensorOp, "ArgMax", "argmax", lambda a, /, axis=None, keepdims=False: np.argmax(
         a, axis=None if axis is None else normalize_axis(axis, a.ndim), keepdims=keepdims
     ), None,
     "The index of the first maximum along `axis`, or of the flattened tensor. No gradient.",
@@ -266,18 +266,18 @@ def _moved(factors: Tensor, step: int) -> Tensor:
 TakeAlongAxis: Callable[..., Any]  # used by derivatives that come first
 # fmt: off
 CumSum, _cumsum = stated(TensorOp, "CumSum", "cumsum",
-    lambda a, *, axis=-1: np.cumsum(a, axis=normalize_axis(axis, a.ndim)),
+    lambda a, /, axis=-1: np.cumsum(a, axis=normalize_axis(axis, a.ndim)),
     lambda g, y, a, axis: flip(cumsum(flip(g, axis), axis), axis),
     "y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j.")
 ArgSort, _argsort = stated(TensorOp, "ArgSort", "argsort",
-    lambda a, *, axis=-1: np.argsort(a, axis=normalize_axis(axis, a.ndim), kind="stable"), None,
+    lambda a, /, axis=-1: np.argsort(a, axis=normalize_axis(axis, a.ndim), kind="stable"), None,
     "The indices that sort a along an axis; equal elements keep their order. No gradient.")
 Sort, _sort = stated(TensorOp, "Sort", "sort",
-    lambda a, *, axis=-1: np.sort(a, axis=normalize_axis(axis, a.ndim)),
+    lambda a, /, axis=-1: np.sort(a, axis=normalize_axis(axis, a.ndim)),
     lambda g, y, a, axis: TakeAlongAxis(axis)(g, argsort(argsort(a, axis), axis)),
     "a in ascending order along an axis. Adjoint: g, moved back to where the elements were.")
 TakeAlongAxis, _ = stated(TensorOp, "TakeAlongAxis", "take_along_axis",
-    lambda a, order, *, axis=-1: np.take_along_axis(a, order, axis=axis),
+    lambda a, order, /, axis=-1: np.take_along_axis(a, order, axis=axis),
     lambda g, y, a, order, axis: (TakeAlongAxis(axis)(g, argsort(order, axis)), None),
     "a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹].")
 # fmt: on

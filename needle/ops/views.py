@@ -1,7 +1,7 @@
 """Views: the same data under another shape or other strides."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +15,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-flip: Callable[..., Tensor]  # its derivative has it, too
 # fmt: off
 Identity, identity = stated(View, "Identity", "identity", lambda a: a, lambda g, y, a: g,
     "a, as another node of the graph. Adjoint: g.")
@@ -28,8 +27,8 @@ StopGradient, stop_gradient = stated(View, "StopGradient", "stop_gradient", lamb
         3.0
     """)
 Flip, flip = stated(View, "Flip", "flip",
-    lambda a, *, axes=None: np.flip(a, normalize_axes(axes, a.ndim)),
-    lambda g, y, a, axes: flip(g, axes),
+    lambda a, /, axes=None: np.flip(a, normalize_axes(axes, a.ndim)),
+    lambda g, y, a, axes: y.op(g),
     "a reversed along `axes`, all of them by default. Adjoint: g reversed along them.")
 # fmt: on
 

@@ -218,7 +218,7 @@ def _eigenvalues_adjoint(g: Tensor, y: Tensor, a: Tensor, uplo: Literal["L", "U"
 
 Eigvalsh, _ = stated(
     MatrixOp, "Eigvalsh", "eigvalsh",
-    lambda a, *, uplo="L": np.linalg.eigvalsh(a, uplo), _eigenvalues_adjoint,
+    lambda a, /, uplo="L": np.linalg.eigvalsh(a, uplo), _eigenvalues_adjoint,
     "The eigenvalues w of A = V·diag(w)·Vᵀ. Adjoint: V·diag(g)·Vᵀ.",
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ __all__ = [
 
 
 def _on_diagonal(
-    a: Array, *, shape: tuple[int, ...], offset: int = 0, axis1: int = -2, axis2: int = -1
+    a: Array, /, shape: tuple[int, ...], offset: int = 0, axis1: int = -2, axis2: int = -1
 ) -> Array:
     axes = normalize_axes((axis1, axis2), len(shape))
     rows, columns = (shape[axis] for axis in axes)
@@ -29,7 +29,7 @@ def _on_diagonal(
 DiagonalMatrix: Callable[..., Any]  # used by the derivative of Diagonal
 # fmt: off
 Diagonal, diagonal = stated(View, "Diagonal", "diagonal",
-    lambda a, *, offset=0, axis1=0, axis2=1: np.diagonal(
+    lambda a, /, offset=0, axis1=0, axis2=1: np.diagonal(
         a, offset, *normalize_axes((axis1, axis2), a.ndim)),
     lambda g, y, a, **diagonal: DiagonalMatrix(a.shape, **diagonal)(g),
     """The elements a[i, i + offset] of two axes, as the last axis of the result.
@@ -47,13 +47,11 @@ class _Triangle(TensorOp):
         return str(cause) if arrays[0].ndim else "it takes matrices in the last two axes"
 
 
-tril: Callable[..., Tensor]  # used by their own derivatives
-triu: Callable[..., Tensor]
 # fmt: off
 Tril, tril = stated(_Triangle, "Tril", "tril",
-    lambda a, *, k=0: np.tril(a, k),
+    lambda a, /, k=0: np.tril(a, k),
     # NumPy makes a vector the rows of a matrix
-    lambda g, y, a, k: unbroadcast(tril(g, k), a.shape),
+    lambda g, y, a, k: unbroadcast(y.op(g), a.shape),
     """The lower triangles of the last two axes: zeros above the k-th diagonal. Adjoint: that of g.
 
     Example:
@@ -63,7 +61,7 @@ Tril, tril = stated(_Triangle, "Tril", "tril",
                [3., 4.]])
     """)
 Triu, triu = stated(_Triangle, "Triu", "triu",
-    lambda a, *, k=0: np.triu(a, k), lambda g, y, a, k: unbroadcast(triu(g, k), a.shape),
+    lambda a, /, k=0: np.triu(a, k), lambda g, y, a, k: unbroadcast(y.op(g), a.shape),
     "The upper triangles of the last two axes: zeros below the k-th diagonal. Adjoint: as Tril.")
 # fmt: on
 
