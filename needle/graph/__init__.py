@@ -1,6 +1,7 @@
 """Ways to look at a graph: formulas, traces and drawings."""
 
-from .draw import Drawing, Recording, draw, record
+from .draw import Recording, draw, record
+from .drawing import Drawing
 from .expression import expression
 from .summary import summary
 from .table import TraceRow, TraceTable, trace_table

@@ -1,22 +1,25 @@
-"""draw: a graph as a picture, by the DOT language of Graphviz; record: which module made a value.
+"""draw: a graph as a picture; record: which module made a value.
 
 A value is a box, an operand an arrow, a module a frame around the values that it made.
 """
 
-import html
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Value, find_topo_sort, modes
 from ..nn import Module
-from .expression import Names, constant_value, named_values, whole_output
-from .terms import number_term, op_name, op_parameters
+from .drawing import Drawing
+from .expression import Names, callers_names, constant_value, named_values, whole_output
+from .picture import ADJOINT, CONSTANT, VALUE, VARIABLE, Arrow, Box, Frame, Picture
+from .terms import COMMUTATIVE, number_term, op_title
 
-__all__ = ["Drawing", "Recording", "draw", "record"]
+__all__ = ["Recording", "draw", "record"]
 
 
 @dataclass(frozen=True)
@@ -75,79 +78,7 @@ def record(module: Module) -> Iterator[Recording]:
         yield recording
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A drawn graph; `source` is its DOT text. Notebooks show it as a picture.
-
-    Pictures need the graphviz package (`pip install 'needle-dl[viz]'`) and Graphviz's program
-    `dot`; without them a notebook shows the DOT text.
-    """
-
-    source: str = field(repr=False)
-    values: int
-
-    def __str__(self) -> str:
-        return self.source
-
-    def render(self, format: str = "svg") -> bytes:
-        """The picture as a file's content: "svg", "png", "pdf", or another format of Graphviz.
-
-        Raises:
-            ImportError: the graphviz package is missing.
-            RuntimeError: the program `dot` is missing.
-        """
-        needs = f"drawing a graph as {format} needs"
-        otherwise = "(DOT text needs nothing: str(drawing), or a path that ends in .dot)"
-        try:
-            import graphviz
-        except ImportError:
-            raise ImportError(
-                f"{needs} the graphviz package, needle's extra viz: pip install 'needle-dl[viz]' "
-                + otherwise
-            ) from None
-        try:
-            return graphviz.pipe("dot", format, self.source.encode())
-        except graphviz.ExecutableNotFound:
-            raise RuntimeError(
-                f"{needs} the program dot of Graphviz, which is not on PATH: install it with the "
-                "system's packages (apt install graphviz, brew install graphviz) or from "
-                f"https://graphviz.org/download {otherwise}"
-            ) from None
-
-    def save(self, path: str | Path) -> None:
-        """Write the drawing to `path`: .dot or .gv for text, .svg, .png or .pdf for pictures."""
-        path = Path(path)
-        suffix = path.suffix.lower()
-        is_text = suffix in (".dot", ".gv")
-        if not is_text and suffix not in (".svg", ".png", ".pdf"):
-            raise ValueError(
-                f"draw: {str(path)!r} should end in one of .dot, .gv, .svg, .png, .pdf"
-            )
-        path.write_bytes(self.source.encode() if is_text else self.render(suffix[1:]))
-
-    def _repr_svg_(self) -> str | None:
-        with suppress(ImportError, RuntimeError):
-            return self.render("svg").decode()
-        return None
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        picture = self._repr_svg_()
-        if picture is None:
-            text = f"<pre>{html.escape(self.source)}</pre>"
-            return {"text/plain": self.source, "text/html": text}
-        return {"text/plain": repr(self), "image/svg+xml": picture}
-
-
 Inputs = Mapping[Value, Sequence[Value]]  # the values of a graph, inputs first
-
-_VARIABLE, _CONSTANT, _OP, _ADJOINT = "#cfe2f3", "#eeeeee", "#ffffff", "#fce0c8"
-
-_HEAD = """\
-digraph needle {
-  rankdir=TB
-  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Helvetica", fontsize=11]
-  edge [color="#666666", arrowsize=0.7]
-  graph [fontname="Helvetica", fontsize=11, color="#999999", style="rounded"]"""
 
 
 def draw(
@@ -161,9 +92,11 @@ def draw(
 ) -> Drawing:
     """Draw the graph of one or several values.
 
-    Each value is a box: its op with the op's parameters, or the name of a leaf, then shape and
-    dtype. Values that require no gradient keep no op, and are constants. Lazy values are drawn
-    without being computed. Adjoints, which only gradients depend on, have another colour.
+    Each value is a box: its op (an operator such as × and /, or the name of the class) with the
+    op's parameters, or the name of a leaf; then dtype, shape, and the number of a scalar. Numbers
+    at the arrows give the order of operands where it matters. Values that require no gradient keep
+    no op, and are constants. Lazy values are drawn without being computed. Colours, which the
+    legend explains, tell variables, constants, results, and what only gradients depend on.
 
     Args:
         values: Tensors or TensorTuples. The `.grad` of a leaf is drawn as a gradient.
@@ -185,7 +118,7 @@ def draw(
         >>> drawing = ndl.graph.draw(y, names={"x": x})
         >>> drawing
         Drawing(values=3)
-        >>> "MulScalar(scalar=3)" in drawing.source
+        >>> "× 3" in drawing.source
         True
     """
     if max_nodes is not None and max_nodes < 1:
@@ -210,24 +143,29 @@ def draw(
     forward = set(find_topo_sort([value for value in given if value not in not_forward]))
     model = module.module if isinstance(module, Recording) else module
     homes = _homes(module, {node: inputs[node] for node in inputs if node in forward})
-    known = {**named_values(model, order), **named_values(names, order)}
+    callers = named_values(callers_names(order), order) if names is None else {}
+    known = {**callers, **named_values(model, order), **named_values(names, order)}
 
     limit = len(inputs) if max_nodes is None else max_nodes
     shown = _nearest([drawn_as.get(value, value) for value in given], inputs, limit)
-    numbers = {node: number for number, node in enumerate(filter(shown.__contains__, inputs))}
-    boxes: dict[str | None, list[str]] = {}  # by the path of the module around them
-    arrows = []
-    for node, number in numbers.items():
-        box = _box(node, outputs.get(node, node).op, known, leaves, forward)
-        boxes.setdefault(homes.get(node), []).append(f"n{number} {box}")
-        arrows += [f"  n{numbers[each]} -> n{number}" for each in inputs[node] if each in shown]
-        if not shown.issuperset(inputs[node]):
-            arrows.append(f"  hidden -> n{number} [style=dashed]")
-    lines = [_HEAD, *_framed(model, boxes)]
+    numbers = {node: f"n{number}" for number, node in enumerate(filter(shown.__contains__, inputs))}
+    boxes, arrows = [], []
     if hidden := len(inputs) - len(shown):
-        label = _quoted(f"… {hidden:,} more values, not drawn")
-        lines.append(f'  hidden [label={label}, style="dashed,filled", fillcolor="{_OP}"]')
-    drawing = Drawing("\n".join([*lines, *arrows, "}"]) + "\n", len(shown))
+        text = f"… {hidden:,} more values, not drawn"
+        boxes.append(Box("hidden", [text], VALUE, is_dashed=True))
+    for node, name in numbers.items():
+        op = outputs.get(node, node).op
+        lines, colour = _lines(node, op, known, leaves), _colour(node, known, forward)
+        boxes.append(Box(name, lines, colour, homes.get(node)))
+        is_ordered = len(inputs[node]) > 1 and type(op) not in COMMUTATIVE
+        for position, operand in enumerate(inputs[node], start=1):
+            if operand in shown:
+                label = str(position) if is_ordered else ""
+                arrows.append(Arrow(numbers[operand], name, label))
+        if not shown.issuperset(inputs[node]):
+            arrows.append(Arrow("hidden", name, is_dashed=True))
+    frames = _frames(model, {box.frame for box in boxes if box.frame is not None})
+    drawing = Drawing(Picture(boxes, arrows, frames), len(shown))
     if path is not None:
         drawing.save(path)
     return drawing
@@ -245,20 +183,17 @@ def _nearest(values: Iterable[Value], inputs: Inputs, limit: int) -> set[Value]:
     return found
 
 
-def _box(
-    node: Value, op: Any, known: dict[Value, str], leaves: dict[Value, Value], forward: set[Value]
-) -> str:
-    """The text and the colour of a value that `op` made; `leaves` has the leaf of each gradient."""
+def _lines(node: Value, op: Any, known: dict[Value, str], leaves: dict[Value, Value]) -> list[str]:
+    """The text of a value that `op` made; `leaves` has the leaf of each gradient."""
     lines = []
     if node in leaves:
         lines.append(f"gradient of {known.get(leaves[node], 'a leaf')}")
     if node in known:
         lines.append(known[node])
+    number = constant_value(node) if op is None and node not in known else None
     if op is not None:
-        parameters = ", ".join(f"{name}={text}" for name, text in op_parameters(op).items())
-        lines.append(op_name(op) + (f"({parameters})" if parameters else ""))
+        lines.append(op_title(op))
     elif node not in known:
-        number = constant_value(node)
         kind = type(node).__name__ if node.requires_grad else "constant"
         lines.append(kind if number is None else number_term(number).text)
     data = node.cached_data  # a lazy value is not computed
@@ -267,37 +202,32 @@ def _box(
     else:
         arrays = data if isinstance(data, tuple) else (data,)
         lines.append(", ".join(f"{array.dtype} {tuple(array.shape)}" for array in arrays))
-    colour = _CONSTANT if node.is_leaf() else _OP
+        if isinstance(data, np.ndarray) and data.ndim == 0 and number is None:
+            lines[-1] += f" = {data.item():.5g}"
+    return lines
+
+
+def _colour(node: Value, known: dict[Value, str], forward: set[Value]) -> str:
     if node.is_leaf() and (node.requires_grad or node in known):
-        colour = _VARIABLE
-    elif node not in forward:
-        colour = _ADJOINT
-    label = _quoted("\n".join(lines))
-    return f'[label={label}, fillcolor="{colour}"]'
+        return VARIABLE
+    if node not in forward:
+        return ADJOINT
+    return CONSTANT if node.is_leaf() else VALUE
 
 
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def _framed(model: Module | None, boxes: Mapping[str | None, Sequence[str]]) -> Iterator[str]:
-    """The boxes, each inside the frames of its module and of those around it."""
-    yield from (f"  {box}" for box in boxes.get(None, ()))
-    around: list[str] = []  # the modules whose frames are open
-    for number, (path, part) in enumerate(model.named_modules() if model else ()):
-        if not any(home is not None and _holds(path, home) for home in boxes):
-            continue
-        while around and not _holds(around[-1], path):
-            yield "  " * len(around) + "}"
-            around.pop()
-        around.append(path)
-        indent = "  " * len(around)
-        kind = type(part).__name__
-        yield f"{indent}subgraph cluster_{number} {{"
-        yield f"{indent}  label={_quoted(f'{path} ({kind})' if path else kind)}"
-        yield from (f"{indent}  {box}" for box in boxes.get(path, ()))
-    yield from ("  " * depth + "}" for depth in range(len(around), 0, -1))
+def _frames(model: Module | None, homes: Collection[str]) -> list[Frame]:
+    """The frames of the modules that hold one of the paths `homes`."""
+    frames: list[Frame] = []
+    around: list[str] = []  # the modules that hold the one at hand
+    for path, part in model.named_modules() if model else ():
+        if any(_holds(path, home) for home in homes):
+            while around and not _holds(around[-1], path):
+                around.pop()
+            kind = type(part).__name__
+            label = f"{path} ({kind})" if path else kind
+            frames.append(Frame(path, label, around[-1] if around else None))
+            around.append(path)
+    return frames
 
 
 def _homes(module: Module | Recording | None, inputs: Inputs) -> dict[Value, str]:

@@ -1,5 +1,6 @@
 """expression: the formula of a value, and the names of values in formulas."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, filterfalse
@@ -13,7 +14,10 @@ from ..nn import Module
 from ..ops.kinds import Elementwise
 from .terms import ATOM, Term, array_term, number_term, op_term
 
-__all__ = ["Names", "Terms", "constant_value", "expression", "named_values", "whole_output"]
+__all__ = [
+    "Names", "Terms", "callers_names", "constant_value", "expression", "named_values",
+    "whole_output",
+]  # fmt: skip
 
 Names = Mapping[str, Value] | Sequence[str] | Module | None
 
@@ -23,15 +27,17 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
 
     Valid Python, with parentheses only where they are needed. A value that is used more than once,
     or whose formula is longer than `width`, is assigned to a name t1, t2, ... on a line before.
-    Factors and exponents of 1, which are common in gradients, are left out, and x.T.T is x. In
-    eager mode a part of the graph that requires no gradient is not kept: its result is a constant,
-    like any other leaf without gradient: a number, or c1, c2, ...
+    Factors and exponents of 1 and reshapes to the same shape, which are common in gradients, are
+    left out; x.T.T and -(-x) are x. In eager mode a part of the graph that requires no gradient is
+    not kept: its result is a constant, like any other leaf without gradient: a number, or c1, c2,
+    ...
 
     Args:
         tensor: a Tensor or a TensorTuple; anything else is a TypeError.
         names: Tensors by name (`{"x": x}`), which may be results; or names for the leaves that
             require a gradient, in the order in which they occur; or a Module, for its parameters by
-            their paths. Leaves without name are x1, x2, ...
+            their paths. By default a leaf has the name of the caller's variable, if there is one.
+            Leaves without name are x1, x2, ...
         width: the length in characters above which a part of the formula gets a line of its own.
 
     Example:
@@ -51,7 +57,7 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
     if not isinstance(tensor, Value):
         raise TypeError(f"expression takes a Tensor, got {type(tensor).__name__}")
     order = find_topo_sort([tensor])
-    known = named_values(names, order)
+    known = named_values(callers_names(order) if names is None else names, order)
     same: dict[Value, Value] = {}  # values that only multiply another by 1 or the like
     for node in order:
         if node not in known and (operand := _unchanged_operand(node, known)) is not None:
@@ -88,10 +94,17 @@ def expression(tensor: Value, names: Names = None, width: int = 120) -> str:
 _NEUTRAL = {ops.AddScalar: 0, ops.DivScalar: 1, ops.MulScalar: 1, ops.PowerScalar: 1}
 
 
+_SHAPES = (ops.Identity, ops.Reshape, ops.BroadcastTo)
+
+
 def _unchanged_operand(node: Any, known: Mapping[Value, str]) -> Value | None:
     op = node.op
     if (outputs := whole_output(node)) is not None:
         return outputs
+    if isinstance(op, _SHAPES) and node.shape == node.inputs[0].shape:
+        return node.inputs[0]
+    if isinstance(op, ops.Astype) and node.dtype == node.inputs[0].dtype:
+        return node.inputs[0]
     if type(op) in _NEUTRAL and op.scalar == _NEUTRAL[type(op)]:
         return node.inputs[0]
     if isinstance(op, ops.EWiseMul):
@@ -99,6 +112,18 @@ def _unchanged_operand(node: Any, known: Mapping[Value, str]) -> Value | None:
             if factor not in known and _number(factor, node) == 1:
                 return other
     return None
+
+
+def callers_names(order: Iterable[Value]) -> dict[str, Value]:
+    """The leaves of a graph by the names of variables, where the function that asks was called."""
+    frame = sys._getframe(2)
+    leaves = {id(value): value for value in order if value.is_leaf()}
+    found: dict[str, Value] = {}
+    for name, value in (*frame.f_locals.items(), *frame.f_globals.items()):
+        # not _ and _1, which are results in interactive sessions, nor names that are no Python
+        if id(value) in leaves and name[0].isalpha() and name.isidentifier():
+            found.setdefault(name, leaves.pop(id(value)))
+    return found
 
 
 def named_values(names: Names, order: Iterable[Value]) -> dict[Value, str]:

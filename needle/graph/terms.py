@@ -18,7 +18,7 @@ from .. import ops
 from ..autograd import Op
 from ..ops.indexing import ARRAY
 
-__all__ = ["ATOM", "Term", "array_term", "number_term", "op_name", "op_parameters", "op_term"]
+__all__ = ["ATOM", "COMMUTATIVE", "Term", "array_term", "number_term", "op_term", "op_title"]
 
 # precedence of the outermost operator of a formula, lowest first
 COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
@@ -30,6 +30,7 @@ class Term(NamedTuple):
     text: str
     level: int
     transposed: Term | None = None  # its transpose, where that is the shorter formula
+    negated: Term | None = None  # its negative, if it is one
 
     def within(self, level: int) -> str:
         """The text as an operand that needs precedence `level` or higher."""
@@ -80,6 +81,32 @@ def _call_of(name: str, operands: Iterable[Term], parameters: Mapping[str, str])
 
 def op_name(op: Op) -> str:
     return type(op).__name__.lstrip("_")
+
+
+# operators by which drawings name an op
+_SYMBOLS = {
+    ops.EWiseAdd: "+", ops.AddScalar: "+", ops.Negate: "−", ops.EWiseMul: "×", ops.MulScalar: "×",
+    ops.EWiseDiv: "/", ops.DivScalar: "/", ops.EWisePow: "^", ops.PowerScalar: "^",
+    ops.MatMul: "@", ops.Equal: "=", ops.NotEqual: "≠", ops.Less: "<", ops.LessEqual: "≤",
+    ops.Greater: ">", ops.GreaterEqual: "≥",
+}  # fmt: skip
+COMMUTATIVE = {
+    ops.EWiseAdd, ops.EWiseMul, ops.Maximum, ops.Minimum, ops.LogAddExp, ops.Equal, ops.NotEqual,
+}  # fmt: skip
+
+
+def op_title(op: Op) -> str:
+    """An op in a drawing: its operator if it has one, else its name; then its parameters."""
+    parameters = op_parameters(op)
+    symbol = _SYMBOLS.get(type(op))
+    if symbol is not None and "scalar" in parameters:
+        scalar = parameters["scalar"]
+        is_difference = symbol == "+" and scalar.startswith("-")
+        return f"− {scalar[1:]}" if is_difference else f"{symbol} {scalar}"
+    if symbol is not None:  # a product of transposed matrices: a.T @ b
+        return op_term(op, [Term("a", ATOM), Term("b", ATOM)]).text if parameters else symbol
+    text = ", ".join(f"{name}={value}" for name, value in parameters.items())
+    return op_name(op) + (f"({text})" if text else "")
 
 
 @cache
@@ -173,9 +200,13 @@ def _multiple(op: Op, a: Term, number: Term) -> Term:
 
 
 def _negative(op: Op, a: Term) -> Term:
-    if a.level < PRODUCT or a.text.startswith("-"):
-        return Term(f"-({a.text})", SIGN)
-    return Term(f"-{a.text}", min(a.level, SIGN))  # the sign of a product is its first factor's
+    if a.negated is not None:
+        return a.negated
+    if a.is_negative:  # a negative number, or a product of which one is the first factor
+        return Term(a.text[1:], ATOM if a.level == SIGN else a.level)
+    text = f"-({a.text})" if a.level < PRODUCT else f"-{a.text}"
+    # the sign of a product is its first factor's
+    return Term(text, SIGN if a.level < PRODUCT else min(a.level, SIGN), negated=a)
 
 
 def _swapped(a: Term, swaps: bool = True) -> Term:

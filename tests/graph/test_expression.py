@@ -10,7 +10,7 @@ from hypothesis import strategies
 
 import needle as ndl
 from needle import Tensor, nn
-from needle.graph import expression
+from needle.graph import draw, expression
 
 X1, X2 = Tensor(2.0), Tensor(5.0)
 NAMES = {"x1": X1, "x2": X2}
@@ -37,7 +37,11 @@ FORMULAS = {
     "sign": (-X1, "-x1"),
     "sign of a sum": (-(X1 + X2), "-(x1 + x2)"),
     "sign of a product": (-(X1 * X2), "-x1 * x2"),
-    "sign of a sign": (-negated(X1), "-(-x1)"),
+    "sign of a sign": (-negated(X1), "x1"),
+    "sign of a difference of signs": (-(-X1 - X2), "-(-x1 - x2)"),
+    "sign of a negative product": (-((-X1) * X2), "x1 * x2"),
+    "reshape of nothing": (A.reshape(2, 3).broadcast_to((2, 3)) + 1, "a + 1"),
+    "cast of nothing": (A.astype("float64"), "a"),
     "sign of a power": (-(X1**2), "-x1 ** 2"),
     "power of a sign": ((-X1) ** 2, "(-x1) ** 2"),
     "power of a power": ((X1**2) ** 3, "(x1 ** 2) ** 3"),
@@ -143,7 +147,7 @@ def test_index_arrays_are_operands():
     assert expression(A[index], names) == "a[i]"
     assert expression(A[0, index] + A[mask, 1:, None][0], names) == "a[0, i] + a[m, 1:, None][0]"
     assert expression(A[index], MATRICES) == "a[[1, 0]]"
-    assert expression(A[:, index + 1]) == "x1[:, [2, 1]]"
+    assert expression(A[:, index + 1]) == "A[:, [2, 1]]"
     (slope,) = gradient(A[index] ** 2, A)
     assert expression(slope, names) == "ScatterAdd(2 * a[i], index=(i,), shape=(2, 3))"
     with ndl.lazy_mode():
@@ -169,8 +173,20 @@ def test_labels_are_operands_and_values_for_the_gradient_are_not_shown(mode):
 
 def test_leaves_without_names_are_numbered():
     a, b, constant = Tensor(1.0), Tensor(2.0), Tensor([1.0, 2.0], requires_grad=False)
-    assert expression(a * b + constant * a) == "x1 * x2 + c1 * x1"
+    assert expression(a * b + constant * a, {}) == "x1 * x2 + c1 * x1"
     assert expression(a * b, {"x1": b}) == "x2 * x1"
+
+
+def test_variables_of_the_caller_are_names():
+    rate, _1 = Tensor(2.0), Tensor(3.0)
+    scale = Tensor(0.5, requires_grad=False)
+    assert expression(scale * rate * X1 + _1) == "scale * rate * X1 + x1"
+    assert '"rate\\n' in draw(rate * 2).source
+    model = nn.Linear(2, 1)
+    weight = model.weight
+    assert '"weight\\n' in draw(weight * 2).source
+    assert weight is model.weight
+    assert '"Parameter\\n' not in draw(model(Tensor([[1.0, 2.0]])), module=model).source
 
 
 def test_names_may_be_a_list():
@@ -287,7 +303,7 @@ def test_ones_stay_where_they_matter():
     (slope,) = gradient((A @ W).sum(), W)
     assert expression(slope, MATRICES) == "a.T @ c1"
     ones = Tensor(np.ones((3, 1)), requires_grad=False)
-    assert expression(ones * Tensor([1.0, 2.0])) == "c1 * x1"
+    assert expression(ones * Tensor([1.0, 2.0]), {}) == "c1 * x1"
 
 
 # --- formulas are right: Python reads them as the graph computes

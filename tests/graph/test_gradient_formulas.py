@@ -116,8 +116,8 @@ def test_drawn_gradients_multiply_without_transposed_copies():
     value.backward()
     drawing = draw([value, X.grad, Z.grad], names=NAMES)
     assert drawing.values == 7  # x, z, the product, its sum, 1, and a product for each gradient
-    assert "gradient of x\\nMatMul(transposes_b=True)\\nfloat64 (3, 2)" in drawing.source
-    assert "gradient of z\\nMatMul(transposes_a=True)\\nfloat64 (2, 4)" in drawing.source
+    assert "gradient of x\\na @ b.T\\nfloat64 (3, 2)" in drawing.source
+    assert "gradient of z\\na.T @ b\\nfloat64 (2, 4)" in drawing.source
 
 
 def test_table_of_a_gradient():
