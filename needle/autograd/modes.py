@@ -4,9 +4,10 @@ Context variables are local to a thread (and to an async task), and cheap to rea
 """
 
 from collections.abc import Callable
-from contextlib import ContextDecorator
-from contextvars import ContextVar, Token
-from typing import Any, Self
+from contextvars import ContextVar
+from typing import Any
+
+from .override import override
 
 __all__ = ["accumulate_gradients", "enable_grad", "lazy_mode", "no_grad", "override"]
 
@@ -28,26 +29,8 @@ While one of them runs, only the outer ones are called, so that transformations 
 differentiate: ContextVar[Callable[..., Any] | None] = ContextVar("differentiate", default=None)
 """If set, called with (out_grad, node) instead of `node.op.gradient_as_tuple`."""
 
-
-class override(ContextDecorator):
-    """Context manager and decorator: sets `variable` to `value`, and resets it at the end.
-
-    Not a generator, which would cost a short `backward` a hundredth of its time.
-    """
-
-    def __init__(self, variable: ContextVar[Any], value: Any) -> None:
-        self.variable = variable
-        self.value = value
-        self._tokens: list[Token[Any]] = []  # several, when it is entered again inside itself
-
-    def _recreate_cm(self) -> Self:  # each call of a decorated function has its own token
-        return type(self)(self.variable, self.value)
-
-    def __enter__(self) -> None:
-        self._tokens.append(self.variable.set(self.value))
-
-    def __exit__(self, *error: object) -> None:
-        self.variable.reset(self._tokens.pop())
+_WITH_GRAD, _WITHOUT_GRAD = override(grad_enabled, True), override(grad_enabled, False)
+_LAZY = override(is_lazy, True)
 
 
 def no_grad() -> override:
@@ -59,12 +42,12 @@ def no_grad() -> override:
         ...     (ndl.Tensor([1.0]) * 2).requires_grad
         False
     """
-    return override(grad_enabled, False)
+    return _WITHOUT_GRAD
 
 
 def enable_grad(enabled: bool = True) -> override:
     """Context manager and decorator: graphs are recorded, inside `no_grad` too, if `enabled`."""
-    return override(grad_enabled, enabled)
+    return _WITH_GRAD if enabled else _WITHOUT_GRAD
 
 
 def accumulate_gradients() -> override:
@@ -92,12 +75,13 @@ def lazy_mode() -> override:
         >>> y.cached_data is None, y.item(), y.cached_data is None
         (True, 2.0, False)
     """
-    return override(is_lazy, True)
+    return _LAZY
 
 
 def notify(value: Any, op: Any, inputs: tuple[Any, ...]) -> None:
     """Tell the observers of a new value."""
     watching = observers.get()
-    for depth, observer in enumerate(watching):
-        with override(observers, watching[:depth]):
+    with override(observers, ()):
+        for depth, observer in enumerate(watching):
+            observers.set(watching[:depth])
             observer(value, op, inputs)

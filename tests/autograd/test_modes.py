@@ -17,15 +17,6 @@ def waits() -> bool:
     return (Tensor([1.0]) * 2).cached_data is None
 
 
-MODES = {"no_grad": (ndl.no_grad, lambda: not records()), "lazy_mode": (ndl.lazy_mode, waits)}
-
-
-@pytest.fixture(params=MODES)
-def switch(request):
-    """A mode, and whether it is on."""
-    return MODES[request.param]
-
-
 def test_mode_is_on_inside_and_off_again_after(switch):
     mode, is_on = switch
     assert not is_on()
