@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-import weakref
+from collections import Counter
+from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +18,34 @@ __all__ = [
     "Device", "Generator", "as_device", "cpu", "cuda", "default_device", "device_of", "manual_seed",
     "to_numpy",
 ]  # fmt: skip
+
+
+Draw = Callable[[Any, str, Any], tuple[Any, Callable[[], Any]]]
+
+draw_instead: ContextVar[Draw | None] = ContextVar("draw_instead", default=None)
+"""Set by what notes or repeats draws: (stream, method, size) -> numbers, and what makes them again.
+"""
+
+global_draws: Counter[int] = Counter()
+"""By thread: how often it began or ended to draw from NumPy's global random state."""
+
+
+def drawn(stream: Any, method: str, size: Any) -> Any:
+    """`stream.method(size)`, of one of NumPy's streams: all that needle draws comes from here."""
+    instead = draw_instead.get()
+    return draw(stream, method, size) if instead is None else instead(stream, method, size)[0]
+
+
+def draw(stream: Any, method: str, size: Any) -> Any:
+    """`stream.method(size)`, counted if it draws from NumPy's global random state."""
+    if stream is not global_stream:
+        return getattr(stream, method)(size)
+    thread = get_ident()
+    global_draws[thread] += 1
+    try:
+        return getattr(stream, method)(size)
+    finally:
+        global_draws[thread] += 1
 
 
 class Generator:
@@ -26,13 +57,6 @@ class Generator:
         array([2, 0, 1, 3])
     """
 
-    instances: ClassVar[weakref.WeakSet[Generator]] = weakref.WeakSet()  # a checkpoint replays them
-
-    def __new__(cls, *args: Any, **options: Any) -> Self:  # copies do not come to __init__
-        generator = super().__new__(cls)
-        cls.instances.add(generator)
-        return generator
-
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
             raise ValueError(f"Generator: seed must be an integer from 0, or None, got {seed!r}")
@@ -41,15 +65,15 @@ class Generator:
 
     def rand(self, *shape: int) -> np.ndarray:
         """float64 draws from U(0, 1)."""
-        return self._numpy.random(shape)
+        return drawn(self._numpy, "random", shape)
 
     def randn(self, *shape: int) -> np.ndarray:
         """float64 draws from N(0, 1)."""
-        return self._numpy.standard_normal(shape)
+        return drawn(self._numpy, "standard_normal", shape)
 
     def permutation(self, n: int) -> np.ndarray:
         """0 ... n - 1 in random order."""
-        return self._numpy.permutation(n)
+        return drawn(self._numpy, "permutation", n)
 
     def state_dict(self) -> dict[str, Any]:
         """The state as JSON values; its 128-bit integers are strings of decimal digits."""
@@ -68,11 +92,19 @@ class Generator:
         return f"needle.Generator({'' if self.seed is None else f'seed={self.seed}'})"
 
 
-def _source(generator: Generator | None) -> Any:
-    """What draws: the generator, or NumPy's global random state."""
-    if generator is not None and not isinstance(generator, Generator):
+_rand: Any = np.random.rand
+global_stream = _rand.__self__  # NumPy's global random state
+_global = Generator(0)
+_global._numpy = global_stream
+
+
+def _source(generator: Generator | None) -> Generator:
+    """What draws: the generator, or the one of NumPy's global random state."""
+    if generator is None:
+        return _global
+    if not isinstance(generator, Generator):
         raise TypeError(f"generator expected a needle.Generator or None, got {generator!r}")
-    return np.random if generator is None else generator
+    return generator
 
 
 class Device:

@@ -2,15 +2,15 @@
 
 import functools
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints, modes
 from ..autograd.changes import tick
-from ..device import Generator
+from ..device import to_numpy
+from .draws import Draws
 from .tree import flatten, substituted
 
 __all__ = ["checkpoint"]
@@ -24,7 +24,8 @@ class _Checkpoint(TensorTupleOp):
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
-        self.random_state = _RandomState(Generator.instances)
+        self.draws = Draws()
+        self.samples: list[np.ndarray] = []  # of the first call's results
         self.is_lazy = modes.is_lazy.get()  # which decides in what order random ops draw
 
     def run(self, with_graph: bool, is_recomputing: bool = True) -> tuple[Any, list[Tensor]]:
@@ -41,53 +42,51 @@ class _Checkpoint(TensorTupleOp):
         return result, outputs
 
     def compute(self, *arrays: Any) -> tuple[Any, ...]:
-        with self.random_state.replayed():
+        with self.draws.repeated():
             return tuple(output.cached_data for output in self.run(with_graph=False)[1])
 
     def gradient(self, out_grad: TensorTuple, node: TensorTuple) -> tuple[Any, ...]:
-        with self.random_state.replayed():
+        with self.draws.repeated():
             outputs = self.run(with_graph=True)[1]
+        _check_repeated(self.samples, outputs)
         return tuple(compute_adjoints(outputs, out_grad.tuple(), node.inputs))
 
 
-class _RandomState:
-    """The present state of NumPy's global random numbers and of `generators`."""
+def _sample(array: Any) -> np.ndarray:
+    """A few entries of an array, spread over it."""
+    flat = array.reshape(-1)
+    return to_numpy(flat[:: max(1, flat.size // 64)]).copy()
 
-    def __init__(self, generators: Iterable[Generator]) -> None:
-        self._global = np.random.get_state()
-        self._states = {generator: generator.state_dict() for generator in generators}
 
-    def keep_used(self) -> None:
-        """Drop the generators that have drawn nothing since."""
-        states = self._states.items()
-        self._states = {each: state for each, state in states if each.state_dict() != state}
-
-    @contextmanager
-    def replayed(self) -> Iterator[None]:
-        """This state inside the block; the former one after it."""
-        former = _RandomState(self._states)
-        self._restore()
-        try:
-            yield
-        finally:
-            former._restore()
-
-    def _restore(self) -> None:
-        np.random.set_state(self._global)
-        for generator, state in self._states.items():
-            generator.load_state_dict(state)
+def _check_repeated(samples: list[np.ndarray], outputs: list[Tensor]) -> None:
+    """Raise where results of the second call are others than those of the first."""
+    for first, output in zip(samples, outputs, strict=True):
+        again = _sample(output.cached_data)
+        # BLAS may round otherwise when it runs on another number of threads
+        finite = np.abs(first[np.isfinite(first)])
+        if first.shape != again.shape or not np.allclose(
+            first, again, rtol=1e-2, atol=1e-3 * finite.max(initial=0), equal_nan=True
+        ):
+            raise RuntimeError(
+                "checkpoint: the function computes other values in backward than in forward, and "
+                "the gradient would belong to those: tensors, arrays or random numbers that it "
+                "uses have changed"
+            )
 
 
 def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     """`function(*args)` without keeping its intermediate values: `backward` computes them again.
 
-    Bitwise equal to the plain call: random numbers are drawn again from the same state, of NumPy's
-    global random numbers and of every `Generator`, and tensors are assigned to (as running
-    statistics are) the first time only. Under `detect_anomaly` and inside `jvp`, which observe the
-    ops inside, it is the plain call. A stack of n layers, checkpointed in √n pieces, keeps about
-    2√n activations instead of n.
+    Bitwise equal to the plain call: what needle draws at random is drawn again, also while other
+    threads draw, and tensors are assigned to (as running statistics are) the first time only.
+    Under `detect_anomaly` and inside `jvp`, which observe the ops inside, it is the plain call. A
+    stack of n layers, checkpointed in √n pieces, keeps about 2√n activations instead of n.
 
-    `function` returns tensors; a second call must do the same, apart from random numbers.
+    `function` returns tensors; a second call must do the same. Calls of `np.random` in it are
+    repeated, too, by setting NumPy's global random state: only while no other thread draws from it.
+
+    Raises:
+        RuntimeError: in `backward`, if the second call computes other values than the first.
 
     Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
 
@@ -107,14 +106,15 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     def note(values: Iterable[Tensor]) -> None:
         captured.update({id(value): value for value in values if value.requires_grad})
 
-    with modes.override(modes.observers, (lambda value, op, inputs: note(inputs),)):
+    observe = modes.override(modes.observers, (lambda value, op, inputs: note(inputs),))
+    with op.draws.noted(), observe:
         result, outputs = op.run(with_graph=False, is_recomputing=modes.is_recomputing.get())
-    op.random_state.keep_used()
     note(outputs)
     if not (captured and modes.grad_enabled.get()):
         return result
     node = TensorTuple.make_const(tuple(output.cached_data for output in outputs), True)
     node.op = op
+    op.samples = [_sample(output.cached_data) for output in outputs]
     node.inputs = tuple(captured.values())
     node.made = tick()
     entries = iter(node)
