@@ -30,7 +30,7 @@ differentiate: ContextVar[Callable[..., Any] | None] = ContextVar("differentiate
 """If set, called with (out_grad, node) instead of `node.op.gradient_as_tuple`."""
 
 _WITH_GRAD, _WITHOUT_GRAD = override(grad_enabled, True), override(grad_enabled, False)
-_LAZY = override(is_lazy, True)
+_LAZY, _ACCUMULATING = override(is_lazy, True), override(accumulate, True)
 
 
 def no_grad() -> override:
@@ -62,7 +62,7 @@ def accumulate_gradients() -> override:
         >>> weight.grad.numpy()
         array([7., 7.])
     """
-    return override(accumulate, True)
+    return _ACCUMULATING
 
 
 def lazy_mode() -> override:

@@ -76,14 +76,14 @@ def _generator(mode):
         pass
 
 
-def _by_hand(mode):
+def _observed(mode):
     with modes.override(modes.observers, (lambda *value: None,)), mode():
-        ndl.Tensor([1.0]) * 2
+        modes.notify(None, None, ())
 
 
 @pytest.mark.parametrize(
     "use",
-    [_block, _nested, _decorated, _failing, _generator, _by_hand],
+    [_block, _nested, _decorated, _failing, _generator, _observed],
     ids=lambda use: use.__name__,
 )
 def test_mode_is_left_by_an_interruption_at_any_bytecode(switch, use):
