@@ -20,10 +20,22 @@ __all__ = [
 
 
 def diagonal(a: Tensor, *, offset: int = 0) -> Tensor:
-    """The diagonals of the last two axes; `needle.ops.diagonal` takes any two."""
+    """The diagonals of the last two axes; `needle.ops.diagonal` takes any two.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.linalg.diagonal(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])))
+        [1. 4.]
+    """
     return _diagonal(a, offset, -2, -1)
 
 
 def trace(a: Tensor, *, offset: int = 0) -> Tensor:
-    """The sums of the diagonals of the last two axes; `needle.ops.trace` takes any two."""
+    """The sums of the diagonals of the last two axes; `needle.ops.trace` takes any two.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.linalg.trace(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])).item()
+        5.0
+    """
     return _trace(a, offset, -2, -1)

@@ -11,7 +11,13 @@ Transforms = Sequence[Callable[[np.ndarray], np.ndarray]] | None
 
 
 class DatasetNotFoundError(OSError):
-    """The files of a dataset were not found and could not be downloaded."""
+    """The files of a dataset were not found and could not be downloaded.
+
+    Example:
+        >>> import needle as ndl
+        >>> issubclass(ndl.data.DatasetNotFoundError, OSError)
+        True
+    """
 
 
 class Dataset:
@@ -67,6 +73,15 @@ class NDArrayDataset(Dataset):
     Raises:
         ValueError: there is no array, or their lengths differ.
         IndexError: an index is out of range.
+
+    Example:
+        >>> import needle as ndl
+        >>> import numpy as np
+        >>> dataset = ndl.data.NDArrayDataset(np.arange(6.0).reshape(3, 2), np.arange(3))
+        >>> len(dataset)
+        3
+        >>> dataset[1]
+        (array([2., 3.]), np.int64(1))
     """
 
     takes_index_arrays = True

@@ -12,7 +12,15 @@ __all__ = ["Batch", "DataLoader"]
 
 
 class Batch(tuple[Tensor, ...]):
-    """A tuple of Tensors that compares by identity, because `==` of Tensors is elementwise."""
+    """A tuple of Tensors that compares by identity, because `==` of Tensors is elementwise.
+
+    Example:
+        >>> import needle as ndl
+        >>> batch = ndl.data.Batch((ndl.Tensor([1.0, 2.0]), ndl.Tensor([0, 1])))
+        >>> inputs, labels = batch
+        >>> batch == ndl.data.Batch((inputs, labels))
+        False
+    """
 
     __slots__ = ()
 

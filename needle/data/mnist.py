@@ -17,7 +17,17 @@ _DIGITS = os.path.join(os.path.dirname(__file__), "digits")
 def parse_mnist(
     image_filename: FilePath, label_filename: FilePath
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H·W), float32 in [0, 1], and labels (N,), uint8, of an `MNISTDataset`."""
+    """Images (N, H·W), float32 in [0, 1], and labels (N,), uint8, of an `MNISTDataset`.
+
+    Example:
+        >>> import needle as ndl
+        >>> from pathlib import Path
+        >>> folder = Path(ndl.data.__file__).parent / "digits"
+        >>> files = [folder / f"t10k-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
+        >>> images, labels = ndl.data.parse_mnist(*files)
+        >>> images.shape, labels.shape
+        ((360, 64), (360,))
+    """
     dataset = MNISTDataset(image_filename, label_filename)
     pixels = math.prod(dataset.images.shape[1:])
     return dataset.images.reshape(len(dataset), pixels), dataset.labels
@@ -32,6 +42,15 @@ class MNISTDataset(NDArrayDataset):
     Raises:
         ValueError: a file is damaged, or the numbers of images and labels differ.
         OSError: a file cannot be opened.
+
+    Example:
+        >>> import needle as ndl
+        >>> from pathlib import Path
+        >>> folder = Path(ndl.data.__file__).parent / "digits"
+        >>> files = [folder / f"t10k-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
+        >>> dataset = ndl.data.MNISTDataset(*files)
+        >>> len(dataset), dataset[0][0].shape
+        (360, (8, 8, 1))
     """
 
     max_value = 255  # of a pixel; scaled to 1
@@ -65,6 +84,12 @@ class MNIST(MNISTDataset):
     Raises:
         DatasetNotFoundError: the files are nowhere, or a folder has only one of the two.
         ValueError: a file that was found is damaged.
+
+    Example:
+        >>> import needle as ndl
+        >>> images, labels = ndl.data.MNIST(train=False)[:10]  # doctest: +SKIP
+        >>> images.shape  # doctest: +SKIP
+        (10, 28, 28, 1)
     """
 
     def __init__(
@@ -88,6 +113,12 @@ class Digits(MNISTDataset):
     Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
     Learning Repository, 1998, https://doi.org/10.24432/C50P49, CC BY 4.0; see
     `digits/ATTRIBUTION.txt`.
+
+    Example:
+        >>> import needle as ndl
+        >>> image, label = ndl.data.Digits()[0]
+        >>> image.shape, int(label)
+        ((8, 8, 1), 2)
     """
 
     max_value = 16

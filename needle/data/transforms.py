@@ -8,7 +8,17 @@ __all__ = ["RandomCrop", "RandomFlipHorizontal", "Transform"]
 
 
 class Transform:
-    """Base of transforms: `__call__` takes and returns one image, an array (H, W, C)."""
+    """Base of transforms: `__call__` takes and returns one image, an array (H, W, C).
+
+    Example:
+        >>> import needle as ndl
+        >>> class Invert(ndl.data.Transform):
+        ...     def __call__(self, x):
+        ...         return 1 - x
+        >>> image, label = ndl.data.Digits(transforms=[Invert()])[0]
+        >>> float(image.max())
+        1.0
+    """
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
@@ -20,7 +30,15 @@ class Transform:
 
 
 class RandomFlipHorizontal(Transform):
-    """Flips an image left to right with probability `p`: when `np.random.rand() < p`."""
+    """Flips an image left to right with probability `p`: when `np.random.rand() < p`.
+
+    Example:
+        >>> import needle as ndl
+        >>> import numpy as np
+        >>> flip = ndl.data.RandomFlipHorizontal(p=1.0)
+        >>> flip(np.arange(3.0).reshape(1, 3, 1)).ravel()
+        array([2., 1., 0.])
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
@@ -37,6 +55,12 @@ class RandomCrop(Transform):
 
     The crop starts at (padding + shift_x, padding + shift_y) along (H, W), where
     `shift_x, shift_y = np.random.randint(-padding, padding + 1, size=2)`.
+
+    Example:
+        >>> import needle as ndl
+        >>> import numpy as np
+        >>> ndl.data.RandomCrop(padding=2)(np.ones((8, 8, 1))).shape
+        (8, 8, 1)
     """
 
     def __init__(self, padding: int = 3) -> None:

@@ -28,6 +28,14 @@ class Recording:
 
     `paths` has for each value, also for those assigned to, such as running statistics, the path
     of the innermost module that was running, "" for `module` itself.
+
+    Example:
+        >>> import needle as ndl
+        >>> model = ndl.nn.ReLU()
+        >>> with ndl.graph.record(model) as recording:
+        ...     y = model(ndl.Tensor([1.0]))
+        >>> recording.paths[y]
+        ''
     """
 
     module: Module

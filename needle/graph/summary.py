@@ -18,7 +18,13 @@ __all__ = ["LayerSummary", "Summary", "summary"]
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: a row of the table."""
+    """One layer: a row of the table.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.summary(ndl.nn.Linear(3, 2), (5, 3)).layers[0].kind
+        'Linear'
+    """
 
     path: str  # "" for the model itself
     kind: str
@@ -29,7 +35,14 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of `summary`; `str()` gives it as a table."""
+    """The result of `summary`; `str()` gives it as a table.
+
+    Example:
+        >>> import needle as ndl
+        >>> summary = ndl.summary(ndl.nn.Linear(3, 2), (5, 3))
+        >>> summary.parameters, summary.layers[0].output_shape
+        (8, (5, 2))
+    """
 
     layers: list[LayerSummary]
     parameters: int

@@ -19,7 +19,15 @@ __all__ = ["TraceRow", "TraceTable", "aligned", "trace_table"]
 
 @dataclass(frozen=True)
 class TraceRow:
-    """One value of a computation, with its derivatives; None stands for those that are zero."""
+    """One value of a computation, with its derivatives; None stands for those that are zero.
+
+    Example:
+        >>> import needle as ndl
+        >>> table = ndl.graph.trace_table(lambda x: x * x, 3.0)
+        >>> row = table.rows[1]
+        >>> row.formula, row.value.item(), row.tangents[0].item()
+        ('v1 * v1', 9.0, 6.0)
+    """
 
     name: str  # v1, v2, ...
     formula: str
@@ -30,7 +38,17 @@ class TraceRow:
 
 @dataclass(frozen=True)
 class TraceTable:
-    """The result of `trace_table`; `str()` and notebooks show it as a table."""
+    """The result of `trace_table`; `str()` and notebooks show it as a table.
+
+    Example:
+        >>> import needle as ndl
+        >>> table = ndl.graph.trace_table(lambda x: x * x, 3.0)
+        >>> print(table.to_markdown())
+        | node | formula | value | tangent x | adjoint |
+        | --- | --- | ---: | ---: | ---: |
+        | v1 | `x` | 3 | 1 | 6 |
+        | v2 | `v1 * v1` | 9 | 6 | 1 |
+    """
 
     rows: tuple[TraceRow, ...]  # a row for each value, the inputs first
     inputs: tuple[str, ...]  # their names

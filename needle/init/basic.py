@@ -28,7 +28,14 @@ def rand(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from U(low, high)."""
+    """Draws from U(low, high).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.manual_seed(0)
+        >>> print(ndl.init.rand(3, low=-1.0))
+        [0.09762701 0.43037874 0.20552675]
+    """
     array = as_device(device).rand(*shape, generator=generator) * (high - low) + low
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
@@ -42,7 +49,14 @@ def randn(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(mean, std²)."""
+    """Draws from N(mean, std²).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.manual_seed(0)
+        >>> print(ndl.init.randn(3))
+        [1.7640524 0.4001572 0.978738 ]
+    """
     array = as_device(device).randn(*shape, generator=generator) * std + mean
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
@@ -55,7 +69,14 @@ def randb(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """True with probability p, where U(0, 1) ≤ p; p outside [0, 1] is a ValueError."""
+    """True with probability p, where U(0, 1) ≤ p; p outside [0, 1] is a ValueError.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.manual_seed(0)
+        >>> print(ndl.init.randb(4, p=0.6))
+        [ True False False  True]
+    """
     if not 0 <= p <= 1:
         raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
     array = as_device(device).rand(*shape, generator=generator) <= p
@@ -75,6 +96,13 @@ def orthogonal(
     The Q of a QR decomposition of N(0, 1) draws, with the signs that make R's diagonal positive
     (Saxe et al. 2014; Mezzadri 2007). All axes but the last count as one; fewer than two are a
     ValueError.
+
+    Example:
+        >>> import numpy as np
+        >>> import needle as ndl
+        >>> q = ndl.init.orthogonal(3, 3, dtype="float64")
+        >>> abs(q.T @ q - np.eye(3)).max().item() < 1e-12
+        True
     """
     if len(shape) < 2:
         raise ValueError(f"orthogonal needs at least two axes, got shape {shape}")
@@ -97,7 +125,14 @@ def trunc_normal(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(mean, std²), restricted to [a, b], a < b; mean and std > 0 are finite."""
+    """Draws from N(mean, std²), restricted to [a, b], a < b; mean and std > 0 are finite.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.init.trunc_normal(1000, std=2.0, a=-1.0, b=1.0)
+        >>> -1 <= x.min().item() < x.max().item() <= 1
+        True
+    """
     if not (0 < std < math.inf and math.isfinite(mean) and a < b):
         raise ValueError(
             "trunc_normal needs a finite mean and std, std > 0 and a < b, "
@@ -135,28 +170,60 @@ def constant(
     dtype: Any = "float32",
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor filled with c."""
+    """A tensor filled with c.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.init.constant(2, 2, c=0.5))
+        [[0.5 0.5]
+         [0.5 0.5]]
+    """
     return Tensor.make_const(as_device(device).full(shape, c, dtype), requires_grad)
 
 
 def ones(*shape: int, **kwargs: Any) -> Tensor:
-    """A tensor of ones; keywords as in `constant`."""
+    """A tensor of ones; keywords as in `constant`.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.init.ones(2, 3)
+        needle.Tensor([[1. 1. 1.]
+                       [1. 1. 1.]], dtype=float32, requires_grad=False)
+    """
     return constant(*shape, c=1, **kwargs)
 
 
 def zeros(*shape: int, **kwargs: Any) -> Tensor:
-    """A tensor of zeros; keywords as in `constant`."""
+    """A tensor of zeros; keywords as in `constant`.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.init.zeros(2, dtype="int64")
+        needle.Tensor([0 0], dtype=int64, requires_grad=False)
+    """
     return constant(*shape, c=0, **kwargs)
 
 
 def ones_like(tensor: Tensor, *, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape and dtype of `tensor`, by default on its device."""
+    """Ones in the shape and dtype of `tensor`, by default on its device.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.init.ones_like(ndl.Tensor([1.0, 2.0])))
+        [1. 1.]
+    """
     where = device or tensor.device
     return ones(*tensor.shape, dtype=tensor.dtype, device=where, requires_grad=requires_grad)
 
 
 def zeros_like(tensor: Tensor, *, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape and dtype of `tensor`, by default on its device."""
+    """Zeros in the shape and dtype of `tensor`, by default on its device.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.init.zeros_like(ndl.Tensor([1.0, 2.0])))
+        [0. 0.]
+    """
     where = device or tensor.device
     return zeros(*tensor.shape, dtype=tensor.dtype, device=where, requires_grad=requires_grad)
 
@@ -171,6 +238,12 @@ def one_hot(
     """1 at each class number of `i`, integers or whole floats, 0 elsewhere: shape i.shape + (n,).
 
     Other floats are a TypeError, a class number outside 0 ... n - 1 a ValueError.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.init.one_hot(3, ndl.Tensor([0, 2])))
+        [[1. 0. 0.]
+         [0. 0. 1.]]
     """
     classes = class_numbers(i.numpy())  # on the host, where the numbers are checked
     if classes.size and not 0 <= classes.min() <= classes.max() < n:

@@ -42,7 +42,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def xavier_uniform(
     fan_in: int, fan_out: int, gain: float = 1.0, shape: Sequence[int] | None = None, **kwargs: Any
 ) -> Tensor:
-    """U(-a, a) with a = gain·√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
+    """U(-a, a) with a = gain·√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16).
+
+    Example:
+        >>> import needle as ndl
+        >>> weight = ndl.init.xavier_uniform(100, 50)
+        >>> weight.shape, bool(abs(weight.numpy()).max() <= 0.2)
+        ((100, 50), True)
+    """
     bound = gain * math.sqrt(6.0 / max(fan_in + fan_out, 1))
     return rand(*_shape(fan_in, fan_out, shape), low=-bound, high=bound, **kwargs)
 
@@ -50,7 +57,13 @@ def xavier_uniform(
 def xavier_normal(
     fan_in: int, fan_out: int, gain: float = 1.0, shape: Sequence[int] | None = None, **kwargs: Any
 ) -> Tensor:
-    """N(0, std²) with std = gain·√(2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
+    """N(0, std²) with std = gain·√(2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.init.xavier_normal(100, 50, gain=2.0).shape
+        (100, 50)
+    """
     std = gain * math.sqrt(2.0 / max(fan_in + fan_out, 1))
     return randn(*_shape(fan_in, fan_out, shape), std=std, **kwargs)
 
@@ -63,7 +76,13 @@ def kaiming_uniform(
     a: float | None = None,
     **kwargs: Any,
 ) -> Tensor:
-    """U(-b, b) with b = gain·√(3 / fan_in) (He et al. 2015, eq. 10); a: slope of leaky_relu."""
+    """U(-b, b) with b = gain·√(3 / fan_in) (He et al. 2015, eq. 10); a: slope of leaky_relu.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.init.kaiming_uniform(27, 16, shape=(3, 3, 3, 16)).shape
+        (3, 3, 3, 16)
+    """
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3.0 / max(fan_in, 1))
     return rand(*_shape(fan_in, fan_out, shape), low=-bound, high=bound, **kwargs)
 
@@ -76,7 +95,13 @@ def kaiming_normal(
     a: float | None = None,
     **kwargs: Any,
 ) -> Tensor:
-    """N(0, std²) with std = gain / √fan_in (He et al. 2015, eq. 10); a: slope of leaky_relu."""
+    """N(0, std²) with std = gain / √fan_in (He et al. 2015, eq. 10); a: slope of leaky_relu.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.init.kaiming_normal(100, 50).shape
+        (100, 50)
+    """
     std = calculate_gain(nonlinearity, a) / math.sqrt(max(fan_in, 1))
     return randn(*_shape(fan_in, fan_out, shape), std=std, **kwargs)
 

@@ -33,6 +33,15 @@ def load_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
         TypeError: `state` is not a dict, or holds needle's own tensors.
         ValueError: names or shapes differ; lists all differences, with shapes as needle stores
             them. Nothing is loaded.
+
+    Example:
+        >>> import needle as ndl
+        >>> import numpy as np
+        >>> model = ndl.nn.Linear(3, 2)
+        >>> state = {"weight": np.ones((2, 3)), "bias": np.zeros(2)}  # as in torch.nn.Linear(3, 2)
+        >>> ndl.io.load_torch_state_dict(model, state)
+        >>> model.weight.shape
+        (3, 2)
     """
     if not isinstance(state, Mapping):
         raise TypeError(
@@ -49,6 +58,12 @@ def to_torch_state_dict(model: Module) -> dict[str, Any]:
 
     Raises:
         ImportError: PyTorch is not installed.
+
+    Example:
+        >>> import needle as ndl
+        >>> state = ndl.io.to_torch_state_dict(ndl.nn.Linear(3, 2))  # doctest: +SKIP
+        >>> state["weight"].shape  # doctest: +SKIP
+        torch.Size([2, 3])
     """
     try:
         import torch

@@ -154,7 +154,14 @@ class Sequential(_Items):
 
 
 class Residual(Module):
-    """fn(x) + x."""
+    """fn(x) + x.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.Residual(ndl.nn.ReLU())
+        >>> print(layer(ndl.Tensor([-1.0, 2.0])))
+        [-1.  4.]
+    """
 
     def __init__(self, fn: Module) -> None:
         super().__init__()
@@ -165,7 +172,14 @@ class Residual(Module):
 
 
 class ModuleList(_Items):
-    """A list of modules, with the methods of a list; their names are 0, 1, ..."""
+    """A list of modules, with the methods of a list; their names are 0, 1, ...
+
+    Example:
+        >>> import needle as ndl
+        >>> layers = ndl.nn.ModuleList([ndl.nn.Linear(2, 3), ndl.nn.Linear(3, 1)])
+        >>> [name for name, _ in layers.named_parameters()]
+        ['0.weight', '0.bias', '1.weight', '1.bias']
+    """
 
     def _as_item(self, item: Any) -> Module:
         return _check_module(item, "ModuleList")
@@ -175,6 +189,12 @@ class ParameterList(_Items):
     """A list of parameters, with the methods of a list; Tensors become Parameters.
 
     A Tensor that is assigned to an index gives the Parameter there its values.
+
+    Example:
+        >>> import needle as ndl
+        >>> scales = ndl.nn.ParameterList([ndl.init.ones(2), ndl.init.ones(3)])
+        >>> len(scales), scales[1].shape
+        (2, (3,))
     """
 
     def _as_item(self, item: Any) -> Parameter:
@@ -194,7 +214,14 @@ class ParameterList(_Items):
 
 
 class ModuleDict(Module, MutableMapping):
-    """A dict of modules, with the methods of a dict; the keys are their names."""
+    """A dict of modules, with the methods of a dict; the keys are their names.
+
+    Example:
+        >>> import needle as ndl
+        >>> heads = ndl.nn.ModuleDict({"mean": ndl.nn.Linear(4, 1), "scale": ndl.nn.Linear(4, 1)})
+        >>> heads["mean"](ndl.init.ones(5, 4)).shape
+        (5, 1)
+    """
 
     _contents = "table"
 

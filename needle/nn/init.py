@@ -26,22 +26,54 @@ __all__ = [
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill with val."""
+    """Fill with val.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor(ndl.init.zeros(2, 3))
+        >>> print(ndl.nn.init.constant_(w, 0.5))
+        [[0.5 0.5 0.5]
+         [0.5 0.5 0.5]]
+    """
     return _fill(tensor, init.constant, *tensor.shape, c=val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with 0."""
+    """Fill with 0.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor(ndl.init.zeros(2, 3))
+        >>> print(ndl.nn.init.zeros_(w))
+        [[0. 0. 0.]
+         [0. 0. 0.]]
+    """
     return constant_(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with 1."""
+    """Fill with 1.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor(ndl.init.zeros(2, 3))
+        >>> print(ndl.nn.init.ones_(w))
+        [[1. 1. 1.]
+         [1. 1. 1.]]
+    """
     return constant_(tensor, 1)
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """1 on the diagonal of a matrix, 0 elsewhere."""
+    """1 on the diagonal of a matrix, 0 elsewhere.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor(ndl.init.zeros(2, 3))
+        >>> print(ndl.nn.init.eye_(w))
+        [[1. 0. 0.]
+         [0. 1. 0.]]
+    """
     if tensor.ndim != 2:
         raise ValueError(f"eye_ takes a matrix, got shape {tensor.shape}")
     return _fill(tensor, Tensor, np.eye(tensor.shape[0], tensor.shape[1]))
@@ -50,7 +82,14 @@ def eye_(tensor: Tensor) -> Tensor:
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Draws from U(a, b), a ≤ b."""
+    """Draws from U(a, b), a ≤ b.
+
+    Example:
+        >>> import needle as ndl
+        >>> weight = ndl.nn.Linear(4, 3).weight
+        >>> ndl.nn.init.uniform_(weight, -0.1, 0.1).shape
+        (4, 3)
+    """
     if not a <= b:
         raise ValueError(f"uniform_ draws from [a, b], but a={a} is above b={b}")
     return _fill(tensor, init.rand, *tensor.shape, low=a, high=b, generator=generator)
@@ -59,7 +98,14 @@ def uniform_(
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Draws from N(mean, std²), std ≥ 0."""
+    """Draws from N(mean, std²), std ≥ 0.
+
+    Example:
+        >>> import needle as ndl
+        >>> weight = ndl.nn.Linear(4, 3).weight
+        >>> ndl.nn.init.normal_(weight, std=0.02).shape
+        (4, 3)
+    """
     if not std >= 0:
         raise ValueError(f"normal_: std must be at least 0, got {std}")
     return _fill(tensor, init.randn, *tensor.shape, mean=mean, std=std, generator=generator)
@@ -73,13 +119,27 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(mean, std²), restricted to [a, b]."""
+    """Draws from N(mean, std²), restricted to [a, b].
+
+    Example:
+        >>> import needle as ndl
+        >>> weight = ndl.nn.Linear(4, 3).weight
+        >>> ndl.nn.init.trunc_normal_(weight, std=0.02).shape
+        (4, 3)
+    """
     options: Any = {"mean": mean, "std": std, "a": a, "b": b, "generator": generator}
     return _fill(tensor, init.trunc_normal, *tensor.shape, **options)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Orthonormal rows or columns, whichever are fewer, times gain."""
+    """Orthonormal rows or columns, whichever are fewer, times gain.
+
+    Example:
+        >>> import needle as ndl
+        >>> weight = ndl.nn.Linear(4, 3).weight
+        >>> ndl.nn.init.orthogonal_(weight).shape
+        (4, 3)
+    """
     return _fill(tensor, init.orthogonal, *tensor.shape, gain=gain, generator=generator)
 
 

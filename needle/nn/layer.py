@@ -21,7 +21,13 @@ __all__ = ["Bilinear", "Dropout", "Embedding", "Flatten", "Identity", "Linear", 
 
 
 class Identity(Module):
-    """x. The constructor ignores its arguments, so that it can replace any layer."""
+    """Returns its input. It takes and ignores any arguments, so that it can replace any layer.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.nn.Identity()(ndl.Tensor([1.0, 2.0])))
+        [1. 2.]
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -75,6 +81,12 @@ class Bilinear(Module):
     Attributes:
         weight: (out_features, in1_features, in2_features), U(±1/√in1_features).
         bias: (out_features,), U(±1/√in1_features); None without bias.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.Bilinear(4, 2, 3)
+        >>> layer(ndl.init.ones(5, 4), ndl.init.ones(5, 2)).shape
+        (5, 3)
     """
 
     bias: Parameter | None
@@ -112,6 +124,12 @@ class Embedding(Module):
     """A lookup table of vectors: indices (...) → (..., embedding_dim).
 
     `weight` is (num_embeddings, embedding_dim), N(0, 1).
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.Embedding(10, 4)
+        >>> layer(ndl.Tensor([[1, 2, 3], [7, 8, 9]])).shape
+        (2, 3, 4)
     """
 
     def __init__(
@@ -141,6 +159,16 @@ class Dropout(Module):
 
     In eval mode, x itself. An element is kept where U(0, 1) ≤ 1 - p (Srivastava et al. 2014), drawn
     from `generator`, by default from NumPy's global state. p outside [0, 1] is a ValueError.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.Dropout(0.5)
+        >>> layer(ndl.init.ones(2, 3)).shape
+        (2, 3)
+        >>> layer.eval()
+        Dropout(p=0.5)
+        >>> print(layer(ndl.init.ones(2)))
+        [1. 1.]
     """
 
     p: float = 0.5
@@ -158,7 +186,14 @@ class Dropout(Module):
 
 @dataclass(eq=False, repr=False)
 class Flatten(Module):
-    """Joins the axes from `start_dim` to `end_dim`, by default all but the first."""
+    """Joins the axes from `start_dim` to `end_dim`, by default all but the first.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.Flatten()
+        >>> layer(ndl.init.ones(5, 4, 3)).shape
+        (5, 12)
+    """
 
     start_dim: int = 1
     end_dim: int = -1
@@ -174,6 +209,12 @@ class Unflatten(FunctionModule, function=functional.unflatten):
     """Splits the axis `dim` into several, the inverse of `Flatten`: (N, 6) → (N, 2, 3).
 
     `unflattened_size` has the lengths of the new axes, of which one may be -1.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.Unflatten(1, (4, 3))
+        >>> layer(ndl.init.ones(5, 12)).shape
+        (5, 4, 3)
     """
 
     dim: int

@@ -41,13 +41,27 @@ class _Loss(FunctionModule):
 
 
 class MSELoss(_Loss, function=functional.mse_loss):
-    """Squared error, (x - t)², of x and t of one shape."""
+    """Squared error, (x - t)², of x and t of one shape.
+
+    Example:
+        >>> import needle as ndl
+        >>> x, target = ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.0, 4.0])
+        >>> ndl.nn.MSELoss()(x, target).item()
+        2.0
+    """
 
     reduction: str = "mean"
 
 
 class L1Loss(_Loss, function=functional.l1_loss):
-    """Absolute error, |x - t|, of x and t of one shape."""
+    """Absolute error, |x - t|, of x and t of one shape.
+
+    Example:
+        >>> import needle as ndl
+        >>> x, target = ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.0, 4.0])
+        >>> ndl.nn.L1Loss()(x, target).item()
+        1.0
+    """
 
     reduction: str = "mean"
 
@@ -56,6 +70,12 @@ class SmoothL1Loss(_Loss, function=functional.smooth_l1_loss):
     """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2.
 
     Less sensitive to outliers than the squared error; beta=0 gives |x - t|.
+
+    Example:
+        >>> import needle as ndl
+        >>> x, target = ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.0, 4.0])
+        >>> ndl.nn.SmoothL1Loss()(x, target).item()
+        0.75
     """
 
     reduction: str = "mean"
@@ -66,6 +86,13 @@ class CrossEntropyLoss(_Loss, function=functional.cross_entropy):
     """Softmax cross-entropy of logits (N, C) with class numbers (N,) or probabilities (N, C).
 
     `weight` (C,) weighs the classes; see `functional.cross_entropy`.
+
+    Example:
+        >>> import needle as ndl
+        >>> logits = ndl.Tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> loss = ndl.nn.CrossEntropyLoss(label_smoothing=0.1)
+        >>> round(loss(logits, ndl.Tensor([0, 1])).item(), 4)
+        0.2951
     """
 
     weight: Tensor | None = None
@@ -88,6 +115,13 @@ class NLLLoss(_Loss, function=functional.nll_loss):
     """Negative log-likelihood, -l_y for log-probabilities l (N, C) and class numbers y (N,).
 
     `weight` (C,) weighs the classes; see `functional.nll_loss`.
+
+    Example:
+        >>> import needle as ndl
+        >>> logits = ndl.Tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> log_probabilities = ndl.nn.LogSoftmax()(logits)
+        >>> round(ndl.nn.NLLLoss()(log_probabilities, ndl.Tensor([0, 1])).item(), 4)
+        0.2201
     """
 
     weight: Tensor | None = None
@@ -99,6 +133,12 @@ class BCELoss(_Loss, function=functional.binary_cross_entropy):
     """Binary cross-entropy of probabilities, -(t·ln p + (1 - t)·ln(1 - p)), finite at 0 and 1.
 
     `weight` weighs the elements; see `functional.binary_cross_entropy`.
+
+    Example:
+        >>> import needle as ndl
+        >>> x, target = ndl.Tensor([0.9, 0.2]), ndl.Tensor([1.0, 0.0])
+        >>> round(ndl.nn.BCELoss()(x, target).item(), 4)
+        0.1643
     """
 
     weight: Tensor | None = None
@@ -110,6 +150,12 @@ class BCEWithLogitsLoss(_Loss, function=functional.binary_cross_entropy_with_log
 
     `weight` weighs the elements, `pos_weight` the positive class; see
     `functional.binary_cross_entropy_with_logits`.
+
+    Example:
+        >>> import needle as ndl
+        >>> x, target = ndl.Tensor([3.0, -1.0]), ndl.Tensor([1.0, 0.0])
+        >>> round(ndl.nn.BCEWithLogitsLoss()(x, target).item(), 4)
+        0.1809
     """
 
     weight: Tensor | None = None
@@ -121,6 +167,12 @@ class KLDivLoss(_Loss, function=functional.kl_div):
     """Kullback-Leibler divergence, t·(ln t - x), given log-probabilities x.
 
     `reduction` may also be "batchmean"; see `functional.kl_div`.
+
+    Example:
+        >>> import needle as ndl
+        >>> x, target = ndl.Tensor([[0.5, 0.5]]).log(), ndl.Tensor([[0.9, 0.1]])
+        >>> round(ndl.nn.KLDivLoss("batchmean")(x, target).item(), 4)
+        0.3681
     """
 
     reduction: str = "mean"

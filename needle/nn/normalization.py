@@ -89,6 +89,12 @@ class BatchNorm1d(_BatchNorm):
     Attributes:
         weight, bias: (dim,), initially ones and zeros; or None.
         running_mean, running_var: (dim,), buffers, initially zeros and ones; or None.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.BatchNorm1d(3)
+        >>> layer(ndl.init.ones(5, 3)).shape
+        (5, 3)
     """
 
     layout = "(N, C) or (N, C, L)"
@@ -96,7 +102,14 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """`BatchNorm1d` for images, (N, C, H, W): each channel over batch, height and width."""
+    """`BatchNorm1d` for images, (N, C, H, W): each channel over batch, height and width.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.BatchNorm2d(3)
+        >>> layer(ndl.init.ones(5, 3, 8, 8)).shape
+        (5, 3, 8, 8)
+    """
 
     layout = "(N, C, H, W)"
     ndims = (4,)
@@ -117,6 +130,12 @@ class LayerNorm(_OverLastAxes):
         y = (x - mean)/√(variance + eps)·weight + bias
 
     The input is (..., *normalized_shape); `weight` and `bias` have the shape normalized_shape.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.LayerNorm((4, 3))
+        >>> layer(ndl.init.ones(5, 4, 3)).shape
+        (5, 4, 3)
     """
 
     def __init__(
@@ -136,7 +155,14 @@ class LayerNorm(_OverLastAxes):
 
 
 class LayerNorm1d(LayerNorm):
-    """`LayerNorm` over the last axis, of length `dim`."""
+    """`LayerNorm` over the last axis, of length `dim`.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.LayerNorm1d(3)
+        >>> layer(ndl.init.ones(5, 3)).shape
+        (5, 3)
+    """
 
     def __init__(
         self,
@@ -154,6 +180,12 @@ class GroupNorm(_Normalization):
 
     The input is (N, num_channels, ...); `weight` and `bias` are (num_channels,). `num_groups` must
     divide num_channels.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.GroupNorm(2, 6)
+        >>> layer(ndl.init.ones(5, 6, 8)).shape
+        (5, 6, 8)
     """
 
     def __init__(
@@ -187,6 +219,12 @@ class RMSNorm(_OverLastAxes):
 
     The input is (..., *normalized_shape), the shape of `weight` is normalized_shape. `eps` is by
     default the machine epsilon of the input's dtype.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.RMSNorm(2)
+        >>> print(layer(ndl.Tensor([3.0, 4.0], dtype="float32")))
+        [0.84852815 1.1313709 ]
     """
 
     def __init__(

@@ -39,6 +39,15 @@ def clip_grad_norm_(
     Raises:
         ValueError: `max_norm` is negative or NaN, or `norm_type` is not positive.
         RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0, 1.0])
+        >>> (ndl.Tensor([3.0, 4.0]) * w).sum().backward()
+        >>> ndl.optim.clip_grad_norm_([w], max_norm=1.0)
+        5.0
+        >>> print(w.grad.numpy().round(3))
+        [0.6 0.8]
     """
     norm_type = float(norm_type)  # PyTorch's users write "inf", too
     if not max_norm >= 0:
@@ -65,6 +74,14 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
     Raises:
         ValueError: `clip_value` is negative or NaN.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0, 1.0])
+        >>> (ndl.Tensor([3.0, 0.5]) * w).sum().backward()
+        >>> ndl.optim.clip_grad_value_([w], 1.0)
+        >>> print(w.grad)
+        [1.  0.5]
     """
     if not clip_value >= 0:
         raise ValueError(f"clip_value must be at least 0, got {clip_value}")

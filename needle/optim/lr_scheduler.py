@@ -158,7 +158,15 @@ class LRScheduler(Schedule):
 
 @dataclass(eq=False, repr=False)
 class StepLR(LRScheduler):
-    """Multiplies lr by `gamma` every `step_size` epochs."""
+    """Multiplies lr by `gamma` every `step_size` epochs.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.StepLR(optimizer, step_size=2)
+        >>> [schedule.multiplier(epoch, 0) for epoch in range(4)]
+        [1.0, 1.0, 0.1, 0.1]
+    """
 
     step_size: int
     gamma: float = 0.1
@@ -169,7 +177,15 @@ class StepLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class MultiStepLR(LRScheduler):
-    """Multiplies lr by `gamma` at each of the epochs `milestones`."""
+    """Multiplies lr by `gamma` at each of the epochs `milestones`.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.MultiStepLR(optimizer, milestones=[1, 3])
+        >>> [round(schedule.multiplier(epoch, 0), 3) for epoch in range(5)]
+        [1.0, 0.1, 0.1, 0.01, 0.01]
+    """
 
     milestones: Sequence[int]
     gamma: float = 0.1
@@ -180,7 +196,15 @@ class MultiStepLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class ExponentialLR(LRScheduler):
-    """Multiplies lr by `gamma` every epoch."""
+    """Multiplies lr by `gamma` every epoch.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.ExponentialLR(optimizer, gamma=0.5)
+        >>> [schedule.multiplier(epoch, 0) for epoch in range(4)]
+        [1.0, 0.5, 0.25, 0.125]
+    """
 
     gamma: float
 
@@ -196,6 +220,13 @@ class LinearLR(LRScheduler):
         start_factor: in (0, 1], at epoch 0.
         end_factor: in [0, 1], from epoch `total_iters` on.
         total_iters: the number of epochs between them.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.LinearLR(optimizer, start_factor=0.25, total_iters=3)
+        >>> [schedule.multiplier(epoch, 0) for epoch in range(4)]
+        [0.25, 0.5, 0.75, 1.0]
     """
 
     start_factor: float = 1 / 3
@@ -209,7 +240,15 @@ class LinearLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class ConstantLR(LRScheduler):
-    """lr times `factor`, in [0, 1], during the first `total_iters` epochs."""
+    """lr times `factor`, in [0, 1], during the first `total_iters` epochs.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.ConstantLR(optimizer, factor=0.1, total_iters=2)
+        >>> [schedule.multiplier(epoch, 0) for epoch in range(4)]
+        [0.1, 0.1, 1.0, 1.0]
+    """
 
     factor: float = 1 / 3
     total_iters: int = 5
@@ -220,7 +259,15 @@ class ConstantLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class PolynomialLR(LRScheduler):
-    """lr times (1 - epoch / total_iters)^power, and 0 from epoch `total_iters` on."""
+    """lr times (1 - epoch / total_iters)^power, and 0 from epoch `total_iters` on.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.PolynomialLR(optimizer, total_iters=4)
+        >>> [schedule.multiplier(epoch, 0) for epoch in range(4)]
+        [1.0, 0.75, 0.5, 0.25]
+    """
 
     total_iters: int = 5
     power: float = 1.0
@@ -234,6 +281,13 @@ class CosineAnnealingLR(LRScheduler):
     """lr from its initial value to `eta_min` along half a cosine wave of `T_max` epochs, and back.
 
     lr = eta_min + (initial lr - eta_min)·(1 + cos(π·epoch / T_max)) / 2
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.CosineAnnealingLR(optimizer, T_max=4)
+        >>> [round(schedule.multiplier(epoch, 0), 3) for epoch in range(5)]
+        [1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
     T_max: int
@@ -263,6 +317,13 @@ class LambdaLR(LRScheduler):
     Raises:
         ValueError: the list has another length than the parameter groups.
         TypeError: `lr_lambda` holds something that is not a function.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.LambdaLR(optimizer, lambda epoch: 0.5 ** epoch)
+        >>> [schedule.multiplier(epoch, 0) for epoch in range(4)]
+        [1.0, 0.5, 0.25, 0.125]
     """
 
     lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
@@ -299,6 +360,17 @@ class OneCycleLR(LRScheduler):
     Raises:
         ValueError: a setting is out of its range, the length of the cycle is missing, the
             optimizer has no momentum to cycle, or `step()` is called after the end.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=1.0)
+        >>> schedule = ndl.optim.OneCycleLR(optimizer, max_lr=1.0, total_steps=5)
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(round(schedule.get_last_lr()[0], 3))
+        ...     schedule.step()
+        >>> rates
+        [0.04, 0.95, 0.611, 0.188, 0.0]
     """
 
     max_lr: float | list[float]
@@ -389,6 +461,15 @@ class ReduceLROnPlateau(Schedule):
     Example:
         schedule = ReduceLROnPlateau(optimizer, patience=3)
         schedule.step(validation_loss)  # after every epoch
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=1.0)
+        >>> schedule = ndl.optim.ReduceLROnPlateau(optimizer, patience=1)
+        >>> for loss in [1.0, 0.9, 0.9, 0.9]:
+        ...     schedule.step(loss)
+        >>> schedule.get_last_lr()
+        [0.1]
     """
 
     mode: str = "min"
@@ -454,6 +535,19 @@ class SequentialLR(Schedule):
     Example:
         warm_up = LinearLR(optimizer, start_factor=0.1, total_iters=5)
         schedule = SequentialLR(optimizer, [warm_up, CosineAnnealingLR(optimizer, 95)], [5])
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=1.0)
+        >>> warmup = ndl.optim.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+        >>> decay = ndl.optim.ExponentialLR(optimizer, gamma=0.5)
+        >>> schedule = ndl.optim.SequentialLR(optimizer, [warmup, decay], milestones=[2])
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(schedule.get_last_lr()[0])
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.75, 1.0, 0.5, 0.25]
     """
 
     schedulers: Sequence[LRScheduler | SequentialLR]

@@ -27,6 +27,15 @@ class Adagrad(Optimizer):
         weight_decay: strength of the L2 penalty.
         initial_accumulator_value: the initial value of s.
         eps: added to the divisor, against division by 0.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0])
+        >>> optimizer = ndl.optim.Adagrad([w], lr=0.1)
+        >>> (w**2).sum().backward()
+        >>> optimizer.step()
+        >>> print(w)
+        [0.9]
     """
 
     lr: float = setting(0.01)
@@ -66,6 +75,15 @@ class RMSprop(Optimizer):
         weight_decay: strength of the L2 penalty.
         momentum: in [0, 1).
         centered: divide by the standard deviation.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0])
+        >>> optimizer = ndl.optim.RMSprop([w], lr=0.01)
+        >>> (w**2).sum().backward()
+        >>> optimizer.step()
+        >>> print(w.numpy().round(3))
+        [0.9]
     """
 
     lr: float = setting(0.01)
@@ -119,6 +137,15 @@ class Adam(Optimizer):
         weight_decay: strength of the L2 penalty.
         amsgrad: use the largest v.
         betas: (beta1, beta2), as in PyTorch, instead of both.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0])
+        >>> optimizer = ndl.optim.Adam([w], lr=0.1)
+        >>> (w**2).sum().backward()
+        >>> optimizer.step()
+        >>> print(w)
+        [0.9]
     """
 
     lr: float = setting(0.01)
@@ -160,6 +187,15 @@ class AdamW(Adam):
         θ ← θ - lr·weight_decay·θ, then Adam's step with g = grad
 
     Args and errors as in `Adam`; the defaults are PyTorch's.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0])
+        >>> optimizer = ndl.optim.AdamW([w], lr=0.1)
+        >>> (w**2).sum().backward()
+        >>> optimizer.step()
+        >>> print(w)
+        [0.899]
     """
 
     decouples_weight_decay = True
@@ -184,6 +220,15 @@ class Lion(Optimizer):
         beta2: β₂ in [0, 1), the decay rate of m.
         weight_decay: strength of the decoupled weight decay.
         betas: (beta1, beta2), as in PyTorch, instead of both.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0])
+        >>> optimizer = ndl.optim.Lion([w], lr=0.1)
+        >>> (w**2).sum().backward()
+        >>> optimizer.step()
+        >>> print(w)
+        [0.9]
     """
 
     decouples_weight_decay = True

@@ -32,6 +32,15 @@ class SGD(Optimizer):
 
     Raises:
         ValueError: a setting is out of its range, or nesterov is set without momentum.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0])
+        >>> optimizer = ndl.optim.SGD([w], lr=0.1)
+        >>> (w**2).sum().backward()
+        >>> optimizer.step()
+        >>> print(w)
+        [0.8]
     """
 
     lr: float = setting(0.01)

@@ -23,7 +23,21 @@ Arrays = Sequence[np.ndarray]
 
 
 class GradcheckError(AssertionError):
-    """A gradient that differs from the finite differences; the text says where, and both values."""
+    """A gradient that differs from the finite differences; the text says where, and both values.
+
+    Example:
+        >>> import needle as ndl
+        >>> class Twice(ndl.TensorOp):
+        ...     def compute(self, a):
+        ...         return a * 2
+        ...
+        ...     def gradient(self, out_grad, node):
+        ...         return out_grad * 3
+        >>> ndl.testing.gradcheck(Twice(), ndl.Tensor([1.0]))  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+            ...
+        needle.testing.GradcheckError: ...
+    """
 
     __module__ = "needle.testing"  # where users find it
 

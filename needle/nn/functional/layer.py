@@ -24,7 +24,14 @@ __all__ = [
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,)."""
+    """x·W + b over the last axis: x (..., in), weight (in, out), bias (1, out) or (out,).
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> F.linear(ndl.init.ones(5, 4), ndl.init.ones(4, 3), ndl.init.zeros(1, 3)).shape
+        (5, 3)
+    """
     check_trailing("Linear", x, weight.shape[-2:-1] or weight.shape)
     if bias is None:
         return matmul(x, weight)
@@ -37,6 +44,12 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     """x1ᵀ·W_k·x2 + b_k for each output k: (..., out).
 
     Operands: x1 (..., in1), x2 (..., in2), weight (out, in1, in2), bias (out,).
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> F.bilinear(ndl.init.ones(5, 4), ndl.init.ones(5, 2), ndl.init.ones(3, 4, 2)).shape
+        (5, 3)
     """
     outputs, in1, in2 = weight.shape
     check_trailing("Bilinear", x1, (in1,))
@@ -52,12 +65,26 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """eˣ / Σ eˣ along the axis `dim`: positive, sums to 1."""
+    """eˣ / Σ eˣ along the axis `dim`: positive, sums to 1.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> print(F.softmax(ndl.Tensor([0.0, 0.0, 1000.0])))
+        [0. 0. 1.]
+    """
     return ops.softmax(x, dim)
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """ln softmax(x) along the axis `dim`, finite for any finite x."""
+    """ln softmax(x) along the axis `dim`, finite for any finite x.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> print(F.log_softmax(ndl.Tensor([0.0, 0.0])))
+        [-0.69314718 -0.69314718]
+    """
     return ops.logsoftmax(x, dim)
 
 
@@ -68,6 +95,12 @@ def dropout(
 
     Random numbers come from `generator`, by default from NumPy's global state. p outside [0, 1] is
     a ValueError.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> print(F.dropout(ndl.init.ones(3), training=False))
+        [1. 1. 1.]
     """
     check_fraction("dropout: p", p)
     if not training:
@@ -80,6 +113,14 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
     """The rows of `weight` (number, dim) at the indices x (...): (..., dim).
 
     An index that is not in 0 ... number - 1 is a ValueError.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> weight = ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])
+        >>> print(F.embedding(ndl.Tensor([1, 0]), weight))
+        [[3. 4.]
+         [1. 2.]]
     """
     check_tensor("Embedding", x)
     return _embedding(weight, x)
@@ -92,6 +133,12 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Splits the axis `dim` into axes of the given lengths; one may be -1, which is inferred.
 
     An axis that x does not have is an IndexError.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> F.unflatten(ndl.init.ones(5, 12), 1, (4, 3)).shape
+        (5, 4, 3)
     """
     check_tensor("Unflatten", x)
     if not -x.ndim <= dim < x.ndim:

@@ -28,7 +28,15 @@ __all__ = [
 
 
 def softmax_loss(logits: Tensor, y: Tensor) -> Tensor:
-    """Mean of logsumexp(z) - z_y over the rows z of logits (N, C) and class numbers y (N,)."""
+    """Mean of logsumexp(z) - z_y over the rows z of logits (N, C) and class numbers y (N,).
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> logits = ndl.Tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> round(F.softmax_loss(logits, ndl.Tensor([0, 1])).item(), 4)
+        0.2201
+    """
     check_tensor("softmax_loss", logits)
     return ops.softmax_cross_entropy(logits, y, mean=True)
 
@@ -52,6 +60,13 @@ def cross_entropy(
         reduction: the mean is Σ losses / Σ weights of the labels; with probabilities, it is
             Σ losses / number of samples.
         label_smoothing: ε, from 0 to 1, in the smoothed target (1 - ε)·p + ε/C.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> logits = ndl.Tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> round(F.cross_entropy(logits, ndl.Tensor([0, 1])).item(), 4)
+        0.2201
     """
     check_tensor("cross_entropy", logits)
     check_fraction("cross_entropy: label_smoothing", label_smoothing)
@@ -82,7 +97,15 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """-l_y for log-probabilities l and class number y; arguments as in `cross_entropy`."""
+    """-l_y for log-probabilities l and class number y; arguments as in `cross_entropy`.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> logits = ndl.Tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> round(F.nll_loss(F.log_softmax(logits), ndl.Tensor([0, 1])).item(), 4)
+        0.2201
+    """
     check_tensor("nll_loss", log_probabilities)
     target = _as_tensor(target, log_probabilities)
     rows, labels = _rows_and_labels("nll_loss", log_probabilities, target)
@@ -92,13 +115,31 @@ def nll_loss(
 
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Squared error, (x - t)², of x and target of one shape."""
+    """Squared error, (x - t)², of x and target of one shape.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x, target = ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.0, 4.0])
+        >>> F.mse_loss(x, target).item()
+        2.0
+        >>> print(F.mse_loss(x, target, reduction="none"))
+        [0. 4.]
+    """
     x, target = _pair("mse_loss", x, target)
     return _reduce((x - target) ** 2, reduction)
 
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Absolute error, |x - t|, of x and target of one shape."""
+    """Absolute error, |x - t|, of x and target of one shape.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x, target = ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.0, 4.0])
+        >>> F.l1_loss(x, target).item()
+        1.0
+    """
     x, target = _pair("l1_loss", x, target)
     return _reduce(ops.abs(x - target), reduction)
 
@@ -107,6 +148,13 @@ def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: flo
     """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2 (Girshick 2015).
 
     x and target have one shape. beta=0 gives |x - t|; a negative beta is a ValueError.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x, target = ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.0, 4.0])
+        >>> F.smooth_l1_loss(x, target).item()
+        0.75
     """
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
@@ -124,6 +172,13 @@ def binary_cross_entropy(
     """-(t·ln p + (1 - t)·ln(1 - p)), with logarithms of at least -100, so finite at 0 and 1.
 
     p and target are probabilities of one shape, to which `weight` broadcasts.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x, target = ndl.Tensor([0.9, 0.2]), ndl.Tensor([1.0, 0.0])
+        >>> round(F.binary_cross_entropy(x, target).item(), 4)
+        0.1643
     """
     p, target = _pair("binary_cross_entropy", p, target, has_probabilities=True)
     _check_probabilities("binary_cross_entropy: probabilities", p)
@@ -142,6 +197,13 @@ def binary_cross_entropy_with_logits(
 
     The target holds probabilities, in the shape of the logits, to which `weight` and `pos_weight`,
     the factor of the term with t, broadcast.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x, target = ndl.Tensor([3.0, -1.0]), ndl.Tensor([1.0, 0.0])
+        >>> round(F.binary_cross_entropy_with_logits(x, target).item(), 4)
+        0.1809
     """
     name = "binary_cross_entropy_with_logits"
     logits, target = _pair(name, logits, target, has_probabilities=True)
@@ -157,6 +219,13 @@ def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool 
     The target holds probabilities in the shape of x, or, if `log_target`, their logarithms.
     `reduction` may also be "batchmean", Σ losses / length of the first axis: the Kullback-Leibler
     divergence, which the mean over all elements is not.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x, target = ndl.Tensor([[0.5, 0.5]]).log(), ndl.Tensor([[0.9, 0.1]])
+        >>> round(F.kl_div(x, target, reduction="batchmean").item(), 4)
+        0.3681
     """
     x, target = _pair("kl_div", x, target, has_probabilities=not log_target)
     probabilities = ops.exp(target) if log_target else target

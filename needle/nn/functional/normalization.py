@@ -37,6 +37,14 @@ def batch_norm(
     In training with the statistics of the batch, which must hold more than one value per channel;
     from them the running ones (C,), unless None, are updated: running ← (1 - momentum)·running +
     momentum·observed. Otherwise with the running ones.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x = ndl.Tensor([[1.0, 2.0], [3.0, 6.0]])
+        >>> print(F.batch_norm(x, None, None, training=True).numpy().round(3))
+        [[-1. -1.]
+         [ 1.  1.]]
     """
     check_floats("BatchNorm", x)
     lengths = x.shape
@@ -74,7 +82,16 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises x (..., *normalized_shape) over its last axes (Ba et al. 2016)."""
+    """Normalises x (..., *normalized_shape) over its last axes (Ba et al. 2016).
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x = ndl.Tensor([[1.0, 2.0], [3.0, 6.0]])
+        >>> print(F.layer_norm(x, 2).numpy().round(3))
+        [[-1.  1.]
+         [-1.  1.]]
+    """
     shape = as_shape("LayerNorm", normalized_shape)
     check_trailing("LayerNorm", x, shape)
     axes = tuple(range(x.ndim - len(shape), x.ndim))
@@ -88,7 +105,16 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises samples of x (N, C, ...) over groups of C/num_groups channels (Wu & He 2018)."""
+    """Normalises samples of x (N, C, ...) over groups of C/num_groups channels (Wu & He 2018).
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x = ndl.Tensor([[1.0, 2.0], [3.0, 6.0]])
+        >>> print(F.group_norm(x, 1).numpy().round(3))
+        [[-1.  1.]
+         [-1.  1.]]
+    """
     check_channels("GroupNorm", "(N, C, ...)", x)
     check_floats("GroupNorm", x)
     samples, channels = x.shape[:2]
@@ -108,6 +134,14 @@ def rms_norm(
     """x/√(m(x²) + eps)·weight, m(·) the mean over the last axes (Zhang & Sennrich 2019).
 
     `eps` is by default the machine epsilon of x's dtype.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x = ndl.Tensor([[1.0, 2.0], [3.0, 6.0]])
+        >>> print(F.rms_norm(x, 2).numpy().round(3))
+        [[0.632 1.265]
+         [0.632 1.265]]
     """
     shape = as_shape("RMSNorm", normalized_shape)
     check_trailing("RMSNorm", x, shape)
