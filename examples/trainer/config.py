@@ -1,5 +1,6 @@
 """Configs: YAML files, changed by `--set`, checked against one table before anything is loaded."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,12 @@ __all__ = ["CONFIGS", "SCHEMA", "read_config"]
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
-_FOLDER = Kind("an existing folder", lambda value: isinstance(value, str) and Path(value).is_dir())
+_RESULTS = Kind(TEXT.allowed, TEXT.accepts, lambda key, value: os.path.expanduser(value))
+_FOLDER = Kind(
+    "an existing folder",
+    lambda value: isinstance(value, str) and Path(os.path.expanduser(value)).is_dir(),
+    _RESULTS.read,
+)
 
 _CHECKPOINT = Kind(
     "a mapping of every (epochs), every_batches and keep",
@@ -43,7 +49,7 @@ SCHEMA = {
     "shuffle": Entry((FLAG,)),
     "generator": Entry((GENERATOR, NOTHING), default=None),
     "checkpoint": Entry((_CHECKPOINT, NOTHING), default=None),
-    "results": Entry((TEXT,)),
+    "results": Entry((_RESULTS,)),
 }
 
 

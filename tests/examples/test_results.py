@@ -56,6 +56,13 @@ def test_force_replaces_it_and_another_folder_keeps_it(train):
     assert content()["weights-digits.npz"] == content("other")["weights-digits.npz"]
 
 
+def test_a_tilde_is_the_home_folder(train, empty_machine, mnist_folder):
+    folders = ("--set=results=~/out", "--data-dir=~/mnist")
+    assert train("--config=mlp", "--epochs=1", *folders)[0] == 0
+    assert (empty_machine / "out/weights-mnist.npz").exists()
+    assert not Path("~").exists()
+
+
 def test_a_run_that_was_killed_is_resumed_or_replaced(train, checkpointed):
     train("--config", checkpointed, "--epochs", "1")
     for name in ("metrics.json", "weights-digits.npz"):
