@@ -1,10 +1,12 @@
 """Constants and random draws.
 
 Draws come from `generator`, or from NumPy's global random state without one. They are float64 and
-cast afterwards, so that a seed reproduces them in any dtype.
+cast afterwards, so that a seed reproduces them in any dtype of floats;
+other dtypes are a TypeError.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,23 @@ __all__ = [
     "constant", "one_hot", "ones", "ones_like", "orthogonal", "rand", "randb", "randn",
     "trunc_normal", "zeros", "zeros_like",
 ]  # fmt: skip
+
+
+def _shape(name: str, shape: Sequence[Any], dtype: Any = "float32") -> tuple[int, ...]:
+    """`shape`, given as lengths or as one tuple, once it and the dtype of random floats fit."""
+    if len(shape) == 1 and isinstance(shape[0], tuple | list):
+        shape = shape[0]
+    for length in shape:
+        if isinstance(length, bool) or not isinstance(length, int | np.integer):
+            raise TypeError(f"init.{name}: lengths of axes are whole numbers, got {length!r}")
+        if length < 0:
+            raise ValueError(f"init.{name}: lengths of axes are at least 0, got {length}")
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(
+            f"init.{name} draws floating-point numbers, which dtype {dtype} cannot hold: "
+            "use astype() or numpy.random.randint"
+        )
+    return tuple(shape)
 
 
 def rand(
@@ -36,6 +55,7 @@ def rand(
         >>> print(ndl.init.rand(3, low=-1.0))
         [0.09762701 0.43037874 0.20552675]
     """
+    shape = _shape("rand", shape, dtype)
     array = as_device(device).rand(*shape, generator=generator) * (high - low) + low
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
@@ -57,6 +77,7 @@ def randn(
         >>> print(ndl.init.randn(3))
         [1.7640524 0.4001572 0.978738 ]
     """
+    shape = _shape("randn", shape, dtype)
     array = as_device(device).randn(*shape, generator=generator) * std + mean
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
@@ -79,6 +100,7 @@ def randb(
     """
     if not 0 <= p <= 1:
         raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
+    shape = _shape("randb", shape)
     array = as_device(device).rand(*shape, generator=generator) <= p
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
@@ -104,6 +126,7 @@ def orthogonal(
         >>> abs(q.T @ q - np.eye(3)).max().item() < 1e-12
         True
     """
+    shape = _shape("orthogonal", shape, dtype)
     if len(shape) < 2:
         raise ValueError(f"orthogonal needs at least two axes, got shape {shape}")
     rows, columns = math.prod(shape[:-1]), shape[-1]
@@ -138,6 +161,7 @@ def trunc_normal(
             "trunc_normal needs a finite mean and std, std > 0 and a < b, "
             f"got mean={mean}, std={std}, a={a}, b={b}"
         )
+    shape = _shape("trunc_normal", shape, dtype)
     low, high = (a - mean) / std, (b - mean) / std
     draws = _standard_draws(low, high, math.prod(shape), as_device(device), generator)
     array = np.clip(draws * std + mean, a, b).reshape(shape).astype(dtype)
@@ -178,6 +202,7 @@ def constant(
         [[0.5 0.5]
          [0.5 0.5]]
     """
+    shape = _shape("constant", shape)
     return Tensor.make_const(as_device(device).full(shape, c, dtype), requires_grad)
 
 

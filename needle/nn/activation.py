@@ -1,4 +1,7 @@
-"""Activations as modules; their formulas and errors are those of `needle.nn.functional`."""
+"""Activations as modules; their formulas and errors are those of `needle.nn.functional`.
+
+`inplace`, which some of PyTorch's have, is accepted and has no effect: no input is changed.
+"""
 
 from . import functional
 from .function import FunctionModule
@@ -18,6 +21,8 @@ class ReLU(FunctionModule, function=functional.relu):
         [0. 0. 2.]
     """
 
+    inplace: bool = False
+
 
 class LeakyReLU(FunctionModule, function=functional.leaky_relu):
     """x where x > 0, else negative_slope·x.
@@ -29,6 +34,7 @@ class LeakyReLU(FunctionModule, function=functional.leaky_relu):
     """
 
     negative_slope: float = 0.01
+    inplace: bool = False
 
 
 class ELU(FunctionModule, function=functional.elu):
@@ -41,6 +47,7 @@ class ELU(FunctionModule, function=functional.elu):
     """
 
     alpha: float = 1.0
+    inplace: bool = False
 
 
 class GELU(FunctionModule, function=functional.gelu):
@@ -65,6 +72,8 @@ class SiLU(FunctionModule, function=functional.silu):
         >>> print(ndl.nn.SiLU()(ndl.Tensor([-1.0, 0.0, 2.0])))
         [-0.26894142  0.          1.76159416]
     """
+
+    inplace: bool = False
 
 
 class Softplus(FunctionModule, function=functional.softplus):
@@ -111,6 +120,7 @@ class Hardtanh(FunctionModule, function=functional.hardtanh):
 
     min_val: float = -1.0
     max_val: float = 1.0
+    inplace: bool = False
 
 
 class Softmax(FunctionModule, function=functional.softmax):

@@ -4,12 +4,14 @@ import math
 from collections.abc import Container, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Tensor
 from ..ops.kinds import integers
 
 __all__ = [
     "as_shape", "check_channels", "check_floats", "check_fraction", "check_groups",
-    "check_reduction", "check_tensor", "check_trailing",
+    "check_reduction", "check_sizes", "check_tensor", "check_trailing",
 ]  # fmt: skip
 
 
@@ -59,6 +61,16 @@ def check_channels(
 def check_groups(num_groups: int, channels: int) -> None:
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"GroupNorm: {channels} channels do not split into {num_groups} groups")
+
+
+def check_sizes(layer: str, least: int = 0, **sizes: Any) -> None:
+    """Raise unless all sizes are whole numbers of at least `least`."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+            raise TypeError(f"{layer}: {name} must be a whole number, got {size!r}")
+        if size < least:
+            allowed = "positive" if least == 1 else f"at least {least}"
+            raise ValueError(f"{layer}: {name} must be {allowed}, got {size}")
 
 
 def check_fraction(what: str, value: float) -> None:

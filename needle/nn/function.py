@@ -18,6 +18,7 @@ class FunctionModule(Module):
     """A dataclass that calls `function` with the input, then with its fields in their order.
 
     The settings are all that `class ELU(FunctionModule, function=functional.elu)` has to state.
+    The field `inplace` of PyTorch's modules has no effect: the input is never changed.
     """
 
     _function: ClassVar[staticmethod[..., Tensor]]
@@ -28,7 +29,7 @@ class FunctionModule(Module):
         if function is None:
             return
         dataclass(eq=False, repr=False)(cls)
-        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        names = [field.name for field in fields(cls) if field.name != "inplace"]  # type: ignore[arg-type]
         if names:
             cls._function = staticmethod(function)
             read = attrgetter(*names)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import Tensor, TensorTuple, TensorTupleOp
+from ..ops.kinds import or_zeros
+from ..ops.tuples import make_tuple
 
 if TYPE_CHECKING:
     from .module import Module
@@ -40,6 +42,9 @@ class _Tap(TensorTupleOp):
 
     def compute(self, *arrays: Any) -> tuple[Any, ...]:
         return arrays
+
+    def tangent(self, input_tangents: Sequence[Any], node: Any) -> TensorTuple:
+        return make_tuple(*or_zeros(input_tangents, node.inputs))  # forward mode has no adjoints
 
     def gradient(self, out_grad: TensorTuple, node: Any) -> tuple[Tensor, ...]:
         return self.on_adjoints(out_grad.tuple())

@@ -1,7 +1,7 @@
-"""In-place initialisation of existing tensors, under PyTorch's names.
+"""Initialisation: the scheme of new layers, and existing tensors in place, under PyTorch's names.
 
-Each function overwrites the tensor's own array with what `needle.init` gives, and returns the
-tensor. Random numbers come from `generator`, by default from NumPy's global state; a tensor of
+Each function that takes a tensor overwrites its array with what `needle.init` gives, and returns
+the tensor. Random numbers come from `generator`, by default from NumPy's global state; a tensor of
 integers or booleans, which cannot hold them, is a TypeError. A weight has the shape (..., in, out):
 fan_in is the product of all lengths but the last, fan_out of all but the last but one; `mode` says
 which of the two the Kaiming initialisations use.
@@ -9,20 +9,91 @@ which of the two the Kaiming initialisations use.
 
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import init
 from ..autograd import Tensor, assign
+from ..autograd.modes import override
 from ..device import Generator
 from ..init import calculate_gain
 
 __all__ = [
     "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_",
-    "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_",
-    "zeros_",
+    "ones_", "orthogonal_", "reset_", "scheme", "trunc_normal_", "uniform_", "xavier_normal_",
+    "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+
+
+def _linear_bias(in_features: int, out_features: int, **where: Any) -> Tensor:
+    return init.kaiming_uniform(out_features, 1, (1, out_features), **where)
+
+
+def _pytorch_linear(fan_in: int, *shape: int, **where: Any) -> Tensor:
+    bound = 1 / math.sqrt(max(fan_in, 1))
+    return init.rand(*shape, low=-bound, high=bound, **where)
+
+
+_SCHEMES: dict[str, Callable[[int, int], dict[str, Callable[..., Tensor]]]] = {
+    "needle": lambda i, o: {
+        "weight": partial(init.kaiming_uniform, i, o),
+        "bias": partial(_linear_bias, i, o),
+    },
+    "pytorch": lambda i, o: {
+        "weight": partial(_pytorch_linear, i, i, o),
+        "bias": partial(_pytorch_linear, i, 1, o),
+    },
+}
+"""How a Linear layer draws its parameters. Other layers have PyTorch's initialisation anyway."""
+
+_scheme = ContextVar("scheme", default="needle")
+
+
+def linear_draws(in_features: int, out_features: int) -> dict[str, Callable[..., Tensor]]:
+    """The functions that draw the parameters of a Linear layer, by the scheme there is."""
+    return _SCHEMES[_scheme.get()](in_features, out_features)
+
+
+def scheme(name: str) -> override:
+    """Context manager and decorator: how Linear layers that are built inside are initialised.
+
+    "needle", the default, is Kaiming initialisation for ReLU, of the bias too, whose fan_in is
+    out_features: the bias of Linear(32, 1) reaches ±2.4. "pytorch" is U(±1/√in_features) for both,
+    which suits smooth activations such as tanh better. Another name is a ValueError.
+
+    Example:
+        >>> from needle import nn
+        >>> with nn.init.scheme("pytorch"):
+        ...     model = nn.Sequential(nn.Linear(2, 100), nn.Tanh(), nn.Linear(100, 1))
+        >>> abs(model[2].bias.item()) <= 0.1
+        True
+    """
+    if name not in _SCHEMES:
+        raise ValueError(f"scheme {name!r}: expected one of {', '.join(_SCHEMES)}")
+    return override(_scheme, name)
+
+
+def reset_(module: Any, name: str | None = None) -> Any:
+    """Draw the parameters of a layer or a model anew, by a scheme; returns the module.
+
+    Calls `reset_parameters()` of all modules that have it. `name` is that of a `scheme`, by
+    default the one there is.
+
+    Example:
+        >>> from needle import nn
+        >>> layer = nn.init.reset_(nn.Linear(100, 1), "pytorch")
+        >>> abs(layer.bias.item()) <= 0.1
+        True
+    """
+    with scheme(_scheme.get() if name is None else name):
+        for _, part in module.named_modules():
+            reset = getattr(part, "reset_parameters", None)
+            if reset is not None:
+                reset()
+    return module
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -6,14 +6,17 @@ Errors for inputs are those of the functions that the layers call.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from .. import init
 from ..autograd import Tensor
 from ..device import Device, Generator
 from . import functional
-from .checks import check_channels, check_fraction
+from .checks import check_channels, check_fraction, check_sizes
+from .drawn import DrawnModule
 from .function import FunctionModule
+from .init import linear_draws
 from .module import Module
 from .parameter import Parameter
 
@@ -36,12 +39,14 @@ class Identity(Module):
         return x
 
 
-class Linear(Module):
+class Linear(DrawnModule):
     """x·W + b over the last axis: (..., in_features) → (..., out_features).
 
     Attributes:
         weight: (in_features, out_features), Kaiming-uniform with fan_in = in_features.
         bias: (1, out_features), Kaiming-uniform with fan_in = out_features; None without bias.
+
+    `nn.init.scheme("pytorch")` draws both from U(±1/√in_features), as PyTorch does.
 
     Example:
         >>> import needle as ndl
@@ -49,6 +54,7 @@ class Linear(Module):
         (100, 10)
     """
 
+    weight: Parameter
     bias: Parameter | None
 
     def __init__(
@@ -60,12 +66,13 @@ class Linear(Module):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        where: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.weight = Parameter(init.kaiming_uniform(in_features, out_features, **where))
-        row = init.kaiming_uniform(out_features, 1, (1, out_features), **where) if bias else None
-        self.register_parameter("bias", None if row is None else Parameter(row))
+        self._draw(device, dtype, absent=() if bias else ("bias",))
+
+    def _draws(self) -> dict[str, Any]:
+        return linear_draws(self.in_features, self.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)
@@ -75,7 +82,7 @@ class Linear(Module):
         return f"{self.in_features}, {self.out_features}{bias}"
 
 
-class Bilinear(Module):
+class Bilinear(DrawnModule):
     """x1ᵀ·W_k·x2 + b_k: (..., in1_features) and (..., in2_features) → (..., out_features).
 
     Attributes:
@@ -89,6 +96,7 @@ class Bilinear(Module):
         (5, 3)
     """
 
+    weight: Parameter
     bias: Parameter | None
 
     def __init__(
@@ -101,16 +109,20 @@ class Bilinear(Module):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        if in1_features < 1:
-            raise ValueError(f"Bilinear: in1_features must be positive, got {in1_features}")
+        check_sizes("Bilinear", 1, in1_features=in1_features)
+        check_sizes("Bilinear", in2_features=in2_features, out_features=out_features)
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
-        bound = 1 / math.sqrt(in1_features)
-        uniform: dict[str, Any] = {"low": -bound, "high": bound, "device": device, "dtype": dtype}
-        self.weight = Parameter(init.rand(out_features, in1_features, in2_features, **uniform))
-        row = Parameter(init.rand(out_features, **uniform)) if bias else None
-        self.register_parameter("bias", row)
+        self._draw(device, dtype, absent=() if bias else ("bias",))
+
+    def _draws(self) -> dict[str, Any]:
+        bound = 1 / math.sqrt(self.in1_features)
+        shape = self.out_features, self.in1_features, self.in2_features
+        return {
+            "weight": partial(init.rand, *shape, low=-bound, high=bound),
+            "bias": partial(init.rand, self.out_features, low=-bound, high=bound),
+        }
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         return functional.bilinear(x1, x2, self.weight, self.bias)
@@ -120,7 +132,7 @@ class Bilinear(Module):
         return f"{self.in1_features}, {self.in2_features}, {self.out_features}{bias}"
 
 
-class Embedding(Module):
+class Embedding(DrawnModule):
     """A lookup table of vectors: indices (...) → (..., embedding_dim).
 
     `weight` is (num_embeddings, embedding_dim), N(0, 1).
@@ -132,6 +144,8 @@ class Embedding(Module):
         (2, 3, 4)
     """
 
+    weight: Parameter
+
     def __init__(
         self,
         num_embeddings: int,
@@ -140,11 +154,13 @@ class Embedding(Module):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
+        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.weight = Parameter(
-            init.randn(num_embeddings, embedding_dim, device=device, dtype=dtype)
-        )
+        self._draw(device, dtype)
+
+    def _draws(self) -> dict[str, Any]:
+        return {"weight": partial(init.randn, self.num_embeddings, self.embedding_dim)}
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.embedding(x, self.weight)
@@ -159,6 +175,7 @@ class Dropout(Module):
 
     In eval mode, x itself. An element is kept where U(0, 1) ≤ 1 - p (Srivastava et al. 2014), drawn
     from `generator`, by default from NumPy's global state. p outside [0, 1] is a ValueError.
+    `inplace` has no effect: the input is never changed.
 
     Example:
         >>> import needle as ndl
@@ -172,16 +189,20 @@ class Dropout(Module):
     """
 
     p: float = 0.5
+    inplace: bool = False
     generator: Generator | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_fraction("Dropout: p", self.p)
+        if not isinstance(self.inplace, bool):
+            kind = type(self.inplace).__name__
+            raise TypeError(f"Dropout: inplace must be True or False, got {kind}")
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.p, True, self.generator) if self.training else x
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}{', inplace=True' if self.inplace else ''}"
 
 
 @dataclass(eq=False, repr=False)

@@ -8,8 +8,8 @@ from .checks import check_fraction, check_reduction
 from .function import FunctionModule
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "KLDivLoss", "L1Loss", "MSELoss",
-    "NLLLoss", "SmoothL1Loss", "SoftmaxLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss",
+    "MSELoss", "NLLLoss", "SmoothL1Loss", "SoftmaxLoss",
 ]  # fmt: skip
 
 
@@ -80,6 +80,13 @@ class SmoothL1Loss(_Loss, function=functional.smooth_l1_loss):
 
     reduction: str = "mean"
     beta: float = 1.0
+
+
+class HuberLoss(_Loss, function=functional.huber_loss):
+    """(x - t)²/2 where |x - t| < δ, else δ·(|x - t| - δ/2): the smooth L1 loss times β = δ."""
+
+    reduction: str = "mean"
+    delta: float = 1.0
 
 
 class CrossEntropyLoss(_Loss, function=functional.cross_entropy):

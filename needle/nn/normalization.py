@@ -1,14 +1,16 @@
 """Normalisation layers. Inputs are checked by the functions that they call."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from .. import init
 from ..autograd import Tensor
 from ..device import Device
 from . import functional
-from .checks import as_shape, check_channels, check_fraction, check_groups
-from .module import Module
+from .checks import as_shape, check_channels, check_fraction, check_groups, check_sizes
+from .drawn import DrawnModule
+from .init import constant_
 from .parameter import Parameter
 
 __all__ = [
@@ -16,7 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Normalization(Module):
+class _Normalization(DrawnModule):
     """Holds eps, and a weight (ones) and a bias (zeros) of `shape`, each where it is wanted."""
 
     weight: Parameter | None
@@ -27,9 +29,15 @@ class _Normalization(Module):
     ) -> None:
         super().__init__()
         self.eps = eps
-        ones, zeros = (draw(*shape, device=device, dtype=dtype) for draw in (init.ones, init.zeros))
-        self.register_parameter("weight", Parameter(ones) if scale else None)
-        self.register_parameter("bias", Parameter(zeros) if shift else None)
+        self._shape = tuple(shape)
+        absent = {"weight": scale, "bias": shift}
+        self._draw(device, dtype, [name for name, wanted in absent.items() if not wanted])
+
+    def _draws(self) -> dict[str, Any]:
+        return {
+            "weight": partial(init.ones, *self._shape),
+            "bias": partial(init.zeros, *self._shape),
+        }
 
 
 class _BatchNorm(_Normalization):
@@ -50,6 +58,7 @@ class _BatchNorm(_Normalization):
         *,
         bias: bool = True,
     ) -> None:
+        check_sizes(type(self).__name__, dim=dim)
         super().__init__((dim,), eps, affine, affine and bias, device, dtype)
         check_fraction(f"{type(self).__name__}: momentum", momentum)
         self.dim = dim
@@ -57,6 +66,16 @@ class _BatchNorm(_Normalization):
         for name, draw in {"running_mean": init.zeros, "running_var": init.ones}.items():
             tracked = draw(dim, device=device, dtype=dtype) if track_running_stats else None
             self.register_buffer(name, tracked)
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to their initial values."""
+        for tracked, value in ((self.running_mean, 0), (self.running_var, 1)):
+            if tracked is not None:
+                constant_(tracked, value)
+
+    def reset_parameters(self) -> None:
+        self.reset_running_stats()
+        super().reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         check_channels(type(self).__name__, self.layout, x, self.ndims, self.dim)
@@ -199,6 +218,7 @@ class GroupNorm(_Normalization):
         *,
         bias: bool = True,
     ) -> None:
+        check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         super().__init__((num_channels,), eps, affine, affine and bias, device, dtype)
         check_groups(num_groups, num_channels)
         self.num_groups = num_groups

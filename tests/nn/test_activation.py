@@ -126,3 +126,22 @@ def test_activations_are_subclassed_copied_and_pickled() -> None:
         np.testing.assert_array_equal(module(x).numpy(), [-1.0, 3.0])
     assert nn.ReLU() != nn.ReLU()  # modules are compared by identity
     assert len({nn.ELU(), nn.ELU()}) == 2
+
+
+@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ELU", "SiLU", "Hardtanh", "Dropout"])
+def test_inplace_is_accepted_and_changes_no_input(name) -> None:
+    kind = getattr(nn, name)
+    layer, plain = kind(inplace=True).eval(), kind().eval()
+    x = ndl.Tensor([-2.0, -0.5, 0.5, 2.0])
+    np.testing.assert_array_equal(layer(x).numpy(), plain(x).numpy())
+    np.testing.assert_array_equal(x.numpy(), [-2.0, -0.5, 0.5, 2.0])
+    assert "inplace=True" in repr(layer)
+    assert "inplace" not in repr(plain)
+
+
+def test_inplace_by_position() -> None:
+    assert nn.ReLU(True).inplace
+    assert nn.LeakyReLU(0.2, True)(ndl.Tensor([-1.0])).item() == -0.2
+    assert nn.Hardtanh(-3, 2, True)(ndl.Tensor([-5.0])).item() == -3
+    with pytest.raises(TypeError, match="inplace must be True or False, got float"):
+        nn.Dropout(0.5, 0.1)

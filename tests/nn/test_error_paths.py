@@ -117,8 +117,9 @@ def test_what_is_no_tensor(layer, thing) -> None:
 
 
 PAIRS = [
-    nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.BCELoss(), nn.BCEWithLogitsLoss(),
-    nn.KLDivLoss(), nn.CrossEntropyLoss(), nn.NLLLoss(), nn.SoftmaxLoss(), nn.Bilinear(3, 3, 2),
+    nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.HuberLoss(), nn.BCELoss(),
+    nn.BCEWithLogitsLoss(), nn.KLDivLoss(), nn.CrossEntropyLoss(), nn.NLLLoss(), nn.SoftmaxLoss(),
+    nn.Bilinear(3, 3, 2),
 ]  # fmt: skip
 
 

@@ -61,6 +61,7 @@ FORMS = [
     (nn.MSELoss(), F.mse_loss, PAIR, {}),
     (nn.L1Loss(), F.l1_loss, PAIR, {}),
     (nn.SmoothL1Loss(beta=0.5), F.smooth_l1_loss, PAIR, {"beta": 0.5}),
+    (nn.HuberLoss(delta=0.5), F.huber_loss, PAIR, {"delta": 0.5}),
     (nn.BCELoss(), F.binary_cross_entropy, P, {}),
     (nn.BCEWithLogitsLoss(), F.binary_cross_entropy_with_logits, (PAIR[0], P[0]), {}),
     (nn.KLDivLoss("batchmean"), F.kl_div, (PAIR[0], P[0]), {"reduction": "batchmean"}),

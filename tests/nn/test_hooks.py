@@ -180,3 +180,27 @@ def test_second_derivatives_go_through_backward_hooks() -> None:
     t = np.tanh(0.5)
     assert x.grad.item() == pytest.approx(-2 * t * (1 - t * t), rel=1e-12)
     assert calls
+
+
+@pytest.mark.parametrize("mode", ["jvp", "jacobian"])
+def test_backward_hooks_do_not_run_in_forward_mode(mode) -> None:
+    calls = []
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 4))
+    x, tangent = ndl.init.rand(1, 2), ndl.init.rand(1, 2)
+
+    def derivative():
+        if mode == "jvp":
+            return ndl.jvp(model, (x,), (tangent,))[1].numpy()
+        return ndl.jacobian(model, mode="forward")(x).numpy()
+
+    expected = derivative()
+    for module in model:
+        module.register_full_backward_hook(lambda *call: calls.append(call))
+    np.testing.assert_allclose(derivative(), expected, rtol=1e-6)
+    assert calls == []
+    y, dy = ndl.jvp(model, (x,), (tangent,))
+    assert calls == []
+    model[0].weight.grad = None
+    (y.sum() + dy.sum()).backward()  # a backward pass, in which they do
+    assert len(calls) >= 3
+    assert model[0].weight.grad is not None

@@ -22,6 +22,8 @@ PAIRS = {
     "SmoothL1Loss": {},
     "SmoothL1Loss beta": {"beta": 0.3},
     "SmoothL1Loss beta 0": {"beta": 0.0},
+    "HuberLoss": {},
+    "HuberLoss delta": {"delta": 0.3},
 }
 
 
@@ -216,6 +218,7 @@ SECOND = {
     "mse": (nn.MSELoss(), [X, T]),
     "l1": (lambda x, t: nn.L1Loss()(x**2, t), [X + 3, T]),
     "smooth l1": (nn.SmoothL1Loss(), [X, T]),
+    "huber": (nn.HuberLoss(delta=0.4), [X, T]),
     "bce": (nn.BCELoss(), [P, Q]),
     "bce with logits": (nn.BCEWithLogitsLoss(), [X, P]),
     "kl": (nn.KLDivLoss(), [X, P]),
@@ -301,3 +304,11 @@ def test_impossible_settings() -> None:
         nn.CrossEntropyLoss(label_smoothing=1.5)
     with pytest.raises(ValueError, match="beta must be at least 0, got -1"):
         nn.SmoothL1Loss(beta=-1)(ndl.init.ones(2), ndl.init.ones(2))
+
+
+@pytest.mark.parametrize("delta", [0, -1.0, float("nan")])
+def test_huber_loss_needs_a_positive_delta(delta) -> None:
+    with pytest.raises(ValueError, match="huber_loss: delta must be positive, got"):
+        nn.HuberLoss(delta=delta)(ndl.Tensor([1.0]), ndl.Tensor([2.0]))
+    with pytest.raises(ValueError, match=r"huber_loss expected two tensors of one shape"):
+        nn.HuberLoss()(ndl.Tensor([1.0]), ndl.Tensor([2.0, 3.0]))

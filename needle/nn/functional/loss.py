@@ -23,7 +23,7 @@ from ..checks import check_fraction, check_reduction, check_tensor
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
-    "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss", "softmax_loss",
+    "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss", "softmax_loss",
 ]  # fmt: skip
 
 
@@ -164,6 +164,17 @@ def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: flo
     difference = x - target
     limited = ops.clip(difference, -beta, beta)
     return _reduce(limited * (difference - limited * 0.5) / beta, reduction)
+
+
+def huber_loss(x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """(x - t)²/2 where |x - t| < δ, else δ·(|x - t| - δ/2) (Huber 1964).
+
+    x and target have one shape. A delta that is not positive is a ValueError.
+    """
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    x, target = _pair("huber_loss", x, target)
+    return smooth_l1_loss(x, target, reduction, delta) * delta
 
 
 def binary_cross_entropy(
