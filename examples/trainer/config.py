@@ -41,6 +41,7 @@ SCHEMA = {
     "offline": Entry((choice("digits"), NOTHING), default=None),
     "data_dir": Entry((_FOLDER, NOTHING), default=None),
     "model": Entry((LAYER_LIST,)),
+    "init": Entry((choice("needle", "pytorch"),), default="needle"),
     "loop": Entry((choice("train_epoch", "nn_epoch"),), default="train_epoch"),
     "optimizer": Entry((OPTIMIZER,)),
     "scheduler": Entry((SCHEDULE, NOTHING), default=None),

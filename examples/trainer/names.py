@@ -147,6 +147,8 @@ def _arguments(
         types = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
         is_required = parameter.default is parameter.empty
         known = required if is_required else optional
+        if name == "inplace":  # has no effect
+            continue
         if parameter.kind not in _ANY_NUMBER and all(kind in known for kind in types):
             default = REQUIRED if is_required else parameter.default
             entries[name] = Entry(tuple(known[kind] for kind in types), default)

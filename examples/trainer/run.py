@@ -6,7 +6,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
-from needle import data, optim
+from needle import data, nn, optim
 
 from .checkpoints import Checkpoints, differences
 from .datasets import Source
@@ -38,7 +38,8 @@ class Run:
         self.source = source
         batches = config.epochs * -(-len(train_set) // config.batch_size)
         words = {**source.sizes, "epochs": config.epochs, "batches": batches}
-        self.model = build_model(config.model, source)
+        with nn.init.scheme(config.init):
+            self.model = build_model(config.model, source)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
         self.schedule: Any = None
         if config.scheduler is not None:

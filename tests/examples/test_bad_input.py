@@ -40,6 +40,7 @@ CHANGES = [
     ("epochs=", "epochs: found nothing, allowed: a whole number of at least 1"),
     ("batch_size=-4", "batch_size: found -4, allowed: a whole number of at least 1"),
     ("batch_size='8'", "batch_size: found '8', allowed: a whole number of at least 1"),
+    ("init=torch", "init: found 'torch', allowed: needle or pytorch"),
     ("shuffle=2", "shuffle: found 2, allowed: true or false"),
     ("results=7", "results: found 7, allowed: text"),
     ("results=''", "results: found '', allowed: text"),
@@ -154,7 +155,8 @@ def test_entries_that_are_missing(train, empty_machine, key):
         del lines[start:stop]
     (empty_machine / "short.yaml").write_text("".join(lines))
     code, _, err = train("--config", "short.yaml", "--epochs=1", "--set", "results=out")
-    has_default = key in ("loop", "scheduler", "generator", "checkpoint", "epochs", "results")
+    optional = ("init", "loop", "scheduler", "generator", "checkpoint", "epochs", "results")
+    has_default = key in optional
     assert code == (0 if has_default else 1)
     assert (f"short.yaml: {key}: missing, allowed: " in err) is not has_default
 
