@@ -83,7 +83,13 @@ class SmoothL1Loss(_Loss, function=functional.smooth_l1_loss):
 
 
 class HuberLoss(_Loss, function=functional.huber_loss):
-    """(x - t)²/2 where |x - t| < δ, else δ·(|x - t| - δ/2): the smooth L1 loss times β = δ."""
+    """(x - t)²/2 where |x - t| < δ, else δ·(|x - t| - δ/2): the smooth L1 loss times β = δ.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.HuberLoss(delta=2.0)(ndl.Tensor([0.0, 0.0]), ndl.Tensor([1.0, 5.0])).item()
+        4.25
+    """
 
     reduction: str = "mean"
     delta: float = 1.0

@@ -170,6 +170,12 @@ def huber_loss(x: Tensor, target: Tensor, reduction: str = "mean", delta: float 
     """(x - t)²/2 where |x - t| < δ, else δ·(|x - t| - δ/2) (Huber 1964).
 
     x and target have one shape. A delta that is not positive is a ValueError.
+
+    Example:
+        >>> import needle as ndl
+        >>> x, target = ndl.Tensor([0.0, 0.0]), ndl.Tensor([1.0, 5.0])
+        >>> ndl.nn.functional.huber_loss(x, target, delta=2.0).item()
+        4.25
     """
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
