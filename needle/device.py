@@ -116,6 +116,12 @@ class Device:
         name: the kind, such as `"cpu"`, known from here on. Devices of a kind are equal.
         module: has `ndarray`, the type of the arrays, and NumPy's `array`, `asarray`, `full` and
             `arange`. Arrays speak NumPy's protocols and copy themselves to NumPy by `get()`.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0], device="cpu")
+        >>> x.device == ndl.cpu()
+        True
     """
 
     module: Any
@@ -207,17 +213,35 @@ _cuda = _CUDA()
 
 
 def cpu() -> Device:
-    """The CPU, with NumPy's arrays."""
+    """The CPU, with NumPy's arrays.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.cpu()
+        needle.cpu()
+    """
     return _cpu
 
 
 def cuda() -> Device:
-    """An NVIDIA GPU, with CuPy's arrays; `enabled()` says whether CuPy and a GPU are here."""
+    """An NVIDIA GPU, with CuPy's arrays; `enabled()` says whether CuPy and a GPU are here.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.Tensor([1.0], device=ndl.cuda() if ndl.cuda().enabled() else ndl.cpu()).shape
+        (1,)
+    """
     return _cuda
 
 
 def default_device() -> Device:
-    """The device of tensors that do not say where they live: the CPU."""
+    """The device of tensors that do not say where they live: the CPU.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.default_device() == ndl.cpu()
+        True
+    """
     return _cpu
 
 
@@ -248,5 +272,14 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 def manual_seed(seed: int) -> None:
-    """Seed NumPy's global random state, which needle draws from unless given a Generator."""
+    """Seed NumPy's global random state, which needle draws from unless given a Generator.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.manual_seed(0)
+        >>> first = ndl.init.rand(3)
+        >>> ndl.manual_seed(0)
+        >>> bool((first == ndl.init.rand(3)).numpy().all())
+        True
+    """
     np.random.seed(seed)

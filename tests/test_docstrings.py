@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -14,9 +15,9 @@ import needle
 README = Path(__file__).parents[1] / "README.md"
 MODULES = sorted(module.name for module in pkgutil.walk_packages(needle.__path__, prefix="needle."))
 PUBLIC = [
-    "needle", "needle.data", "needle.io", "needle.graph", "needle.init", "needle.interop",
-    "needle.linalg", "needle.nn", "needle.nn.functional", "needle.nn.init", "needle.ops",
-    "needle.optim", "needle.optim.lr_scheduler", "needle.testing",
+    "needle", "needle.autograd", "needle.data", "needle.io", "needle.graph", "needle.init",
+    "needle.interop", "needle.linalg", "needle.nn", "needle.nn.functional", "needle.nn.init",
+    "needle.ops", "needle.optim", "needle.optim.lr_scheduler", "needle.testing",
 ]  # fmt: skip
 
 
@@ -33,6 +34,34 @@ def test_examples_of_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.M
 def test_public_names_have_docstrings(name: str) -> None:
     module = importlib.import_module(name)
     assert [each for each in module.__all__ if not getattr(module, each).__doc__] == []
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_have_examples(name: str) -> None:
+    module = importlib.import_module(name)
+    own = [each for each in module.__all__ if is_needles(getattr(module, each))]
+    assert [each for each in own if ">>>" not in getattr(module, each).__doc__] == [], (
+        "write a short example into the docstring, or for an op into needle/ops/examples.py"
+    )
+
+
+def is_needles(item: object) -> bool:
+    """Whether needle defines an item; modules, and names for NumPy's types, are not meant."""
+    return not inspect.ismodule(item) and getattr(item, "__module__", "").startswith("needle")
+
+
+@pytest.mark.parametrize("name", ["needle.ops", "needle.nn.init"])
+def test_examples_of_functions_made_by_functions(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for text in {getattr(module, each).__doc__ for each in module.__all__}:
+        np.random.seed(0)
+        runner.run(parser.get_doctest(text, {}, name, None, None))
+    assert runner.tries > 20
+    assert runner.failures == 0, "see the report above"
 
 
 def test_reference_of_the_readme() -> None:

@@ -38,7 +38,15 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class AbstractArray(NDArrayOperatorsMixin):
-    """A shape and a dtype that follow NumPy's rules through NumPy's functions."""
+    """A shape and a dtype that follow NumPy's rules through NumPy's functions.
+
+    Example:
+        >>> import needle as ndl
+        >>> import numpy as np
+        >>> x = ndl.autograd.AbstractArray((2, 3), np.dtype("float32"))
+        >>> np.matmul(x, x.T).shape
+        (2, 2)
+    """
 
     __slots__ = ("view",)
 

@@ -42,6 +42,13 @@ def assign(
             the array of `value` instead.
         is_read_by_gradients: whether `backward` notices the change. Not for running statistics,
             which every forward pass changes and no gradient reads.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> ndl.autograd.assign(x, ndl.Tensor([3.0, 4.0]))
+        >>> print(x)
+        [3. 4.]
     """
     if modes.is_recomputing.get():
         return

@@ -46,7 +46,16 @@ def no_grad() -> override:
 
 
 def enable_grad(enabled: bool = True) -> override:
-    """Context manager and decorator: graphs are recorded, inside `no_grad` too, if `enabled`."""
+    """Context manager and decorator: graphs are recorded, inside `no_grad` too, if `enabled`.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0])
+        >>> with ndl.no_grad(), ndl.enable_grad():
+        ...     y = x * 2
+        >>> y.requires_grad
+        True
+    """
     return _WITH_GRAD if enabled else _WITHOUT_GRAD
 
 

@@ -19,6 +19,12 @@ class Op:
     `gradient`, and call the instance on Tensors. Everything that varies from call to call is an
     operand; an instance holds only parameters that are fixed for all its calls: numbers, strings,
     tuples, slices, dtypes.
+
+    Example:
+        >>> import needle as ndl
+        >>> y = ndl.Tensor([1.0, 2.0]) * ndl.Tensor([3.0, 4.0])
+        >>> isinstance(y.op, ndl.Op), type(y.op).__name__
+        (True, 'EWiseMul')
     """
 
     value_type: ClassVar[type]

@@ -26,6 +26,13 @@ def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> l
     """All values that `node_list` depends on, inputs first: depth-first post-order.
 
     `known` values, and what only they depend on, are left out.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0])
+        >>> y = x * 2 + x
+        >>> [type(value.op).__name__ for value in ndl.autograd.find_topo_sort([y])]
+        ['NoneType', 'MulScalar', 'EWiseAdd']
     """
     order: list[Value] = []
     seen: set[Value] = set(known)
@@ -45,7 +52,13 @@ def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> l
 
 
 class GradientReplacedWarning(UserWarning):
-    """`backward` replaced gradients that nothing had read: it stores gradients, it adds nothing."""
+    """`backward` replaced gradients that nothing had read: it stores gradients, it adds nothing.
+
+    Example:
+        >>> import needle as ndl
+        >>> issubclass(ndl.GradientReplacedWarning, UserWarning)
+        True
+    """
 
 
 class _Stored:
@@ -61,6 +74,14 @@ def compute_gradient_of_variables(
 
     It replaces a former gradient, by None for a leaf that no adjoint reaches; with `accumulate` it
     is added. Gradients share no memory with each other or with `out_grad`.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> y = x * x
+        >>> ndl.autograd.compute_gradient_of_variables(y, ndl.init.ones(2))
+        >>> print(x.grad)
+        [2. 4.]
     """
     order = _by_age([output_tensor])
     accumulate = accumulate or modes.accumulate.get()
@@ -101,7 +122,16 @@ _REPLACED = (
 
 
 def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
-    """Forget the gradients of `leaves`, or put zeros in the place of those there are."""
+    """Forget the gradients of `leaves`, or put zeros in the place of those there are.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0])
+        >>> (x * 2).backward()
+        >>> ndl.autograd.clear_gradients([x])
+        >>> x.grad is None
+        True
+    """
     for leaf in leaves:
         if leaf._stored is not None:
             leaf._stored.is_used = True
@@ -135,6 +165,14 @@ def compute_adjoints(
 
     Stores nothing in `.grad`. Nothing upstream of the variables is visited, and nothing that does
     not depend on them.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> y = x * x
+        >>> (adjoint,) = ndl.autograd.compute_adjoints([y], [ndl.Tensor([1.0, 1.0])], [x])
+        >>> print(adjoint)
+        [2. 4.]
     """
     adjoints: dict[Value, Any] = {}
     for output, out_grad in zip(outputs, out_grads, strict=True):

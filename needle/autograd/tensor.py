@@ -25,7 +25,16 @@ __all__ = ["Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "as_operands"]
 
 
 class TensorTuple(Value):
-    """A Value that holds a tuple of arrays; `value[i]` is the i-th Tensor."""
+    """A Value that holds a tuple of arrays; `value[i]` is the i-th Tensor.
+
+    Example:
+        >>> import needle as ndl
+        >>> parts = ndl.split(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]]))
+        >>> len(parts), parts.shape
+        (2, ((2,), (2,)))
+        >>> print(parts[1])
+        [3. 4.]
+    """
 
     __slots__ = ()
 
@@ -336,14 +345,37 @@ def _call(op: Op, *operands: Any) -> Any:
 
 
 class TensorOp(Op):
-    """An op whose value is a Tensor."""
+    """An op whose value is a Tensor.
+
+    Example:
+        >>> import needle as ndl
+        >>> class Cube(ndl.TensorOp):
+        ...     def compute(self, a):
+        ...         return a**3
+        ...     def gradient(self, out_grad, node):
+        ...         return out_grad * node.inputs[0] ** 2 * 3
+        >>> x = ndl.Tensor([2.0])
+        >>> Cube()(x).backward()
+        >>> print(x.grad)
+        [12.]
+    """
 
     value_type = Tensor
     __call__ = _call
 
 
 class TensorTupleOp(Op):
-    """An op with several outputs: its value is a TensorTuple."""
+    """An op with several outputs: its value is a TensorTuple.
+
+    Example:
+        >>> import needle as ndl
+        >>> class MinMax(ndl.TensorTupleOp):
+        ...     def compute(self, a):
+        ...         return a.min(), a.max()
+        >>> low, high = MinMax()(ndl.Tensor([3.0, 1.0, 2.0], requires_grad=False))
+        >>> low.item(), high.item()
+        (1.0, 3.0)
+    """
 
     value_type = TensorTuple
     __call__ = _call

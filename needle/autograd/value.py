@@ -33,7 +33,16 @@ def count_live_tensors() -> int:
 
 
 class Hook:
-    """The handle of a registered hook: `remove()`, or the end of a `with` block, removes it."""
+    """The handle of a registered hook: `remove()`, or the end of a `with` block, removes it.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0])
+        >>> with x.register_hook(lambda grad: grad * 10):
+        ...     (x * 2).backward()
+        >>> print(x.grad)
+        [20.]
+    """
 
     def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
         self._hooks = hooks
@@ -51,7 +60,15 @@ class Hook:
 
 
 class Value:
-    """A node of the computational graph: an op applied to inputs, or a leaf."""
+    """A node of the computational graph: an op applied to inputs, or a leaf.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0])
+        >>> y = x * 2
+        >>> y.inputs[0] is x, y.is_leaf()
+        (True, False)
+    """
 
     __slots__ = (
         "__dict__",

@@ -69,6 +69,12 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or of another format.
         TypeError: it holds a dtype that needle does not have, such as bfloat16.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.save({"step": 3, "loss": 0.5}, "state.npz")
+        >>> ndl.load("state.npz")
+        {'step': 3, 'loss': 0.5}
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no file {os.fspath(path)!r} to load")

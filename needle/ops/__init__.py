@@ -5,7 +5,8 @@ In the formulas of the docstrings y is the result, g its adjoint, and a, b the o
 
 from typing import TYPE_CHECKING
 
-from . import binding, tangents  # noqa: F401 - for what they do: Tensor's operators, tangents
+# for what they do: Tensor's operators, examples in docstrings, tangents
+from . import binding, examples, tangents  # noqa: F401
 from .activations import *
 from .arithmetic import *
 from .contraction import *

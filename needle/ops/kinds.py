@@ -28,6 +28,16 @@ class Elementwise(TensorOp):
 
     A subclass states its NumPy function: `compute = np.multiply`. Its `gradient` may ignore
     broadcasting: adjoints are summed back to the operands' shapes here.
+
+    Example:
+        >>> import needle as ndl
+        >>> import numpy as np
+        >>> class Square(ndl.ops.Elementwise):
+        ...     compute = np.square
+        ...     def gradient(self, out_grad, node):
+        ...         return out_grad * node.inputs[0] * 2
+        >>> print(Square()(ndl.Tensor([1.0, 3.0])))
+        [1. 9.]
     """
 
     def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
@@ -44,7 +54,14 @@ class Elementwise(TensorOp):
 
 
 class Reduction(TensorOp):
-    """Reduces over `axes` (an int, several, or None for all), which disappear unless `keepdims`."""
+    """Reduces over `axes` (an int, several, or None for all), which disappear unless `keepdims`.
+
+    Example:
+        >>> import needle as ndl
+        >>> op = ndl.Summation(axes=-1)
+        >>> isinstance(op, ndl.ops.Reduction), op.reduced_axes(3)
+        (True, (2,))
+    """
 
     def __init__(self, axes: Axes = None, keepdims: bool = False) -> None:
         self.axes = axes if axes is None or isinstance(axes, int) else integers(axes, "axes")
@@ -70,7 +87,13 @@ def linear_tangent(op: TensorOp, tangents: Sequence[Any], node: Any) -> Any:
 
 
 class View(TensorOp):
-    """The same data under another shape or other strides."""
+    """The same data under another shape or other strides.
+
+    Example:
+        >>> import needle as ndl
+        >>> issubclass(ndl.Reshape, ndl.ops.View)
+        True
+    """
 
     shares_memory = True
     tangent = linear_tangent
@@ -80,6 +103,11 @@ class Contraction(TensorOp):
     """Sums products of its operands over shared axes, which is where the time goes.
 
     `gradient` returns None for an operand that requires none: it would cost as much as the op.
+
+    Example:
+        >>> import needle as ndl
+        >>> issubclass(ndl.MatMul, ndl.ops.Contraction)
+        True
     """
 
 
