@@ -23,10 +23,11 @@ if TYPE_CHECKING:  # imported on first use
     from .differentiation import (
         checkpoint as checkpoint, detect_anomaly as detect_anomaly, grad as grad,
         hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,
-        value_and_grad as value_and_grad, vjp as vjp,
+        value_and_grad as value_and_grad, vjp as vjp, vmap as vmap,
     )  # fmt: skip
     from .graph.summary import summary as summary
     from .io import load as load, save as save
+    from .nn.stateless import functional_call as functional_call
 else:
     from ._lazy import attach as _attach
 

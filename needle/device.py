@@ -261,6 +261,8 @@ def device_of(array: Any, default: Device | None = None) -> Device:
     for device in _devices.values():
         if isinstance(array, device.array_type):
             return device
+    if isinstance(found := getattr(array, "device", None), Device):  # of what stands for an array
+        return found
     if default is None:
         raise TypeError(f"no device has arrays of the type {type(array)}")
     return default

@@ -6,16 +6,18 @@ take the last two axes.
 
 from .autograd import Tensor
 from .ops import (
-    EighResult, QRResult, SVDResult, SlogDetResult, cholesky, det, eigh, eigvalsh, einsum, inv,
-    inverse, matmul, norm, outer, qr, slogdet, solve, svd, svdvals, tensordot, tril, triu,
+    EighResult, LstsqResult, QRResult, SVDResult, SlogDetResult, cholesky, det, eigh, eigvalsh,
+    einsum, expm, inv, inverse, lstsq, matmul, matrix_exp, multi_dot, norm, outer, pinv, qr,
+    slogdet, solve, svd, svdvals, tensordot, tril, triu,
 )  # fmt: skip
 from .ops import diagonal as _diagonal
 from .ops import trace as _trace
 
 __all__ = [
-    "EighResult", "QRResult", "SVDResult", "SlogDetResult", "cholesky", "det", "diagonal", "eigh",
-    "eigvalsh", "einsum", "inv", "inverse", "matmul", "norm", "outer", "qr", "slogdet", "solve",
-    "svd", "svdvals", "tensordot", "trace", "tril", "triu",
+    "EighResult", "LstsqResult", "QRResult", "SVDResult", "SlogDetResult", "cholesky", "det",
+    "diagonal", "eigh", "eigvalsh", "einsum", "expm", "inv", "inverse", "lstsq", "matmul",
+    "matrix_exp", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd",
+    "svdvals", "tensordot", "trace", "tril", "triu",
 ]  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from .checkpoint import checkpoint
 from .forward import jvp
 from .jacobians import hessian, hvp, jacobian
 from .reverse import grad, value_and_grad, vjp
+from .vmap import vmap
 
 __all__ = [
     "checkpoint", "detect_anomaly", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad",
-    "vjp",
+    "vjp", "vmap",
 ]  # fmt: skip

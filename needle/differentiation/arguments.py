@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd import Tensor
+from .arrays import as_arrays, as_tensors, only_arrays
 from .tree import flatten, paths, substituted
 
 __all__ = ["Arguments", "check_outputs", "matching", "name_of", "with_gradients"]
@@ -62,12 +63,18 @@ def with_gradients(function: Function, evaluate: Callable[[Function, Sequence[An
     """A function of the arguments of `function` that gives evaluate(function, arguments).
 
     Keyword arguments are bound to the function that `evaluate` gets: they are not differentiated.
+    Where the arguments hold NumPy arrays and no Tensors, the function gets Tensors, and the results
+    are arrays.
     """
 
     @functools.wraps(function)
     def differentiated(*args: Any, **options: Any) -> Any:
-        bound = functools.partial(function, **options)
-        return evaluate(functools.update_wrapper(bound, function) if options else function, args)
+        bound = function
+        if options:
+            bound = functools.update_wrapper(functools.partial(function, **options), function)
+        if only_arrays(args):
+            return as_arrays(evaluate(bound, as_tensors(args)))
+        return evaluate(bound, args)
 
     return differentiated
 

@@ -1,12 +1,21 @@
 """Reverse mode: gradients and vector-Jacobian products of functions."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
 from ..ops import identity
 from ..ops.kinds import constant_like, or_zeros
-from .arguments import Arguments, Function, check_outputs, matching, name_of, with_gradients
+from .arguments import (
+    Argnums,
+    Arguments,
+    Function,
+    check_outputs,
+    matching,
+    name_of,
+    with_gradients,
+)
+from .gradients import gradients
 from .tree import flatten, substituted
 
 __all__ = ["GradientTape", "grad", "value_and_grad", "vjp"]
@@ -20,7 +29,7 @@ class GradientTape:
     those that require no gradient are constants. `outputs` are the tensors in `result`.
     """
 
-    def __init__(self, function: Function, args: Sequence[Any], argnums: int | Sequence[int]):
+    def __init__(self, function: Function, args: Sequence[Any], argnums: Argnums):
         arguments = Arguments(function, args, argnums)
         self.rebuild = arguments.rebuild
         self.variables: list[Tensor] = []
@@ -58,12 +67,12 @@ class GradientTape:
             return substituted(tree, identity)  # unlike detached ones, they keep their tangents
 
 
-def value_and_grad(
-    function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Function:
+def value_and_grad(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """A function of the same arguments that returns the value of `function` and its gradient.
 
     Keyword arguments are not differentiated. A Module's frozen parameters have the gradient zero.
+    Where the arguments hold NumPy arrays and no Tensors, `function` gets Tensors of them, and the
+    results are arrays: scipy.optimize.minimize(value_and_grad(f), x0, jac=True) works.
 
     Args:
         function: returns a tensor of one element.
@@ -101,17 +110,63 @@ def value_and_grad(
     return with_gradients(function, evaluate)
 
 
-def grad(function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
-    """A function of the same arguments that returns the gradient of `function`.
+@overload
+def grad(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function: ...
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]: ...
+def grad(*args: Any, **options: Any) -> Any:
+    """The gradient of a function, as a function; or of tensors by tensors, as a tuple.
 
-    Arguments and errors as in `value_and_grad`; with `has_aux` it returns (gradient, anything).
+    **grad(function, argnums=0, has_aux=False)** is a function of the same arguments that returns
+    the gradient of `function`. Arguments and errors as in `value_and_grad`; with `has_aux` it
+    returns (gradient, anything).
+
+    **grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
+    allow_unused=False, materialize_grads=False)** is PyTorch's `torch.autograd.grad`: a tuple with
+    the gradient of the sum of `outputs` by each of `inputs`, from the graph that is there. `.grad`
+    of no tensor changes.
+
+    Args:
+        outputs: a tensor, or several.
+        inputs: the tensors to differentiate by: leaves, or values on the way to the outputs.
+        grad_outputs: the adjoint of each output, of its shape; None for an output of one element.
+        retain_graph: accepted, and without effect: needle keeps a graph as long as its values.
+        create_graph: whether the gradients have a graph, so that they can be differentiated again.
+        allow_unused: whether an input on which no output depends has the gradient None.
+        materialize_grads: zeros instead of None.
+
+    Raises:
+        RuntimeError: an output has no graph and is no input, an input requires no gradient, an
+            output of several elements has no adjoint, or an input is not used.
+        ValueError: `grad_outputs` do not fit the outputs.
 
     Example:
         >>> import needle as ndl
         >>> cube = lambda x: x**3
         >>> ndl.grad(cube)(ndl.Tensor(2.0)).item(), ndl.grad(ndl.grad(cube))(ndl.Tensor(2.0)).item()
         (12.0, 12.0)
+        >>> x = ndl.Tensor(2.0)
+        >>> (first,) = ndl.grad(cube(x), x, create_graph=True)
+        >>> (second,) = ndl.grad(first, x)
+        >>> first.item(), second.item()
+        (12.0, 12.0)
     """
+    first = args[0] if args else options.get("outputs", options.get("function"))
+    is_function = callable(first) and not isinstance(first, Tensor)
+    return (_gradient_function if is_function else gradients)(*args, **options)
+
+
+def _gradient_function(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    if isinstance(argnums, Tensor):
+        raise TypeError("grad of a function gives a function: write grad(function)(x)")
 
     def evaluate(function: Function, args: Sequence[Any]) -> Any:
         value, gradient = value_and_grad(function, argnums, has_aux)(*args)

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from .factorizations import *
+from .least_squares import *
 from .matrices import *
 from .norms import *
+from .products import *
 from .solve import *
 
 if not TYPE_CHECKING:  # type checkers follow the imports

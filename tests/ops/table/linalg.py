@@ -28,6 +28,17 @@ def _diagonal_matrix(a):
     return result
 
 
+def _exponential(a):
+    """By its series, of a small part of the matrix."""
+    term = result = np.broadcast_to(np.eye(a.shape[-1]), a.shape)
+    for power in range(1, 30):
+        term = term @ a / (64 * power)
+        result = result + term
+    for _ in range(6):
+        result = result @ result
+    return result
+
+
 def _rearranged(a):
     return np.take_along_axis(a, np.argsort(a, 0), 0)
 
@@ -86,6 +97,38 @@ ROWS = [
     ),
     ("svdvals", ops.svdvals, lambda a: np.linalg.svd(a)[1], TALL_AND_WIDE, "floats"),
     ("qr", ops.qr, lambda a: tuple(np.linalg.qr(a)), [*SQUARE, *TALL_AND_WIDE], "floats"),
+    # pseudoinverses and least squares
+    ("pinv", ops.pinv, np.linalg.pinv, [*SQUARE, *TALL_AND_WIDE, [(0, 2)]], "floats"),
+    (
+        "pinv hermitian",
+        lambda a: ops.pinv(_symmetric(a), hermitian=True),
+        lambda a: np.linalg.pinv(_symmetric(a)),
+        SQUARE,
+        "floats",
+    ),
+    (
+        "lstsq",
+        lambda a, b: tuple(ops.lstsq(a, b))[:2],
+        lambda a, b: tuple(np.linalg.lstsq(a, b)[:2]),
+        [[(4, 2), (4, 3)], [(4, 2), (4,)], [(2, 3), (2, 1)], [(3, 3), (3,)]],
+        "floats",
+    ),
+    # products
+    ("expm", ops.expm, _exponential, SQUARE, "floats"),
+    (
+        "expm of large matrices",
+        lambda a: ops.expm(a * 5),
+        lambda a: _exponential(a * 5),
+        SQUARE,
+        "floats",
+        "unit",
+    ),
+    (
+        "multi_dot",
+        lambda a, b, c: ops.multi_dot([a, b, c]),
+        lambda a, b, c: a @ b @ c,
+        [[(2, 3), (3, 4), (4, 2)], [(4,), (4, 2), (2, 3)], [(2, 3), (3, 2), (2,)]],
+    ),
     # norms
     ("norm", ops.norm, np.linalg.norm, [[(3,)], [(2, 3)]]),
     ("norm 3", lambda a: ops.norm(a, 3, -1), lambda a: np.linalg.norm(a, 3, -1), [[(2, 3)]]),
