@@ -27,7 +27,7 @@ def multi_dot(arrays: Sequence[Tensor]) -> Tensor:
         >>> import needle as ndl
         >>> row, matrix = ndl.Tensor([1.0, 2.0]), ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])
         >>> ndl.linalg.multi_dot([row, matrix, matrix, row]).item()
-        81.0
+        145.0
     """
     arrays = list(arrays)
     if len(arrays) < 2:
