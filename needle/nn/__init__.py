@@ -1,7 +1,15 @@
 """Modules: layers with parameters, containers and losses."""
 
 from . import (
-    activation, container, functional, init, layer, loss, module, normalization, parameter,
+    activation,
+    container,
+    functional,
+    init,
+    layer,
+    loss,
+    module,
+    normalization,
+    parameter,
     stateless,
 )  # fmt: skip
 from .activation import *
