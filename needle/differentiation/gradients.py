@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..autograd import Tensor, compute_adjoints, modes
+from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
 from ..ops.kinds import constant_like, or_zeros
 
 __all__ = ["gradients"]
@@ -36,7 +36,7 @@ def gradients(
         for index, (y, given) in enumerate(zip(ys, _given(ys, grad_outputs), strict=True))
     ]
     with modes.enable_grad(create_graph):
-        found = compute_adjoints(ys, adjoints, xs)
+        found = _adjoints(ys, adjoints, xs)
     if materialize_grads:
         return tuple(or_zeros(found, xs))
     for index, gradient in enumerate(found):
@@ -46,6 +46,18 @@ def gradients(
                 "allow_unused=True gives None for it, materialize_grads=True zeros"
             )
     return tuple(found)
+
+
+def _adjoints(
+    ys: Sequence[Tensor], adjoints: Sequence[Tensor], xs: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The adjoint of each of xs, some of which may depend on others: what flows on counts, too."""
+    above = [x for x in xs if x.inputs and not set(xs).isdisjoint(find_topo_sort([x])[:-1])]
+    first = [x for x in xs if x not in set(above)]
+    found = dict(zip(first, compute_adjoints(ys, adjoints, first), strict=True))
+    for x in above:  # one by one, because a walk ends at what it looks for
+        (found[x],) = compute_adjoints(ys, adjoints, [x])
+    return [found[x] for x in xs]
 
 
 def _tensors(what: str, given: Any) -> list[Tensor]:
