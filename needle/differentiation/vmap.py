@@ -81,7 +81,7 @@ def vmap(function: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
         entered = substituted(
             args,
             lambda tensor: batch.enter(tensor, next(places)),
-            lambda parameter: _check_shared(name, next(places)),
+            lambda parameter: next(places),
         )
         with batch.inside():
             result = function(*entered, **options)
@@ -96,7 +96,18 @@ def vmap(function: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 def _axes_of(axes: Any, tree: Any, what: str) -> list[int | None]:
     """The entry of `axes` for each tensor in `tree`; an entry holds for all that is below it."""
     if axes is None or isinstance(axes, int):
-        return [axes] * len(flatten(tree)[0])
+        found: list[int | None] = []
+
+        def of_parameter(parameter: Tensor) -> None:
+            if axes is not None:
+                raise ValueError(
+                    f"{what}: {axes} for a Module, which all examples share: give None, or map "
+                    "over a dict of parameters by needle.functional_call"
+                )
+            found.append(axes)
+
+        substituted(tree, lambda tensor: found.append(axes), of_parameter)
+        return found
     sequences = tuple, list, TensorTuple
     if isinstance(axes, dict) and isinstance(tree, dict) and axes.keys() == tree.keys():
         pairs = [(axes[key], part) for key, part in tree.items()]
@@ -130,14 +141,6 @@ def _size(name: str, tensors: Sequence[Tensor], axes: Sequence[int | None]) -> i
     return lengths.pop()
 
 
-def _check_shared(name: str, axis: int | None) -> None:
-    if axis is not None:
-        raise ValueError(
-            f"vmap({name}): a Module is shared by all examples, so its entry of in_axes is None; "
-            "map over a dict of parameters by needle.functional_call"
-        )
-
-
 class _BatchedArray(NDArrayOperatorsMixin):
     """In the place of a tensor's array inside vmap: that of one example, without its numbers."""
 
@@ -156,6 +159,8 @@ class _BatchedArray(NDArrayOperatorsMixin):
     device = property(lambda self: self.tensor.device)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function is np.may_share_memory:  # it has none that could be written to
+            return False
         like = self.device.full(self.shape, 0, self.dtype)
         if function in (np.empty_like, np.full_like, np.ones_like, np.zeros_like):
             return function(like, *args[1:], **options)

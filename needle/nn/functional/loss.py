@@ -11,12 +11,13 @@ Raises:
         `reduction` is unknown, or there are no losses to take the mean of.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ... import ops
-from ...autograd import Tensor
+from ...autograd import Array, Tensor
 from ...device import to_numpy
 from ...ops.kinds import broadcast_shape
 from ..checks import check_fraction, check_reduction, check_tensor
@@ -351,8 +352,20 @@ def _as_tensor(value: Any, like: Tensor, dtype: Any = None) -> Tensor:
     return value if dtype is None or value.dtype == dtype else value.astype(dtype)
 
 
+class _Probabilities(ops.StopGradient):
+    """x itself, if its elements are from 0 to 1: an op reads the examples inside `vmap`, too."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def check(self, x: Array) -> None:
+        if not ((x >= 0) & (x <= 1)).all().item():
+            x = to_numpy(x)
+            raise ValueError(f"{self.what} must be from 0 to 1, got {x.min()} to {x.max()}")
+
+    def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
+        return cause
+
+
 def _check_probabilities(what: str, x: Tensor) -> None:
-    values = x.realize_cached_data()
-    if not ((values >= 0) & (values <= 1)).all().item():
-        values = to_numpy(values)
-        raise ValueError(f"{what} must be from 0 to 1, got {values.min()} to {values.max()}")
+    _Probabilities(what)(x)._array()  # computed now if x is lazy
