@@ -11,6 +11,7 @@ from ..device import Device, as_device, default_device, device_of, to_numpy
 from . import modes
 from .assign import assign
 from .changes import changes_of
+from .html import array_html
 from .modes import no_grad
 from .op import Array, Op
 from .reverse import compute_gradient_of_variables
@@ -202,6 +203,11 @@ class Tensor(Value, _BoundMethods):
 
     def __str__(self) -> str:
         return str(to_numpy(self._array()))
+
+    def _repr_html_(self) -> str:
+        kind, shape = type(self).__name__, self.shape
+        text = f"{kind} {shape}, dtype={self.dtype}, requires_grad={self.requires_grad}"
+        return array_html(to_numpy(self._array()), text)
 
     @property
     def data(self) -> Tensor:

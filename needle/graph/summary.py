@@ -1,5 +1,6 @@
 """summary: a model's layers with the shapes of their outputs, their parameters and memory."""
 
+import html
 import operator
 from collections import Counter
 from collections.abc import Sequence
@@ -63,6 +64,9 @@ class Summary:
         return "\n".join([header, rule, *lines, rule, *totals])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Summary:

@@ -13,6 +13,7 @@ from ..autograd import Hook, Tensor, assign, clear_gradients
 from ..device import Device
 from ..ops.functions import device_and_dtype
 from .hooks import call_with_hooks
+from .html import module_html
 from .parameter import Parameter, assigned, check_listed
 
 __all__ = ["Module"]
@@ -347,6 +348,8 @@ class Module:
         if not lines:
             return head + size
         return "\n".join([head[:-1] + size, *lines, ")"])
+
+    _repr_html_ = module_html
 
 
 def _unpack(container: Any, prefix: str) -> Iterator[tuple[str, Any]]:
