@@ -293,6 +293,14 @@ _EXAMPLES = """
 >>> u, s, vt = ndl.svd(a)
 >>> print(s.numpy().round(3))
 [4.618 2.382]
+# PseudoInverse
+>>> print(ndl.ops.PseudoInverse()(ndl.Tensor([[2.0, 0.0], [0.0, 0.0]])))
+[[0.5 0. ]
+ [0.  0. ]]
+# LstsqResult
+>>> found = ndl.lstsq(ndl.Tensor([[1.0], [1.0]]), ndl.Tensor([1.0, 3.0]))
+>>> print(found.solution.numpy().round(3), found.residuals.numpy().round(3))
+[2.] [2.]
 # SVDVals svdvals
 >>> print(ndl.svdvals(ndl.Tensor([[4.0, 1.0], [1.0, 3.0]])).numpy().round(3))
 [4.618 2.382]
