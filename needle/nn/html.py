@@ -18,6 +18,6 @@ def module_html(module: Any, name: str = "") -> str:
     if not children:
         return f'<div style="margin-left: 1.2em">{line}</div>'
     return (
-        f'<details open style="margin-left: 1.2em"><summary>{line}</summary>'
+        f'<details open="open" style="margin-left: 1.2em"><summary>{line}</summary>'
         f"{''.join(children)}</details>"
     )
