@@ -143,7 +143,7 @@ class Op:
         try:
             data = self.compute(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
-            error = self._error(cause, arrays)
+            error = cause if _is_of_user(cause) else self._error(cause, arrays)
             if error is cause:
                 raise
             # an explanation replaces NumPy's error; any other shows where it came from
@@ -156,8 +156,16 @@ class Op:
         try:
             self.check(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
+            if _is_of_user(cause):
+                raise
             raise self._error(cause, arrays) from None
         return Op._run(self, arrays)
+
+
+def _is_of_user(error: Exception) -> bool:
+    """Whether an error says more than a text in an exception of Python or NumPy: it is let pass."""
+    home = type(error).__module__.partition(".")[0]
+    return home not in ("builtins", "numpy") or (home == "builtins" and len(error.args) > 1)
 
 
 def _shape(array: Any) -> Any:

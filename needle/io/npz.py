@@ -8,7 +8,18 @@ import numpy as np
 
 from ..autograd import Tensor
 
-__all__ = ["is_npz", "read_npz"]
+__all__ = ["MissingDtypeError", "is_npz", "read_npz"]
+
+
+class MissingDtypeError(TypeError, ValueError):
+    """A file holds numbers of a dtype that needle does not have."""
+
+    def __init__(self, path: str | os.PathLike[str], name: str, dtype: object) -> None:
+        super().__init__(
+            f"{os.fspath(path)!r} holds {name} as {dtype}, which needle does not have: "
+            "convert it to float32 where it was written"
+        )
+
 
 _ZIP = b"PK\x03\x04"  # the first bytes of an archive that is not empty
 
@@ -43,8 +54,5 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 def _tensor(name: str, array: np.ndarray, path: str | os.PathLike[str]) -> Tensor:
     if array.dtype.kind not in "biuf" or array.itemsize > 8:
-        raise TypeError(
-            f"{os.fspath(path)!r} holds {name} as {array.dtype}, which needle does not have: "
-            "convert it to float32 where it was written"
-        )
+        raise MissingDtypeError(path, name, array.dtype)
     return Tensor.make_const(array.astype(array.dtype.newbyteorder("="), copy=False))

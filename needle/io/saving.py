@@ -18,7 +18,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..device import to_numpy
 from .files import replacing
-from .npz import is_npz, read_npz
+from .npz import MissingDtypeError, is_npz, read_npz
 
 __all__ = ["load", "save"]
 
@@ -88,17 +88,16 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
             for name in file.keys():  # noqa: SIM118 - it is no dict
                 dtype = file.get_slice(name).get_dtype()
                 if not re.fullmatch(_DTYPES, dtype):
-                    raise TypeError(
-                        f"{os.fspath(path)!r} holds {name} as {dtype}, which needle does not have: "
-                        "convert it to float32 where it was written"
-                    )
+                    raise MissingDtypeError(path, name, dtype)
                 arrays[name] = file.get_tensor(name)
         if not metadata.keys() & {_STRUCTURE, _CHECKSUM}:  # written by another library
             return {name: Tensor.make_const(array) for name, array in arrays.items()}
         structure = metadata[_STRUCTURE]
         if metadata[_CHECKSUM] != _checksum(arrays, structure):
             raise ValueError("its checksum does not match its content")
-        return _put_together(json.loads(structure), arrays)
+        return _structured(structure, arrays)
+    except MissingDtypeError:
+        raise
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is damaged or no safetensors file: {error}"
@@ -129,8 +128,8 @@ def _checksum(arrays: Mapping[str, np.ndarray], structure: str) -> str:
 
 def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     """`obj` as JSON, with its arrays put into `arrays` under their paths."""
-    if isinstance(obj, np.generic):
-        obj = np.asarray(obj)
+    if isinstance(obj, np.generic):  # a float64 is a float, too
+        return {"scalar": _take_apart(np.asarray(obj), path, arrays)["array"]}
     if hasattr(obj, "__array_function__"):  # a Tensor, or an array of any library
         if path in arrays:
             raise TypeError(f"save: two entries have the path {path!r}")
@@ -162,13 +161,25 @@ def _take_apart(obj: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     )
 
 
-def _put_together(node: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _structured(structure: str, arrays: Mapping[str, np.ndarray]) -> dict[Any, Any]:
+    try:
+        obj = _put_together(json.loads(structure), arrays)
+    except (TypeError, AttributeError, RecursionError) as error:  # JSON of another kind, or deep
+        raise ValueError(f"its structure cannot be read: {error}") from None
+    if not isinstance(obj, dict):
+        raise ValueError(f"its structure is no dict but a {type(obj).__name__}")
+    return obj
+
+
+def _put_together(node: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     """The inverse of `_take_apart`."""
     if not isinstance(node, dict):
         return node
     ((kind, content),) = node.items()
     if kind == "array":
         return arrays[content]
+    if kind == "scalar":
+        return arrays[content][()]
     if kind == "tensor":
         return Tensor.make_const(arrays[content])
     if kind == "dict":

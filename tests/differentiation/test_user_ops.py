@@ -142,3 +142,25 @@ def test_op_without_derivative_may_say_so(mode):
     assert not Rounded()(x).requires_grad
     np.testing.assert_array_equal(ndl.grad(lambda x: (Rounded()(x) * x).sum())(x).numpy(), [0, 2])
     np.testing.assert_array_equal(ndl.jvp(Rounded(), (x,), (x,))[1].numpy(), [0, 0])
+
+
+class BadInputError(ValueError):
+    def __init__(self, code, detail):
+        super().__init__(code, detail)
+        self.code = code
+
+
+@pytest.mark.parametrize("method", ["compute", "check"])
+@pytest.mark.parametrize(
+    "error", [BadInputError(5, "x"), ValueError("negative", 3), KeyError("x"), OSError(2, "x")]
+)
+def test_errors_of_a_users_op_keep_what_they_say(method, error):
+    def fail(self, array):
+        raise error
+
+    methods = {"compute": lambda self, array: array, method: fail}
+    args = error.args
+    with pytest.raises(type(error)) as caught:
+        type("Mine", (ndl.TensorOp,), methods)()(Tensor([1.0]))
+    assert caught.value is error
+    assert error.args == args

@@ -35,6 +35,18 @@ def test_nested_round_trip_keeps_kinds_dtypes_and_shapes(tmp_path):
     assert list(loaded) == list(state)
 
 
+@pytest.mark.parametrize(
+    "number", [np.float64(0.1), np.float32(0.1), np.int64(-3), np.uint8(3), np.bool(True)], ids=repr
+)
+def test_numbers_of_numpy_come_back_as_they_were(tmp_path, number):
+    save({"lr": number, "inside": [(number, float(number))]}, tmp_path / "x.safetensors")
+    loaded = load(tmp_path / "x.safetensors")
+    assert loaded["lr"] == number
+    assert type(loaded["lr"]) is type(number)
+    assert type(loaded["inside"][0][0]) is type(number)
+    assert type(loaded["inside"][0][1]) is float
+
+
 def test_a_loaded_model_is_bitwise_equal(tmp_path):
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     save(model.state_dict(), tmp_path / "model.safetensors")
@@ -55,7 +67,7 @@ def test_other_libraries_read_the_file_under_plain_names(tmp_path):
 @pytest.mark.parametrize(
     "array",
     [
-        np.float32(3),
+        np.array(3, np.float32),
         np.zeros((3, 0, 2)),
         np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1)[::-1],
         np.broadcast_to(np.float16(2), (3, 3)),
