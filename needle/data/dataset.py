@@ -10,6 +10,13 @@ __all__ = ["Dataset", "DatasetNotFoundError", "NDArrayDataset"]
 Transforms = Sequence[Callable[[np.ndarray], np.ndarray]] | None
 
 
+def check_flags(**flags: Any) -> None:
+    """Raise unless all are True or False: a text such as "test" would count as True."""
+    for name, value in flags.items():
+        if not (isinstance(value, bool | np.bool) or value in (0, 1)):
+            raise TypeError(f"{name} is True or False, got {value!r}")
+
+
 class DatasetNotFoundError(OSError):
     """The files of a dataset were not found and could not be downloaded.
 
@@ -63,6 +70,17 @@ class Dataset:
             x = transform(x)
         return x
 
+    def __repr__(self) -> str:
+        transforms = f", transforms={list(self.transforms)}" if self.transforms else ""
+        return f"{type(self).__name__}({self.extra_repr()}{transforms})"
+
+    def extra_repr(self) -> str:
+        """What `repr` shows between the parentheses, before the transforms."""
+        try:
+            return f"{len(self):,} items"
+        except Exception:  # made in part, or without a length: seeing it helps to find out
+            return ""
+
 
 class NDArrayDataset(Dataset):
     """Arrays of equal length; item i is the tuple of their i-th entries, copied.
@@ -97,6 +115,13 @@ class NDArrayDataset(Dataset):
         lengths = list(map(len, self.arrays))
         if len(set(lengths)) > 1:
             raise ValueError(f"{name} takes arrays of equal length, got lengths {lengths}")
+
+    def extra_repr(self) -> str:
+        try:
+            parts = [f"{array.shape[1:]} {array.dtype}" for array in self.arrays]
+        except AttributeError:  # __init__ was not called, or raised
+            return super().extra_repr()
+        return f"{len(self):,} items of {' and '.join(parts)}"
 
     def __len__(self) -> int:
         return len(self.arrays[0])

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..device import Generator, cpu
+from .dataset import Dataset, NDArrayDataset, check_flags
 
 __all__ = ["Batch", "DataLoader"]
 
@@ -37,7 +38,8 @@ class DataLoader:
     """Iterates over a dataset in batches: tuples of Tensors that require no gradient.
 
     A batch has one Tensor for each array of an item, with the items along the first axis and the
-    dataset's dtype (Python floats become float32). It does not share memory with the dataset.
+    dataset's dtype. Floats of Python become float32, and so do ints among them. It does not share
+    memory with the dataset.
     Several iterators over one loader are independent.
 
     Args:
@@ -49,7 +51,8 @@ class DataLoader:
 
     Raises:
         ValueError: the dataset is empty, or `batch_size` is less than 1.
-        TypeError: `batch_size` is not an integer.
+        TypeError: `batch_size` is not an integer; while iterating, floats of Python come after
+            batches of ints.
 
     Example:
         >>> import needle as ndl
@@ -72,10 +75,26 @@ class DataLoader:
             raise TypeError(f"batch_size is a whole number, got {batch_size!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size is 1 or more, got {batch_size}")
+        check_flags(shuffle=shuffle, drop_last=drop_last)
         if len(dataset) == 0:
             raise ValueError(f"empty dataset: {type(dataset).__name__} has no items to load")
         self.dataset, self.batch_size = dataset, int(batch_size)
         self.shuffle, self.drop_last, self.generator = shuffle, drop_last, generator
+        self._kinds: dict[int, str] = {}  # of the columns of Python's numbers: "i" or "f"
+        if isinstance(dataset, list | tuple):
+            for item in dataset:
+                self._note_kinds(_columns(item))
+
+    def __repr__(self) -> str:
+        settings = [
+            f"{name}={value!r}"
+            for name, value in vars(self).items()
+            if name == "batch_size" or (value and name in ("shuffle", "drop_last", "generator"))
+        ]
+        data = self.dataset
+        shown = data if isinstance(data, Dataset) else f"{type(data).__name__} of {len(data):,}"
+        count = f"{len(self):,} batch{'' if len(self) == 1 else 'es'}"
+        return f"DataLoader({shown}, {', '.join(settings)})  # {count}"
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
@@ -94,12 +113,45 @@ class DataLoader:
         """The arrays of a batch: by one call if the dataset allows it, else item by item."""
         # declared, not tried: `x - x.mean()` works on an index array, too, with another meaning
         if getattr(self.dataset, "takes_index_arrays", False):
-            return _columns(self.dataset[indices])
+            columns = list(map(_array, _columns(self.dataset[indices])))
+            copies = type(self.dataset).__getitem__ is NDArrayDataset.__getitem__
+            return columns if copies else list(map(np.array, columns))
         items = [_columns(self.dataset[index]) for index in indices.tolist()]
         widths = {len(item) for item in items}
         if len(widths) > 1:
             raise ValueError(f"items of a dataset have equally many parts, got {sorted(widths)}")
-        return [_stack(parts) for parts in zip(*items, strict=True)]
+        before = dict(self._kinds)
+        for item in items:
+            self._note_kinds(item)
+        parts = enumerate(zip(*items, strict=True))
+        return [self._stack(column, each, before) for column, each in parts]
+
+    def _note_kinds(self, item: Sequence[Any]) -> None:
+        """Note which columns have integers of Python, and which ones have floats among them."""
+        for column, part in enumerate(item):
+            if not hasattr(part, "dtype") and self._kinds.get(column) != "f":
+                kind = np.asarray(part).dtype.kind
+                if kind in "if":
+                    self._kinds[column] = kind
+
+    def _stack(self, column: int, parts: tuple[Any, ...], before: dict[int, str]) -> np.ndarray:
+        """Parts of the items of a batch as one array; floats of Python become float32."""
+        arrays = list(map(_array, parts))
+        shapes = {array.shape for array in arrays}
+        if len(shapes) > 1:
+            raise ValueError(f"items of one batch have equal shapes, got {sorted(shapes)}")
+        if self._kinds.get(column) == "f":
+            if before.get(column) == "i":
+                raise TypeError(
+                    f"part {column} of the items is an int of Python in former batches and a float "
+                    "in this one: return floats only, or NumPy's numbers of one dtype"
+                )
+            # by their kind, since NumPy makes float64 of int64 and float32
+            arrays = [
+                array if hasattr(part, "dtype") else array.astype(np.float32)
+                for part, array in zip(parts, arrays, strict=True)
+            ]
+        return np.stack(arrays)
 
 
 def _columns(item: Any) -> Sequence[Any]:
@@ -107,21 +159,14 @@ def _columns(item: Any) -> Sequence[Any]:
     return item if isinstance(item, tuple | list) else (item,)
 
 
-def _stack(parts: tuple[Any, ...]) -> np.ndarray:
-    """Parts of the items of a batch as one array; Python floats become float32."""
-    arrays = []
-    for part in parts:
-        array = np.asarray(part)
-        is_python = array.dtype == np.float64 and not hasattr(part, "dtype")
-        arrays.append(array.astype(np.float32) if is_python else array)
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        raise ValueError(f"items of one batch have equal shapes, got {sorted(shapes)}")
-    return np.stack(arrays)
+def _array(part: Any) -> np.ndarray:
+    """A part of an item, or of a batch, as an array; floats of Python are float32."""
+    array = np.asarray(part)
+    is_python = array.dtype == np.float64 and not hasattr(part, "dtype")
+    return array.astype(np.float32) if is_python else array
 
 
-def _tensor(column: Any, count: int) -> Tensor:
-    array = np.asarray(column)
+def _tensor(array: np.ndarray, count: int) -> Tensor:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"a batch holds real numbers, got items of dtype {array.dtype}")
     if array.ndim == 0 or len(array) != count:

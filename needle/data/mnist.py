@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from .dataset import NDArrayDataset, Transforms
+from .dataset import NDArrayDataset, Transforms, check_flags
 from .download import mnist_files
 from .idx import FilePath, read_idx
 
@@ -99,6 +99,10 @@ class MNIST(MNISTDataset):
         transforms: Transforms = None,
         download: bool = True,
     ) -> None:
+        check_flags(train=train, download=download)
+        # MNIST(False) and MNIST("test") would find the training set
+        if isinstance(root, bool) or (root in ("train", "test") and not os.path.isdir(root)):
+            raise TypeError(f"root is a folder, got {root!r}: write train=True or train=False")
         images, labels = mnist_files(root, train, download)
         super().__init__(images, labels, transforms)
 
@@ -124,5 +128,6 @@ class Digits(MNISTDataset):
     max_value = 16
 
     def __init__(self, train: bool = True, transforms: Transforms = None) -> None:
+        check_flags(train=train)
         part = os.path.join(_DIGITS, "train" if train else "t10k")
         super().__init__(f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz", transforms)

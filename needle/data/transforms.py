@@ -23,6 +23,10 @@ class Transform:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({settings})"
+
     def _check(self, x: np.ndarray) -> None:
         if np.ndim(x) != 3:
             name = type(self).__name__
