@@ -329,10 +329,9 @@ def test_average_of_the_page():
     np.testing.assert_allclose(average.weight.numpy(), found, rtol=1e-5)
 
 
-SETTINGS = SimpleNamespace(f=lambda epoch: 0.9 + 0.01 * epoch, T=4, s=3, lr=0.1, max_lr=0.5)
+SETTINGS = SimpleNamespace(f=lambda epoch: 0.9 + 0.01 * epoch, s=3, lr=0.1, max_lr=0.5)
 SCHEDULES = {
     "MultiplicativeLR": {"lr_lambda": SETTINGS.f},
-    "CosineAnnealingWarmRestarts": {"T_0": SETTINGS.T},
     "CyclicLR": {"base_lr": SETTINGS.lr, "max_lr": SETTINGS.max_lr, "step_size_up": SETTINGS.s},
 }
 

@@ -2,158 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, ClassVar
 
-from .optimizer import Optimizer
-from .settings import BELOW_1, NON_NEGATIVE, POSITIVE, UNIT, ParamGroup, choice, count, number
+from .one_cycle import OneCycleLR
+from .schedule import LRScheduler, Schedule, epochs
+from .settings import BELOW_1, NON_NEGATIVE, choice, count
 
 __all__ = [
-    "ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR",
-    "MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR",
+    "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR",
+    "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "OneCycleLR", "PolynomialLR",
+    "ReduceLROnPlateau", "SequentialLR", "StepLR",
 ]  # fmt: skip
-
-
-def _epochs(name: str, value: Any) -> list[int]:
-    return [count(1)(name, epoch) for epoch in value]
-
-
-_CHECKS: dict[str, Any] = {
-    **dict.fromkeys(["step_size", "total_iters", "T_max"], count(1)),
-    "milestones": lambda name, value: sorted(_epochs(name, value)),
-    **dict.fromkeys(["gamma", "eta_min"], NON_NEGATIVE),
-    "power": POSITIVE,
-    "start_factor": number(lambda x: 0 < x <= 1, "a number in (0, 1]"),
-    **dict.fromkeys(["end_factor", "factor"], UNIT),
-}
-"""What the fields of schedules may be."""
-
-
-@dataclass(eq=False, repr=False)
-class Schedule:
-    """The base of all schedules: an optimizer, a count of steps, and a state for checkpoints."""
-
-    optimizer: Optimizer
-    checks: ClassVar[Mapping[str, Any]] = _CHECKS
-    not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer"})
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.optimizer, Optimizer):
-            kind, given = type(self).__name__, type(self.optimizer).__name__
-            raise TypeError(f"{kind} takes an Optimizer, got {given}")
-        self.last_epoch = 0
-        for field in fields(self):
-            name, value = field.name, getattr(self, field.name)
-            if name in self.checks and value is not field.default:
-                setattr(self, name, self.checks[name](name, value))
-        self._prepare()
-
-    def _prepare(self) -> None:
-        """Compute what follows from the settings, which have been checked."""
-
-    def _per_group(self, name: str, check: Any) -> list[Any]:
-        """One checked value for each parameter group, from a single one or a list."""
-        value, groups = getattr(self, name), len(self.groups)
-        values = list(value) if isinstance(value, list | tuple) else [value] * groups
-        if len(values) != groups:
-            raise ValueError(f"{name} has {len(values)} entries for {groups} parameter groups")
-        return [check(name, each) for each in values]
-
-    @property
-    def groups(self) -> list[ParamGroup]:
-        """The optimizer's parameter groups."""
-        return self.optimizer.param_groups
-
-    def get_last_lr(self) -> list[float]:
-        """The learning rate of each parameter group."""
-        return [group["lr"] for group in self.groups]
-
-    def state_dict(self) -> dict[str, Any]:
-        """A copy of settings and progress; functions are left out."""
-        names = sorted(vars(self).keys() - self.not_saved)
-        return copy.deepcopy({name: vars(self)[name] for name in names})
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue where another scheduler of this kind stood.
-
-        The learning rates themselves belong to the optimizer's state: load that, too.
-
-        Raises:
-            ValueError: the state belongs to a scheduler of another kind.
-        """
-        here, expected = sorted(state_dict), sorted(vars(self).keys() - self.not_saved)
-        if here != expected:
-            kind = type(self).__name__
-            raise ValueError(f"the state is not that of a {kind}: {here}, expected {expected}")
-        vars(self).update(copy.deepcopy(dict(state_dict)))
-
-
-@dataclass(eq=False, repr=False)
-class LRScheduler(Schedule):
-    """A schedule given by a multiplier: lr = floor + (initial lr - floor)·multiplier(epoch).
-
-    A step multiplies lr - floor by multiplier(epoch) / multiplier(epoch - 1), so that schedules
-    of one optimizer multiply, changes by hand stay, and parameter groups can be added later.
-    An epoch is one call of `step()`. A subclass defines `multiplier`; its fields are checked
-    where needle has one of that name.
-
-    Raises:
-        TypeError: `optimizer` is not an Optimizer.
-        ValueError: a setting is out of its range.
-
-    Example:
-        >>> import needle as ndl
-        >>> class HalveOnce(ndl.optim.LRScheduler):
-        ...     def multiplier(self, epoch, group):
-        ...         return 1.0 if epoch < 1 else 0.5
-        >>> schedule = HalveOnce(ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1))
-        >>> schedule.step()
-        >>> schedule.get_last_lr()
-        [0.05]
-    """
-
-    floor = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.base_lrs = [group.setdefault("initial_lr", group["lr"]) for group in self.groups]
-        self._begin()
-
-    def multiplier(self, epoch: int, group: int) -> float:
-        """The multiplier of an epoch for the parameter group with this number."""
-        raise NotImplementedError(f"{type(self).__name__} defines no multiplier()")
-
-    def restart(self) -> None:
-        """Go to epoch 0, from the initial learning rates."""
-        for group, base in zip(self.groups, self.base_lrs, strict=False):
-            group["lr"] = base
-        self._begin()
-
-    def step(self) -> None:
-        """Go to the next epoch."""
-        self._go_to(self.last_epoch + 1)
-
-    def _begin(self) -> None:
-        """Epoch 0 on top of the learning rates there are: other schedules may have changed them."""
-        self.multipliers = [1.0] * len(self.base_lrs)
-        self._go_to(0)
-
-    def _go_to(self, epoch: int) -> None:
-        for position, group in enumerate(self.groups):
-            if position == len(self.base_lrs):  # a group added since
-                self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
-                self.multipliers.append(self.multiplier(self.last_epoch, position))
-            former, new = self.multipliers[position], self.multiplier(epoch, position)
-            self.multipliers[position] = new
-            # from 0, nothing is left to multiply
-            lr, ratio = (group["lr"], new / former) if former else (self.base_lrs[position], new)
-            group["lr"] = self.floor + (lr - self.floor) * ratio
-        self.last_epoch = epoch
 
 
 @dataclass(eq=False, repr=False)
@@ -300,6 +164,54 @@ class CosineAnnealingLR(LRScheduler):
         return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
 
 
+@dataclass(eq=False, repr=False)
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """lr along half a cosine wave to `eta_min`, again and again (Loshchilov and Hutter 2017).
+
+    lr = eta_min + (initial lr - eta_min)·(1 + cos(π·t / T)) / 2
+
+    t is the number of epochs since the last restart. The first wave takes T = `T_0` epochs, each
+    further one `T_mult` times as many as the one before it. lr is computed from the initial lr, as
+    in PyTorch: other changes of lr are replaced.
+
+    Example:
+        >>> import needle as ndl
+        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=0.1)
+        >>> schedule = ndl.optim.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+        >>> [round(schedule.multiplier(epoch, 0), 3) for epoch in range(7)]
+        [1.0, 0.5, 1.0, 0.854, 0.5, 0.146, 1.0]
+    """
+
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+
+    def _prepare(self) -> None:
+        self.floor = self.eta_min
+
+    def multiplier(self, epoch: float, group: int) -> float:
+        length = self.T_0
+        if self.T_mult == 1:
+            epoch %= length
+        while epoch >= length:
+            epoch -= length
+            length *= self.T_mult
+        return (1 + math.cos(math.pi * epoch / length)) / 2
+
+    def step(self, epoch: float | None = None) -> None:
+        """Go to the next epoch, or to `epoch`, which may be a fraction: epoch + batch / batches.
+
+        A negative epoch is a ValueError.
+        """
+        if epoch is not None and not 0 <= epoch < math.inf:
+            raise ValueError(f"epoch must be a finite number of at least 0, got {epoch}")
+        self._go_to(self.last_epoch + 1 if epoch is None else epoch)
+
+    def _go_to(self, epoch: float) -> None:
+        self.multipliers = [0.0] * len(self.multipliers)  # what follows starts from the initial lr
+        super()._go_to(epoch)
+
+
 def _function(name: str, value: Any) -> Any:
     if not callable(value):
         raise TypeError(f"{name} takes functions, got {value!r}")
@@ -335,109 +247,6 @@ class LambdaLR(LRScheduler):
 
     def multiplier(self, epoch: int, group: int) -> float:
         return self.lr_lambdas[min(group, len(self.lr_lambdas) - 1)](epoch)
-
-
-@dataclass(eq=False, repr=False)
-class OneCycleLR(LRScheduler):
-    """lr up to max_lr, then far down, in one cycle (Smith and Topin 2018).
-
-    Momentum (beta1 of Adam, AdamW and Lion) goes the other way. Call `step()` after every batch.
-
-    Args:
-        max_lr: the highest learning rate, or a list with one for each parameter group.
-        total_steps: number of steps of the cycle; by default `epochs`·`steps_per_epoch`.
-        epochs: number of epochs of the training.
-        steps_per_epoch: number of batches of an epoch.
-        pct_start: the fraction of the cycle in which lr rises.
-        anneal_strategy: "cos" or "linear".
-        cycle_momentum: cycle momentum, too.
-        base_momentum: its lowest value, at the highest lr; or a list.
-        max_momentum: its highest value, at the start and the end; or a list.
-        div_factor: max_lr / initial lr.
-        final_div_factor: initial lr / last lr.
-        three_phase: return to the initial lr as slowly as lr rose, and then to the last.
-
-    Raises:
-        ValueError: a setting is out of its range, the length of the cycle is missing, the
-            optimizer has no momentum to cycle, or `step()` is called after the end.
-
-    Example:
-        >>> import needle as ndl
-        >>> optimizer = ndl.optim.SGD([ndl.Tensor([1.0])], lr=1.0)
-        >>> schedule = ndl.optim.OneCycleLR(optimizer, max_lr=1.0, total_steps=5)
-        >>> rates = []
-        >>> for _ in range(5):
-        ...     rates.append(round(schedule.get_last_lr()[0], 3))
-        ...     schedule.step()
-        >>> rates
-        [0.04, 0.95, 0.611, 0.188, 0.0]
-    """
-
-    max_lr: float | list[float]
-    total_steps: int | None = None
-    epochs: int | None = None
-    steps_per_epoch: int | None = None
-    pct_start: float = 0.3
-    anneal_strategy: str = "cos"
-    cycle_momentum: bool = True
-    base_momentum: float | list[float] = 0.85
-    max_momentum: float | list[float] = 0.95
-    div_factor: float = 25.0
-    final_div_factor: float = 1e4
-    three_phase: bool = False
-
-    checks: ClassVar = {
-        **dict.fromkeys(["total_steps", "epochs", "steps_per_epoch"], count(1)),
-        **dict.fromkeys(["div_factor", "final_div_factor"], POSITIVE),
-        "pct_start": UNIT,
-        "anneal_strategy": choice("cos", "linear"),
-    }
-
-    def _prepare(self) -> None:
-        if self.total_steps is None:
-            if self.epochs is None or self.steps_per_epoch is None:
-                raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
-            self.total_steps = self.epochs * self.steps_per_epoch
-        peak = self.pct_start * self.total_steps
-        # where each phase ends, and the multipliers between the phases
-        self.phase_ends = [peak - 1, self.total_steps - 1.0]
-        self.knots = [1.0, self.div_factor, 1 / self.final_div_factor]
-        if self.three_phase:
-            self.phase_ends.insert(1, 2 * peak - 2)
-            self.knots.insert(2, 1.0)
-        self.momentum_knots: list[list[float]] = []
-        if self.cycle_momentum:
-            if not all("momentum" in group or "beta1" in group for group in self.groups):
-                kind = type(self.optimizer).__name__
-                raise ValueError(f"{kind} has no momentum to cycle: set cycle_momentum=False")
-            low = self._per_group("base_momentum", BELOW_1)
-            high = self._per_group("max_momentum", BELOW_1)
-            for bottom, top in zip(low, high, strict=True):
-                self.momentum_knots.append([top, bottom, *[top] * (len(self.knots) - 2)])
-        max_lrs = self._per_group("max_lr", NON_NEGATIVE)
-        for group, lr in zip(self.groups, max_lrs, strict=True):
-            group["lr"] = group["initial_lr"] = lr / self.div_factor
-
-    def multiplier(self, epoch: int, group: int) -> float:
-        return self._annealed(epoch, self.knots)
-
-    def _go_to(self, epoch: int) -> None:
-        if epoch > self.phase_ends[-1] + 1:
-            raise ValueError(f"the cycle of {self.total_steps} steps is over: step() has no next")
-        super()._go_to(epoch)
-        for group, knots in zip(self.groups, self.momentum_knots, strict=False):
-            group["beta1" if "beta1" in group else "momentum"] = self._annealed(epoch, knots)
-
-    def _annealed(self, epoch: int, knots: Sequence[float]) -> float:
-        """The value at an epoch, annealed from knot to knot, one phase for each."""
-        now = min(epoch, self.phase_ends[-1])  # the step after the last batch changes nothing
-        phase = next(i for i, end in enumerate(self.phase_ends) if now <= end)
-        start = self.phase_ends[phase - 1] if phase else 0.0
-        length = self.phase_ends[phase] - start
-        progress = (now - start) / length if length else 1.0
-        if self.anneal_strategy == "cos":
-            progress = (1 - math.cos(math.pi * progress)) / 2
-        return knots[phase] + (knots[phase + 1] - knots[phase]) * progress
 
 
 @dataclass(eq=False, repr=False)
@@ -553,7 +362,7 @@ class SequentialLR(Schedule):
     schedulers: Sequence[LRScheduler | SequentialLR]
     milestones: Sequence[int]
 
-    checks: ClassVar = {"milestones": _epochs}
+    checks: ClassVar = {"milestones": epochs}
     not_saved = Schedule.not_saved | {"schedulers"}
 
     def _prepare(self) -> None:

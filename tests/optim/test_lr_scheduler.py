@@ -11,6 +11,7 @@ import needle as ndl
 from needle.optim import SGD, Adam, lr_scheduler
 from needle.optim.lr_scheduler import (
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LRScheduler,
@@ -57,6 +58,11 @@ SCHEDULES = {
     "cosine": ("CosineAnnealingLR", {"T_max": 30}),
     "cosine_floor": ("CosineAnnealingLR", {"T_max": 30, "eta_min": 0.02}),
     "cosine_beyond": ("CosineAnnealingLR", {"T_max": 9, "eta_min": 0.001}),
+    "warm_restarts": ("CosineAnnealingWarmRestarts", {"T_0": 4}),
+    "warm_restarts_longer": (
+        "CosineAnnealingWarmRestarts",
+        {"T_0": 3, "T_mult": 2, "eta_min": 0.01},
+    ),
     "linear": ("LinearLR", {}),
     "linear_down": ("LinearLR", {"start_factor": 1.0, "end_factor": 0.1, "total_iters": 20}),
     "linear_to_0": ("LinearLR", {"start_factor": 0.5, "end_factor": 0.0, "total_iters": 10}),
@@ -325,3 +331,36 @@ def test_a_schedule_of_the_user(optimizer):
 def test_modules_names():
     assert set(lr_scheduler.__all__) <= set(ndl.optim.__all__)
     assert ndl.optim.StepLR is ndl.optim.lr_scheduler.StepLR
+
+
+@pytest.mark.parametrize("T_mult", [1, 2, 3])
+def test_warm_restarts_at_fractions_of_epochs_are_torchs(twin, T_mult) -> None:
+    torch = pytest.importorskip("torch")
+    optimizer = SGD([ndl.Tensor([1.0])], lr=0.1)
+    settings = {"T_0": 3, "T_mult": T_mult, "eta_min": 0.02}
+    schedule = CosineAnnealingWarmRestarts(optimizer, **settings)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(twin, **settings)
+    for epoch in [0, 0.25, 2.9999, 3, 3.5, 17.25, 9.5, 40]:
+        schedule.step(epoch)
+        theirs.step(epoch)
+        assert schedule.get_last_lr()[0] == pytest.approx(theirs.get_last_lr()[0], rel=1e-9)
+    state = schedule.state_dict()
+    other = CosineAnnealingWarmRestarts(SGD([ndl.Tensor([1.0])], lr=0.1), **settings)
+    other.load_state_dict(state)
+    schedule.step()
+    other.step()
+    assert other.get_last_lr() == schedule.get_last_lr()
+
+
+def test_repr_shows_settings_epoch_and_lr() -> None:
+    optimizer = SGD([ndl.Tensor([1.0])], lr=0.1)
+    warm_up = lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    warm_up.step()
+    expected = "start_factor=0.5, end_factor=1.0, total_iters=2, last_epoch=1, lr=[0.07"
+    assert repr(warm_up).startswith(f"LinearLR({expected}")
+    assert repr(LambdaLR(optimizer, math.exp)).startswith("LambdaLR(lr_lambda=exp, last_epoch=0")
+    plateau = ReduceLROnPlateau(SGD([ndl.Tensor([1.0])]), patience=3)
+    assert "mode='min', factor=0.1, patience=3" in repr(plateau)
+    both = SequentialLR(optimizer, [warm_up, StepLR(optimizer, 3)], [4])
+    assert "schedulers=[LinearLR(" in repr(both)
+    assert ", StepLR(step_size=3, gamma=0.1, last_epoch=0, lr=[" in repr(both)

@@ -9,6 +9,7 @@ from needle.optim import SGD
 from needle.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LinearLR,
@@ -36,6 +37,10 @@ from needle.optim.lr_scheduler import (
         (lambda o: PolynomialLR(o, power=0), "power must be .*above 0, got 0"),
         (lambda o: CosineAnnealingLR(o, -5), "T_max must be .*got -5"),
         (lambda o: CosineAnnealingLR(o, 5, -1), "eta_min must be .*got -1"),
+        (lambda o: CosineAnnealingWarmRestarts(o, 0), "T_0 must be .*at least 1, got 0"),
+        (lambda o: CosineAnnealingWarmRestarts(o, 2, 1.5), "T_mult must be .*got 1.5"),
+        (lambda o: CosineAnnealingWarmRestarts(o, 2).step(-1), "epoch must be .*got -1"),
+        (lambda o: CosineAnnealingWarmRestarts(o, 2).step(math.nan), "epoch must be .*got nan"),
         (lambda o: LambdaLR(o, [lambda e: 1]), "lr_lambda has 1 entries for 2 parameter groups"),
         (lambda o: OneCycleLR(o, 0.1), "total_steps, or epochs"),
         (lambda o: OneCycleLR(o, 0.1, epochs=3), "total_steps, or epochs"),
