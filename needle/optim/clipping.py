@@ -11,6 +11,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from ..device import to_numpy
+from .settings import tensors_of
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
@@ -37,6 +38,7 @@ def clip_grad_norm_(
         The norm before clipping.
 
     Raises:
+        TypeError: `parameters` is a model, or holds something that is not a Tensor.
         ValueError: `max_norm` is negative or NaN, or `norm_type` is not positive.
         RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
 
@@ -54,7 +56,7 @@ def clip_grad_norm_(
         raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     if not norm_type > 0:
         raise ValueError(f"norm_type must be positive, got {norm_type}")
-    params = _with_gradient(parameters)
+    params = _with_gradient(parameters, "clip_grad_norm_")
     norm = _norm([param.grad.realize_cached_data() for param in params], norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
@@ -85,12 +87,11 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """
     if not clip_value >= 0:
         raise ValueError(f"clip_value must be at least 0, got {clip_value}")
-    _replace(_with_gradient(parameters), np.clip, -clip_value, clip_value)
+    _replace(_with_gradient(parameters, "clip_grad_value_"), np.clip, -clip_value, clip_value)
 
 
-def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    every = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [param for param in every if param.grad is not None]
+def _with_gradient(parameters: Tensor | Iterable[Tensor], function: str) -> list[Tensor]:
+    return [param for param in tensors_of(parameters, function) if param.grad is not None]
 
 
 def _replace(params: list[Tensor], function: Callable[..., Any], *numbers: float) -> None:

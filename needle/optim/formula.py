@@ -48,6 +48,11 @@ class Symbol(NDArrayOperatorsMixin):
         self.order = next(_count)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **options: Any) -> Any:
+        if any(isinstance(out, Symbol) for out in options.get("out", ())):
+            raise TypeError(
+                f"np.{ufunc.__name__} in place (such as += or out=) in an update rule: a formula "
+                "makes new values, so write g = g + x"
+            )
         if method != "__call__" or options or ufunc.nout > 1 or ufunc.signature:
             raise _refusal(f"np.{ufunc.__name__}")
         operands = checked(operands)
@@ -81,12 +86,21 @@ class Symbol(NDArrayOperatorsMixin):
 
     __int__ = __index__ = __float__
 
+    def __getattr__(self, name: str) -> Any:
+        error = _refusal(f"the attribute {name!r} of an array")
+        raise AttributeError(str(error), name=name)
+
+    def __getitem__(self, *index: Any) -> Any:
+        raise _refusal("an index, len() or round()")
+
+    __setitem__ = __iter__ = __len__ = __round__ = __getitem__
+
 
 def _refusal(what: str) -> TypeError:
     return TypeError(
-        f"{what} used in this way in an update rule: the rule is an elementwise formula of "
-        "operators and NumPy's elementwise functions (np.sqrt, np.maximum, np.where); an "
-        "optimizer that needs more defines step()"
+        f"{what}, used in this way in an update rule: the rule is an elementwise formula of "
+        "operators and NumPy's elementwise functions (np.sqrt, np.maximum, np.where), called with "
+        "symbols in place of arrays; an optimizer that needs more defines step()"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..autograd import Tensor, clear_gradients, enable_grad
 from .clipping import clip_grad_norm_
 from .executor import Executor
-from .settings import ParamGroup, setting
+from .settings import ParamGroup, is_model, setting, tensors_of
 from .state import load_state, save_state
 
 __all__ = ["Optimizer"]
@@ -79,13 +79,17 @@ class Optimizer:
                 self.defaults[name] = value
         self.param_groups: list[ParamGroup] = []
         self._executor = Executor()
-        if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
+        if (
+            isinstance(params, Tensor | Mapping)
+            or is_model(params)
+            or not isinstance(params, Iterable)
+        ):
             raise TypeError(
                 "an optimizer takes a list of tensors or of parameter groups, got one "
                 f"{type(params).__name__}: write model.parameters(), [tensor] or [group]"
             )
         entries: list[Any] = list(params)
-        if entries and not isinstance(entries[0], Mapping):
+        if entries and (is_model(entries[0]) or not isinstance(entries[0], Mapping)):
             entries = [{"params": entries}]
         for group in entries:
             self.add_param_group(group)
@@ -118,15 +122,13 @@ class Optimizer:
         """The tensors of a new group, without their names."""
         known = dict.fromkeys(self.params, "another group")
         params = []
-        for position, param in enumerate([given] if isinstance(given, Tensor) else given):
-            place = f"position {position} of group {len(self.param_groups)}"
-            if isinstance(param, tuple) and len(param) == 2 and isinstance(param[0], str):
-                param = param[1]  # of named_parameters()
-            if not isinstance(param, Tensor) or param.dtype.kind != "f":
-                what = param.dtype if isinstance(param, Tensor) else type(param).__name__
+        group = f" of group {len(self.param_groups)}"
+        for position, param in enumerate(tensors_of(given, "an optimizer", group)):
+            place = f"position {position}{group}"
+            if param.dtype.kind != "f":
                 raise TypeError(
-                    f"an optimizer takes Tensors of floating-point numbers, got {what} at {place}: "
-                    "convert with Tensor(x) or x.astype(dtype)"
+                    "an optimizer takes Tensors of floating-point numbers, got "
+                    f"{param.dtype} at {place}: convert with x.astype(dtype)"
                 )
             if param.requires_grad and not param.is_leaf():
                 raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,22 @@ def _constant(name: str, value: Any) -> Any:
     return None if name == "params" else value
 
 
+class _Settings(SimpleNamespace):
+    """The settings of a group, which a rule reads as attributes."""
+
+    def __getattr__(self, name: str) -> Any:
+        known = ", ".join(name for name in vars(self) if name != "params")
+        text = f"the parameter group has no setting {name!r}, only {known}"
+        raise AttributeError(text, name=name, obj=self)
+
+
+class _State(dict[str, Any]):
+    """The state of a parameter, which a rule reads by name."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(f"no state {name!r}: initial_state() names {list(self)}")
+
+
 class Program:
     """The update rule of an optimizer, traced and compiled for groups of one structure.
 
@@ -65,14 +81,18 @@ class Program:
         self.state = {
             name: Symbol(name="state_" + re.sub(r"\W", "_", name), is_array=True) for name in names
         }
-        settings = SimpleNamespace(**group)
+        settings = _Settings(**group)
         for name, value in group.items():
             if _constant(name, value) == "number":
                 setattr(settings, name, Symbol(name=f"settings[{name!r}]"))
         g = -self.gradient if group.get("maximize") else self.gradient
         step = Symbol(name="step")
-        returned = optimizer.update(self.theta, g, dict(self.state), settings, step)
         rule = f"{type(optimizer).__name__}.update"
+        try:
+            returned = optimizer.update(self.theta, g, _State(self.state), settings, step)
+        except Exception as error:
+            error.add_note(f"in {rule}, an update rule")
+            raise
         self.results = self._results(rule, returned)
         self.calls = calls_of(self.results)
         if not names and any(x is step for call in self.calls for x in call.symbols):
@@ -94,7 +114,8 @@ class Program:
 
     def _results(self, rule: str, returned: Any) -> dict[Symbol, Symbol]:
         """The calls that compute new values, each with the array that it is written to."""
-        if not isinstance(returned, tuple) or len(returned) != 2:
+        is_pair = isinstance(returned, tuple) and len(returned) == 2
+        if not is_pair or not isinstance(returned[1], Mapping):
             raise TypeError(f"{rule} must return a pair (theta, state), got {returned!r}")
         theta, state = returned
         if unknown := sorted(state.keys() - self.state.keys()):

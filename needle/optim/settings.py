@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..autograd import Tensor
+
 __all__ = [
     "BELOW_1", "NON_NEGATIVE", "POSITIVE", "SETTINGS", "UNIT",
-    "ParamGroup", "choice", "count", "number", "setting",
+    "ParamGroup", "choice", "count", "is_model", "number", "setting", "tensors_of",
 ]  # fmt: skip
 
 
@@ -68,6 +70,38 @@ _CHECKS: dict[str, Check] = {
 
 SETTINGS = frozenset(_CHECKS)
 """The names of all settings that optimizers have."""
+
+
+def is_model(given: Any) -> bool:
+    """Whether this is a model; some are lists or dicts of modules, too."""
+    return hasattr(given, "parameters")
+
+
+def tensors_of(given: Any, function: str, place: str = "") -> list[Tensor]:
+    """Tensors, given as one, several, or pairs of name and tensor, as a list.
+
+    Raises:
+        TypeError: `given` or an entry is something else, such as a model.
+    """
+    if isinstance(given, Tensor):
+        return [given]
+    if is_model(given) or not isinstance(given, Iterable):
+        kind = type(given).__name__
+        raise TypeError(
+            f"{function} takes a list of Tensors, got one {kind}: write model.parameters()"
+        )
+    tensors = []
+    for position, each in enumerate(given):
+        if isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str):
+            each = each[1]  # of named_parameters()
+        if not isinstance(each, Tensor):
+            instead = "pass its parameters()" if is_model(each) else "convert with Tensor(x)"
+            raise TypeError(
+                f"{function} takes Tensors of floating-point numbers, got {type(each).__name__} "
+                f"at position {position}{place}: {instead}"
+            )
+        tensors.append(each)
+    return tensors
 
 
 class ParamGroup(dict[str, Any]):

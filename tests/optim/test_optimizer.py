@@ -322,3 +322,43 @@ def test_gradients_become_zeros_on_request(make_params, give_gradients):
         assert not param.grad.numpy().any()
     optimizer.zero_grad(set_to_none=True)
     assert all(param.grad is None for param in params)
+
+
+MODELS = {
+    "sequential": lambda: ndl.nn.Sequential(ndl.nn.Linear(2, 3)),
+    "module list": lambda: ndl.nn.ModuleList([ndl.nn.Linear(2, 3)]),
+    "module dict": lambda: ndl.nn.ModuleDict({"a": ndl.nn.Linear(2, 3)}),
+    "layer": lambda: ndl.nn.Linear(2, 3),
+}
+TAKERS = {
+    "Adam": ndl.optim.Adam,
+    "group": lambda given: ndl.optim.SGD([{"params": given}]),
+    "clip_grad_norm_": lambda given: ndl.optim.clip_grad_norm_(given, 1.0),
+    "clip_grad_value_": lambda given: ndl.optim.clip_grad_value_(given, 1.0),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("taker", TAKERS)
+def test_a_model_in_place_of_its_parameters(model, taker) -> None:
+    given = MODELS[model]()
+    with pytest.raises(
+        TypeError, match=rf"got one {type(given).__name__}: write model\.parameters"
+    ):
+        TAKERS[taker](given)
+    with pytest.raises(TypeError, match=r"at position 0.*: pass its parameters\(\)"):
+        TAKERS[taker]([given])
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+def test_what_else_is_no_tensor(taker) -> None:
+    with pytest.raises(TypeError, match=r"got (one )?int"):
+        TAKERS[taker](3)
+    with pytest.raises(TypeError, match=r"got ndarray at position 1.*: convert with Tensor\(x\)"):
+        TAKERS[taker]([ndl.Tensor([1.0]), np.ones(3)])
+
+
+def test_clipping_takes_names_too() -> None:
+    layer = ndl.nn.Linear(2, 3)
+    layer(ndl.init.ones(4, 2)).sum().backward()
+    assert ndl.optim.clip_grad_norm_(layer.named_parameters(), 1.0) > 1

@@ -181,3 +181,53 @@ def test_a_rule_without_state_has_no_step():
     decaying = rule(lambda theta, g, state, settings, step: (theta - g / step, state))
     with pytest.raises(ValueError, match=r"Rule\.update uses step.*initial_state"):
         decaying([weight]).step()
+
+
+def changed_in_place(theta, g, s, settings, step):
+    g += settings.rate * theta
+    return theta - g, {}
+
+
+def changed_state(theta, g, s, settings, step):
+    s["a"] *= 0.9
+    return theta - s["a"], s
+
+
+def branched_on_values(theta, g, s, settings, step):
+    if (g > 0).all():
+        g = -g
+    return theta - g, {}
+
+
+@pytest.mark.parametrize(
+    ("update", "error", "text"),
+    [
+        (lambda t, g, s, o, n: (t - g.sum(), {}), AttributeError, "'sum' of an array.*elementwise"),
+        (branched_on_values, AttributeError, "'all' of an array.*np.where"),
+        (lambda t, g, s, o, n: (t - g / g.size, {}), AttributeError, "'size' of an array"),
+        (lambda t, g, s, o, n: (t - g[0], {}), TypeError, "an index, .*elementwise formula"),
+        (lambda t, g, s, o, n: (t - len(g), {}), TypeError, r"len\(\).*elementwise formula"),
+        (lambda t, g, s, o, n: (t - max(g, 0), {}), TypeError, "cannot branch on numbers"),
+        (lambda t, g, s, o, n: (t - [x for x in g], {}), TypeError, "elementwise formula"),  # noqa: C416
+        (changed_in_place, TypeError, r"np.add in place \(such as \+=.*write g = g \+ x"),
+        (changed_state, TypeError, "np.multiply in place"),
+        (lambda t, g, s, o, n: (t - o.rat * g, {}), AttributeError, "no setting 'rat', only lr"),
+        (lambda t, g, s, o, n: (t - s["b"], {}), KeyError, r"no state 'b'.*\['a'\]"),
+        (lambda t, g, s, o, n: (t - g, None), TypeError, r"must return a pair \(theta, state\)"),
+    ],
+)  # fmt: skip
+def test_errors_in_a_rule_say_what_a_rule_is(make_params, update, error, text) -> None:
+    (param,) = params = make_params([(2, 3)])
+    param.grad = ndl.init.ones(2, 3, dtype=param.dtype)
+    with pytest.raises(error, match=text) as caught:
+        rule(update, a=0)(params).step()
+    if "pair" not in text:
+        assert caught.value.__notes__ == ["in Rule.update, an update rule"]
+
+
+def test_numpys_numbers_and_symbols(make_params) -> None:
+    (param,) = params = make_params([(2, 3)])
+    param.grad = ndl.init.ones(2, 3, dtype=param.dtype)
+    before = param.numpy()
+    rule(lambda t, g, s, o, n: (t - np.float64(0.5) * g * np.float32(2), {}))(params).step()
+    np.testing.assert_allclose(param.numpy(), before - 1, rtol=1e-6)
