@@ -9,6 +9,7 @@ import numpy as np
 
 from ..device import Device, as_device, default_device, device_of, to_numpy
 from . import modes
+from .abstract import NeedsNumbers
 from .assign import assign
 from .changes import changes_of
 from .html import array_html
@@ -198,11 +199,17 @@ class Tensor(Value, _BoundMethods):
         return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
-        values = np.array2string(to_numpy(self._array()), prefix="needle.Tensor(")
+        try:
+            values = np.array2string(to_numpy(self._array()), prefix="needle.Tensor(")
+        except NeedsNumbers:
+            values = f"one of a batch inside vmap, shape={self.shape}"
         return f"needle.Tensor({values}, dtype={self.dtype}, requires_grad={self.requires_grad})"
 
     def __str__(self) -> str:
-        return str(to_numpy(self._array()))
+        try:
+            return str(to_numpy(self._array()))
+        except NeedsNumbers:
+            return repr(self)
 
     def _repr_html_(self) -> str:
         kind, shape = type(self).__name__, self.shape

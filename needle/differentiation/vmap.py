@@ -1,4 +1,10 @@
-"""vmap: a function of one example, called on all examples of a batch at once."""
+"""vmap: a function of one example, called on all examples of a batch at once.
+
+Inside, a tensor has the shape of one example and no numbers. An observer of the ops, as forward
+mode is one, applies each op to whole batches, by a rule that is written in ops itself. So both
+sides have a graph: that of one example inside, for `vmap(grad(f))`, and that of the batches
+outside, for `grad(vmap(f))`, `jvp` and another `vmap`. Code outside of vmap pays nothing for it.
+"""
 
 from __future__ import annotations
 

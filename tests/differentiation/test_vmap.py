@@ -446,6 +446,18 @@ class MyCube(WithoutRule, ndl.ops.Elementwise):
     """With the kind that it is of."""
 
 
+class Backwards(ndl.ops.Concatenate):
+    """An op that is derived from one with a rule, and computes something else."""
+
+    def compute(self, *arrays):
+        return np.flip(np.concatenate(arrays, 0), 0)
+
+
+def test_an_op_that_computes_something_else_than_its_base_runs_for_each_example():
+    result = ndl.vmap(lambda a: Backwards()(a, a * 2))(x())
+    close(result, np.concatenate([X, X * 2], 1)[:, ::-1])
+
+
 def test_an_op_without_a_rule_runs_for_each_example():
     for op in (WithoutRule(), MyCube()):
         close(ndl.vmap(op)(x()), X**3)
@@ -493,6 +505,15 @@ def test_an_op_without_a_rule_runs_for_each_example():
 def test_bad_input(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_printing_inside():
+    texts = []
+    ndl.vmap(lambda a: texts.append((repr(a), str(a), f"{a}")) or a)(x())
+    text = (
+        "needle.Tensor(one of a batch inside vmap, shape=(3,), dtype=float64, requires_grad=True)"
+    )
+    assert texts == [(text,) * 3]
 
 
 def test_a_tensor_that_left_vmap_has_no_numbers():
