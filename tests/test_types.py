@@ -1,11 +1,14 @@
 """Type checkers see the names of needle and the operands and parameters of its functions."""
 
+import inspect
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import needle
 
 ROOT = Path(__file__).parents[1]
 SNIPPET = ROOT / "tests" / "checked_types.py"  # in which each line that is wrong says so
@@ -29,6 +32,30 @@ def test_mypy_names_what_needle_lacks(tmp_path: Path) -> None:
     file.write_text("import needle as ndl\nndl.expp(ndl.Tensor([1.0]))\n")
     result = run("mypy", "--no-error-summary", str(file))
     assert 'Module has no attribute "expp"' in result.stdout
+
+
+def test_pyright_sees_the_signature_of_every_function(tmp_path: Path) -> None:
+    pytest.importorskip("pyright")
+    modules = [needle, needle.nn.functional, needle.nn.init, needle.linalg]
+    names = [
+        f"{module.__name__}.{name}"
+        for module in modules
+        for name in module.__all__
+        if inspect.isroutine(getattr(module, name))
+    ]
+    imports = [f"import {module.__name__}" for module in modules]
+    (tmp_path / "program.py").write_text(
+        "\n".join([*imports, *(f"reveal_type({name})" for name in names)])
+    )
+    settings = {"include": ["program.py"], "extraPaths": [str(ROOT)]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    result = run("pyright", "--outputjson", "--project", str(tmp_path))
+    found = [each["message"] for each in json.loads(result.stdout)["generalDiagnostics"]]
+    assert len(found) == len(names) > 150
+    # a function of a function may return one with any arguments, but not a Tensor
+    assert [
+        each for each in found if not each.startswith("Type of") or "(...) -> Tensor" in each
+    ] == []
 
 
 def test_pyright(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ fan_in is the product of all lengths but the last, fan_out of all but the last b
 which of the two the Kaiming initialisations use.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 
@@ -94,6 +95,9 @@ def reset_(module: Any, name: str | None = None) -> Any:
             if reset is not None:
                 reset()
     return module
+
+
+P = ParamSpec("P")
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -214,35 +218,46 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     return _fill(tensor, init.orthogonal, *tensor.shape, gain=gain, generator=generator)
 
 
-def _xavier(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def fill(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-        fans = _fans(tensor).values()
-        return _fill(tensor, draw, *fans, gain, tensor.shape, generator=generator)
-
-    return _in_place(fill, draw)
-
-
-def _kaiming(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def fill(
-        tensor: Tensor,
-        a: float = 0.0,
-        mode: str = "fan_in",
-        nonlinearity: str = "leaky_relu",
-        generator: Generator | None = None,
-    ) -> Tensor:
-        fans = _fans(tensor)
-        if mode not in fans:
-            raise ValueError(f"mode {mode!r}: expected fan_in or fan_out")
-        args = fans[mode], fans[mode], tensor.shape, nonlinearity, a
-        return _fill(tensor, draw, *args, generator=generator)
-
-    return _in_place(fill, draw)
+def _xavier(
+    draw: Callable[..., Tensor],
+    tensor: Tensor,
+    gain: float = 1.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    fans = _fans(tensor).values()
+    return _fill(tensor, draw, *fans, gain, tensor.shape, generator=generator)
 
 
-def _in_place(fill: Callable[..., Tensor], draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    fill.__name__ = fill.__qualname__ = f"{draw.__name__}_"
-    fill.__doc__ = draw.__doc__
-    return fill
+def _kaiming(
+    draw: Callable[..., Tensor],
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    fans = _fans(tensor)
+    if mode not in fans:
+        raise ValueError(f"mode {mode!r}: expected fan_in or fan_out")
+    args = fans[mode], fans[mode], tensor.shape, nonlinearity, a
+    return _fill(tensor, draw, *args, generator=generator)
+
+
+def _in_place(
+    fill: Callable[Concatenate[Callable[..., Tensor], P], Tensor], draw: Callable[..., Tensor]
+) -> Callable[P, Tensor]:
+    """`fill` with its first argument, under the name and with the docstring of `draw`."""
+
+    def function(*args: P.args, **options: P.kwargs) -> Tensor:
+        return fill(draw, *args, **options)
+
+    signature = inspect.signature(fill)
+    function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=list(signature.parameters.values())[1:]
+    )
+    function.__name__ = function.__qualname__ = f"{draw.__name__}_"
+    function.__doc__ = draw.__doc__
+    return function
 
 
 def _fans(tensor: Tensor) -> dict[str, int]:
@@ -259,5 +274,7 @@ def _fill(tensor: Tensor, function: Callable[..., Tensor], *args: Any, **options
     return tensor
 
 
-xavier_uniform_, xavier_normal_ = _xavier(init.xavier_uniform), _xavier(init.xavier_normal)
-kaiming_uniform_, kaiming_normal_ = _kaiming(init.kaiming_uniform), _kaiming(init.kaiming_normal)
+xavier_uniform_ = _in_place(_xavier, init.xavier_uniform)
+xavier_normal_ = _in_place(_xavier, init.xavier_normal)
+kaiming_uniform_ = _in_place(_kaiming, init.kaiming_uniform)
+kaiming_normal_ = _in_place(_kaiming, init.kaiming_normal)
