@@ -49,7 +49,7 @@ def draw(stream: Any, method: str, size: Any) -> Any:
 
 
 class Generator:
-    """A stream of random numbers beside NumPy's global state; equal seeds give equal streams.
+    """A random number generator apart from NumPy's global state; equal seeds give equal numbers.
 
     Example:
         >>> import needle as ndl
@@ -132,7 +132,7 @@ class Device:
         _devices[name] = self
 
     def enabled(self) -> bool:
-        """Whether arrays can be created here."""
+        """Whether arrays can be created on this device."""
         return True
 
     def array(self, data: Any, dtype: Any = None) -> Any:
@@ -224,7 +224,7 @@ def cpu() -> Device:
 
 
 def cuda() -> Device:
-    """An NVIDIA GPU, with CuPy's arrays; `enabled()` says whether CuPy and a GPU are here.
+    """An NVIDIA GPU, with CuPy's arrays; `enabled()` tells whether both are available.
 
     Example:
         >>> import needle as ndl
@@ -235,7 +235,7 @@ def cuda() -> Device:
 
 
 def default_device() -> Device:
-    """The device of tensors that do not say where they live: the CPU.
+    """The device of tensors created without `device`: the CPU.
 
     Example:
         >>> import needle as ndl

@@ -34,7 +34,7 @@ _LAZY, _ACCUMULATING = override(is_lazy, True), override(accumulate, True)
 
 
 def no_grad() -> override:
-    """Context manager and decorator: results record no graph and require no gradient.
+    """Context manager and decorator: results require no gradient and have no graph.
 
     Example:
         >>> import needle as ndl
@@ -46,7 +46,7 @@ def no_grad() -> override:
 
 
 def enable_grad(enabled: bool = True) -> override:
-    """Context manager and decorator: graphs are recorded, inside `no_grad` too, if `enabled`.
+    """Context manager and decorator: enables graphs, also inside `no_grad`, if `enabled`.
 
     Example:
         >>> import needle as ndl

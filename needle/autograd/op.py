@@ -13,7 +13,7 @@ Array = Any  # a NumPy array, or any type that speaks NumPy's protocols
 
 
 class Op:
-    """What a node computes, and how its adjoint is built.
+    """Base class of ops: what a node computes, and how its gradient is built.
 
     Subclass `TensorOp` (one output) or `TensorTupleOp` (several), define `compute` and
     `gradient`, and call the instance on Tensors. Everything that varies from call to call is an

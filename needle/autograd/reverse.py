@@ -52,7 +52,7 @@ def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> l
 
 
 class GradientReplacedWarning(UserWarning):
-    """`backward` replaced gradients that nothing had read: it stores gradients, it adds nothing.
+    """`backward` replaced a gradient that was never read: it stores gradients and does not add.
 
     Example:
         >>> import needle as ndl
@@ -122,7 +122,7 @@ _REPLACED = (
 
 
 def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
-    """Forget the gradients of `leaves`, or put zeros in the place of those there are.
+    """Set the gradients of `leaves` to None, or those that exist to zeros.
 
     Example:
         >>> import needle as ndl

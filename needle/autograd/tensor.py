@@ -55,7 +55,7 @@ class TensorTuple(Value):
         return tuple([Tensor.make_const(array) for array in arrays])
 
     def constant(self, index: int) -> Tensor:
-        """The entry `index`, outside the graph unless someone watches."""
+        """The entry `index`, outside the graph unless an observer is active."""
         if self.cached_data is None or modes.observers.get():
             return self[index]
         return Tensor.make_const(self.cached_data[index])

@@ -20,7 +20,7 @@ LAZY_MODE = False  # `needle.autograd.LAZY_MODE`, see compatibility.py
 
 
 def count_live_tensors() -> int:
-    """The number of Values alive now; one that grows with each step of a loop shows a leak.
+    """The number of Values alive now; a number that grows in a loop indicates a leak.
 
     Example:
         >>> import needle as ndl
@@ -49,7 +49,7 @@ class Hook:
         hooks[self] = hook
 
     def remove(self) -> None:
-        """Remove the hook; it is no error to do so twice."""
+        """Remove the hook; removing it again does nothing."""
         self._hooks.pop(self, None)
 
     def __enter__(self) -> Self:
@@ -193,7 +193,7 @@ class Value:
         self._grad = gradient
 
     def is_leaf(self) -> bool:
-        """Whether no op made this value."""
+        """Whether this value is a leaf: not the result of an op."""
         return self.op is None
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:

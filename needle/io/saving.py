@@ -60,7 +60,7 @@ def save(obj: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
-    """What `save` wrote; from another library's safetensors file, a dict of its tensors.
+    """Load a file of `save`; of another library's safetensors file, a dict of its tensors.
 
     From an archive of NumPy (.npz, which needs no safetensors package), a dict of its arrays of
     numbers as tensors, without its arrays of text.

@@ -154,7 +154,7 @@ class Sequential(_Items):
 
 
 class Residual(Module):
-    """fn(x) + x.
+    """A residual connection: fn(x) + x.
 
     Example:
         >>> import needle as ndl

@@ -101,7 +101,7 @@ P = ParamSpec("P")
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill with val.
+    """Fill a tensor with `val`.
 
     Example:
         >>> import needle as ndl
@@ -114,7 +114,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with 0.
+    """Fill a tensor with 0.
 
     Example:
         >>> import needle as ndl
@@ -127,7 +127,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with 1.
+    """Fill a tensor with 1.
 
     Example:
         >>> import needle as ndl
@@ -140,7 +140,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """1 on the diagonal of a matrix, 0 elsewhere.
+    """Fill a matrix with 1 on the diagonal and 0 elsewhere.
 
     Example:
         >>> import needle as ndl
@@ -157,7 +157,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Draws from U(a, b), a ≤ b.
+    """Fill a tensor with draws from U(a, b), a ≤ b.
 
     Example:
         >>> import needle as ndl
@@ -173,7 +173,7 @@ def uniform_(
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Draws from N(mean, std²), std ≥ 0.
+    """Fill a tensor with draws from N(mean, std²), std ≥ 0.
 
     Example:
         >>> import needle as ndl
@@ -194,7 +194,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Draws from N(mean, std²), restricted to [a, b].
+    """Fill a tensor with draws from N(mean, std²), restricted to [a, b].
 
     Example:
         >>> import needle as ndl
@@ -207,7 +207,7 @@ def trunc_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Orthonormal rows or columns, whichever are fewer, times gain.
+    """Fill a matrix with orthonormal rows or columns, whichever are fewer, times `gain`.
 
     Example:
         >>> import needle as ndl

@@ -41,7 +41,7 @@ class _Loss(FunctionModule):
 
 
 class MSELoss(_Loss, function=functional.mse_loss):
-    """Squared error, (x - t)², of x and t of one shape.
+    """The squared error, (x - t)², of x and t of one shape.
 
     Example:
         >>> import needle as ndl
@@ -54,7 +54,7 @@ class MSELoss(_Loss, function=functional.mse_loss):
 
 
 class L1Loss(_Loss, function=functional.l1_loss):
-    """Absolute error, |x - t|, of x and t of one shape.
+    """The absolute error, |x - t|, of x and t of one shape.
 
     Example:
         >>> import needle as ndl

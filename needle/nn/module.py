@@ -20,14 +20,14 @@ __all__ = ["Module"]
 
 
 class MismatchedKeys(NamedTuple):
-    """Names that only the model has, and names that only the state has."""
+    """Names missing in the state, and names in it that the model lacks."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class Module:
-    """A part of a model: parameters, submodules, and `forward`, which uses them.
+    """Base class of layers and models: parameters, submodules and `forward`.
 
     Parameters and submodules are found in the attributes, also inside lists, tuples and dicts,
     in the order in which they were set.

@@ -11,7 +11,7 @@ __all__ = ["Parameter"]
 
 
 class Parameter(Tensor):
-    """A Tensor that `Module.parameters()` finds and an optimizer trains.
+    """A Tensor that is a parameter of a Module: `Module.parameters()` lists it.
 
     Example:
         >>> import needle as ndl

@@ -56,7 +56,7 @@ class GetItem(_Indexed):
 
 
 class ScatterAdd(_Indexed):
-    """Zeros of `shape` with a added at `index`, as often as it stands there. Adjoint: g[index]."""
+    """Zeros of `shape` with a added at `index`, as often as it occurs there. Adjoint: g[index]."""
 
     def __init__(self, index: Index, shape: tuple[int, ...]) -> None:
         self.index = index

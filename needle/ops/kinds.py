@@ -24,7 +24,7 @@ P = ParamSpec("P")
 
 
 class Elementwise(TensorOp):
-    """Acts on each element; operands broadcast like NumPy's.
+    """Acts on each element; operands broadcast as in NumPy.
 
     A subclass states its NumPy function: `compute = np.multiply`. Its `gradient` may ignore
     broadcasting: adjoints are summed back to the operands' shapes here.
@@ -54,7 +54,7 @@ class Elementwise(TensorOp):
 
 
 class Reduction(TensorOp):
-    """Reduces over `axes` (an int, several, or None for all), which disappear unless `keepdims`.
+    """Reduces over `axes` (an int, several, or None for all), which are removed unless `keepdims`.
 
     Example:
         >>> import needle as ndl
@@ -100,7 +100,7 @@ class View(TensorOp):
 
 
 class Contraction(TensorOp):
-    """Sums products of its operands over shared axes, which is where the time goes.
+    """Sums products of its operands over shared axes, as matrix products do.
 
     `gradient` returns None for an operand that requires none: it would cost as much as the op.
 

@@ -74,7 +74,7 @@ class Stack(TensorOp):
 
 
 class Split(TensorTupleOp):
-    """The slices along an axis, which disappears. Adjoint: g, stacked along it."""
+    """The slices along an axis, which is removed. Adjoint: g, stacked along it."""
 
     shares_memory = True
     tangent = linear_tangent
@@ -110,7 +110,7 @@ _FIRST = [TupleGetItem(index) for index in range(8)]  # one instance for all cal
 
 
 def make_tuple(*args: Tensor) -> TensorTuple:
-    """The tensors as one value of the graph."""
+    """Several tensors as a TensorTuple, one value of the graph."""
     return MakeTensorTuple()(*args)
 
 
@@ -151,7 +151,7 @@ def stack(args: Sequence[Tensor] | TensorTuple, axis: int = 0) -> Tensor:
 
 
 def split(a: Tensor, axis: int = 0) -> TensorTuple:
-    """The slices of a along `axis`, which disappears from each."""
+    """The slices of a along `axis`, each without that axis."""
     return Split(axis)(a)
 
 

@@ -78,7 +78,7 @@ class ExponentialLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class LinearLR(LRScheduler):
-    """lr times a factor that changes linearly over the first `total_iters` epochs.
+    """Multiplies lr by a factor that changes linearly over the first `total_iters` epochs.
 
     Args:
         start_factor: in (0, 1], at epoch 0.
@@ -104,7 +104,7 @@ class LinearLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class ConstantLR(LRScheduler):
-    """lr times `factor`, in [0, 1], during the first `total_iters` epochs.
+    """Multiplies lr by `factor`, in [0, 1], during the first `total_iters` epochs.
 
     Example:
         >>> import needle as ndl
@@ -123,7 +123,7 @@ class ConstantLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class PolynomialLR(LRScheduler):
-    """lr times (1 - epoch / total_iters)^power, and 0 from epoch `total_iters` on.
+    """Multiplies lr by (1 - epoch / total_iters)^power, which is 0 from epoch `total_iters` on.
 
     Example:
         >>> import needle as ndl
@@ -142,7 +142,7 @@ class PolynomialLR(LRScheduler):
 
 @dataclass(eq=False, repr=False)
 class CosineAnnealingLR(LRScheduler):
-    """lr from its initial value to `eta_min` along half a cosine wave of `T_max` epochs, and back.
+    """Lowers lr to `eta_min` along half a cosine wave of `T_max` epochs, then raises it again.
 
     lr = eta_min + (initial lr - eta_min)·(1 + cos(π·epoch / T_max)) / 2
 
@@ -220,7 +220,7 @@ def _function(name: str, value: Any) -> Any:
 
 @dataclass(eq=False, repr=False)
 class LambdaLR(LRScheduler):
-    """lr times a function of the epoch.
+    """Multiplies the initial lr by a function of the epoch.
 
     Args:
         lr_lambda: the function, or a list with one for each parameter group; groups added later

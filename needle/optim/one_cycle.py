@@ -13,7 +13,7 @@ __all__ = ["OneCycleLR"]
 
 @dataclass(eq=False, repr=False)
 class OneCycleLR(LRScheduler):
-    """lr up to max_lr, then far down, in one cycle (Smith and Topin 2018).
+    """Raises lr to max_lr, then lowers it far below its start, in one cycle (Smith and Topin 2018).
 
     Momentum (beta1 of Adam, AdamW and Lion) goes the other way. Call `step()` after every batch.
 

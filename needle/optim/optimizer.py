@@ -101,7 +101,7 @@ class Optimizer:
         Optimizer.__init__(self, values.pop("params"), values)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Train more parameters: `group` holds "params" and the settings that are its own."""
+        """Add a parameter group: a dict with "params" and the settings of its own."""
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f'a parameter group is a dict with the key "params", got {group!r}')
         params = self._new_params(group["params"])
@@ -199,7 +199,7 @@ class Optimizer:
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
-        """What each parameter has gathered: "step" and the arrays of `initial_state`."""
+        """The state of each parameter: "step" and the arrays of `initial_state`."""
         return self._executor.state
 
     def state_dict(self) -> dict[str, Any]:
@@ -223,7 +223,7 @@ class Optimizer:
         self._executor.regroup(state)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or put zeros in their place."""
+        """Set the gradients of all parameters to None, or to zeros."""
         for group in self.param_groups:
             clear_gradients(group["params"], set_to_none)
 

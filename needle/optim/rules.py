@@ -15,7 +15,7 @@ __all__ = ["Adagrad", "Adam", "AdamW", "Lion", "RMSprop"]
 
 @dataclass(eq=False, repr=False)
 class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients (Duchi et al. 2011).
+    """Adagrad: steps divided by the root of the sum of all squared gradients (Duchi et al. 2011).
 
         g = grad + weight_decay·θ
         s ← s + g²
@@ -58,7 +58,7 @@ class Adagrad(Optimizer):
 
 @dataclass(eq=False, repr=False)
 class RMSprop(Optimizer):
-    """Steps divided by the root of a running mean of squared gradients (Hinton 2012).
+    """RMSprop: steps divided by the root of a running mean of squared gradients (Hinton 2012).
 
         g = grad + weight_decay·θ
         v ← alpha·v + (1 - alpha)·g²
@@ -206,7 +206,7 @@ class AdamW(Adam):
 
 @dataclass(eq=False, repr=False)
 class Lion(Optimizer):
-    """Steps of equal size in every element: the sign of a mean gradient (Chen et al. 2023).
+    """Lion: steps of equal size in each element, the sign of a mean gradient (Chen et al. 2023).
 
         θ ← θ - lr·weight_decay·θ
         θ ← θ - lr·sign(β₁·m + (1 - β₁)·grad)

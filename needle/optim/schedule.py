@@ -84,7 +84,7 @@ class Schedule:
         return f"{type(self).__name__}({settings})"
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue where another scheduler of this kind stood.
+        """Load the state of another scheduler of the same kind.
 
         The learning rates themselves belong to the optimizer's state: load that, too.
 

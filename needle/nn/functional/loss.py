@@ -116,7 +116,7 @@ def nll_loss(
 
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Squared error, (x - t)², of x and target of one shape.
+    """The squared error, (x - t)², of x and target of one shape.
 
     Example:
         >>> import needle as ndl
@@ -132,7 +132,7 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Absolute error, |x - t|, of x and target of one shape.
+    """The absolute error, |x - t|, of x and target of one shape.
 
     Example:
         >>> import needle as ndl
