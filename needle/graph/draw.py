@@ -17,7 +17,7 @@ from ..nn import Module
 from .drawing import Drawing
 from .expression import Names, callers_names, constant_value, named_values, whole_output
 from .picture import ADJOINT, CONSTANT, VALUE, VARIABLE, Arrow, Box, Frame, Picture
-from .terms import COMMUTATIVE, number_term, op_title
+from .terms import COMMUTATIVE, op_title
 
 __all__ = ["Recording", "draw", "record"]
 
@@ -203,7 +203,7 @@ def _lines(node: Value, op: Any, known: dict[Value, str], leaves: dict[Value, Va
         lines.append(op_title(op))
     elif node not in known:
         kind = type(node).__name__ if node.requires_grad else "constant"
-        lines.append(kind if number is None else number_term(number).text)
+        lines.append(kind if number is None else f"{number:.5g}")
     data = node.cached_data  # a lazy value is not computed
     if data is None:
         lines.append("not computed yet")

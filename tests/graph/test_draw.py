@@ -87,6 +87,8 @@ def test_leaves_without_names():
         "× 2",
     ]
     assert colour(drawing, "constant") != colour(drawing, "Tensor") == colour(drawing, "Parameter")
+    third = Tensor(np.float32(1 / 3), requires_grad=False)
+    assert '"0.33333\\nfloat32 ()"' in draw(third * Tensor([1.0]), names={}).source
 
 
 def test_data_are_operands_and_values_for_the_gradient_are_not_shown():
