@@ -54,6 +54,7 @@ class Op:
         super().__init_subclass__()
         if cls.check is not None:  # other ops pay nothing for the possibility
             cls._run = cls._checked_run  # type: ignore[method-assign]
+            cls.gradient_as_tuple = cls._checked_gradient  # type: ignore[method-assign]
 
     @property
     def key(self) -> Hashable:
@@ -160,6 +161,11 @@ class Op:
                 raise
             raise self._error(cause, arrays) from None
         return Op._run(self, arrays)
+
+    def _checked_gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
+        if node.cached_data is None:  # lazy: adjoints may not need the value, but its check
+            node.realize_cached_data()
+        return Op.gradient_as_tuple(self, out_grad, node)
 
 
 def _is_of_user(error: Exception) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .arithmetic import greater, less, less_equal
-from .functions import error_function, exp, polynomial
+from .arithmetic import greater, less_equal, mask, masked
+from .functions import clip, error_function, exp, in_single_precision, polynomial
 from .kinds import Elementwise, elementwise, plain_number
 
 __all__ = [
@@ -38,20 +38,27 @@ Tanh, tanh = elementwise("Tanh", "tanh", np.tanh, lambda g, y, a: g * (1 - y**2)
     "The hyperbolic tangent, tanh a. Adjoint: g·(1 - y²).")
 Sigmoid, sigmoid = elementwise("Sigmoid", "sigmoid", _logistic, lambda g, y, a: g * (y * (1 - y)),
     "The logistic function, 1 / (1 + e⁻ᵃ). Adjoint: g·y·(1 - y).")
+_relu_grad: Callable[[Tensor, Any], Tensor]  # its derivative has it, too
 ReLUGrad, _relu_grad = elementwise(
-    "ReLUGrad", "relu_grad", lambda a, b: np.multiply(a, np.greater(b, 0)),
-    lambda g, y, a, b: (g * greater(b, 0), None), "a·[b > 0]. Adjoint of a: g·[b > 0]; none of b.")
+    "ReLUGrad", "relu_grad", lambda a, b: mask(a, np.greater(b, 0)),
+    lambda g, y, a, b: (_relu_grad(g, b), None),
+    "a where b > 0, else 0. Adjoint of a: g where b > 0, else 0; none of b.")
 ReLU, relu = elementwise(
     "ReLU", "relu", lambda a: clamp_at_zero(np.maximum, a), lambda g, y, a: _relu_grad(g, a),
-    "max(a, 0). Adjoint: g·[a > 0], which is 0 at 0.")
+    "max(a, 0). Adjoint: g where a > 0, else 0.")
 # fmt: on
 
 
 def _one_or(other: float, is_one: Array, dtype: Any) -> Array:
     """1 where the condition holds, else `other`; np.where takes ten times as long."""
     result = is_one.astype(dtype)
-    result *= 1 - other
-    result += other
+    if 0 <= other <= 1:
+        result *= 1 - other
+        result += other
+        return result
+    result -= 1  # -1 or 0: next to a large number 1 would be rounded off
+    result *= -other
+    result += is_one
     return result
 
 
@@ -75,6 +82,7 @@ def _elu_slope(a: Array, /, alpha: float = 1.0) -> Array:
     return result
 
 
+HardtanhGrad: Callable[..., Any]
 LeakyReLUGrad: Callable[..., Any]  # its derivative has it, too
 # fmt: off
 LeakyReLUGrad, _ = elementwise(
@@ -87,15 +95,19 @@ LeakyReLU, _leaky = elementwise(
     lambda g, y, a, slope: LeakyReLUGrad(slope)(g, a),
     "a where a > 0, else slope·a. Adjoint: g where a > 0, else slope·g.")
 ELUGrad, _elu_grad = elementwise(
-    "ELUGrad", "elu_grad", _elu_slope, lambda g, y, a, alpha: g * y * less_equal(a, 0),
+    "ELUGrad", "elu_grad", _elu_slope, lambda g, y, a, alpha: masked(g * y, less_equal(a, 0)),
     "1 where a > 0, else α·eᵃ. Adjoint: 0 where a > 0, else g·α·eᵃ.")
 ELU, elu = elementwise(
     "ELU", "elu", _elu, lambda g, y, a, alpha: g * _elu_grad(a, alpha),
     "a where a > 0, else α·(eᵃ - 1) (Clevert et al. 2016). Adjoint: g where a > 0, else g·α·eᵃ.")
+HardtanhGrad, _hardtanh_grad = elementwise("HardtanhGrad", "hardtanh_grad",
+    lambda a, b, /, low, high: mask(a, np.greater(b, low) & np.less(b, high)),
+    lambda g, y, a, b, low, high: (HardtanhGrad(low, high)(g, b), None),
+    "a where low < b < high, else 0. Adjoint of a: g where low < b < high, else 0; none of b.")
 Hardtanh, _hardtanh = elementwise(
     "Hardtanh", "hardtanh", lambda a, /, low=-1.0, high=1.0: np.clip(a, low, high),
-    lambda g, y, a, low, high: g * (greater(a, low) * less(a, high)),
-    "min(max(a, low), high). Adjoint: g·[low < a < high], 0 at the limits.")
+    lambda g, y, a, low, high: HardtanhGrad(low, high)(g, a),
+    "min(max(a, low), high). Adjoint: g where low < a < high, else 0.")
 # fmt: on
 
 
@@ -144,12 +156,14 @@ def _normal_distribution(a: Array) -> Array:
 
 
 def _gelu_slope(a: Array) -> Array:
+    a = np.clip(a, -_FAR, _FAR)
     result = np.exp(a * a * -0.5)
     result *= a * _PEAK
     result += _normal_distribution(a)
     return result
 
 
+_FAR = 40  # beyond it the slopes of SiLU and GELU are 0 and 1 in float64, and squares may overflow
 _PEAK = 1 / math.sqrt(2 * math.pi)  # φ(0)
 # GELU by tanh: u = _SCALE·(a + _CUBIC·a³)
 _SCALE = math.sqrt(2 / math.pi)
@@ -165,12 +179,13 @@ def _tanh_u(a: Array) -> Array:
 def _gelu_tanh(a: Array) -> Array:
     result = _tanh_u(a)
     result += 1
-    result *= a
     result *= 0.5
+    result *= a
     return result
 
 
 def _gelu_tanh_slope(a: Array) -> Array:
+    a = np.clip(a, -_FAR, _FAR)
     t = _tanh_u(a)
     result = polynomial((3 * _CUBIC * _SCALE, _SCALE), a * a)  # u'
     result *= a
@@ -181,7 +196,13 @@ def _gelu_tanh_slope(a: Array) -> Array:
     return result
 
 
+def _gelu_slope_adjoint(g: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    square = clip(a, -_FAR, _FAR) ** 2
+    return g * (exp(square * -0.5) * _PEAK * (2 - square))
+
+
 def _gelu_tanh_slope_adjoint(g: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    a = clip(a, -_FAR, _FAR)
     square = a**2
     t = tanh(a * (square * (_CUBIC * _SCALE) + _SCALE))
     first = square * (3 * _CUBIC * _SCALE) + _SCALE
@@ -199,7 +220,7 @@ SiLU, silu = elementwise(
     "a·σ(a), also called swish. Adjoint: g·σ(a)·(1 + a·(1 - σ(a))).")
 GELUGrad, _gelu_grad = elementwise(
     "GELUGrad", "gelu_grad", _gelu_slope,
-    lambda g, y, a: g * (exp(a**2 * -0.5) * _PEAK * (2 - a**2)),
+    _gelu_slope_adjoint,
     "Φ(a) + a·φ(a). Adjoint: g·φ(a)·(2 - a²).")
 GELU, _gelu = elementwise(
     "GELU", "gelu", lambda a: a * _normal_distribution(a), lambda g, y, a: g * _gelu_grad(a),
@@ -216,6 +237,11 @@ GELUTanh, _gelu_by_tanh = elementwise(
 _gelus = {"none": _gelu, "tanh": _gelu_by_tanh}
 
 
+silu = in_single_precision(silu)
+elu = in_single_precision(elu)
+
+
+@in_single_precision
 def leaky_relu(a: Tensor, negative_slope: float = 0.01) -> Tensor:
     """a where a > 0, else negative_slope·a; the derivative at 0 is negative_slope."""
     return LeakyReLU(negative_slope)(a)
@@ -228,11 +254,13 @@ def hardtanh(a: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     return Hardtanh(min_val, max_val)(a)
 
 
+@in_single_precision
 def softplus(a: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """ln(1 + e^(beta·a))/beta, a smooth relu; a itself where beta·a > threshold. beta > 0."""
     return Softplus(beta, threshold)(a)
 
 
+@in_single_precision
 def gelu(a: Tensor, approximate: str = "none") -> Tensor:
     """a·Φ(a), with Φ the distribution function of N(0, 1).
 

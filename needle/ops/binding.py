@@ -24,7 +24,6 @@ from . import (
     tuples,
     views,
 )
-from .kinds import plain_number
 
 _Binary = Callable[[Any, Any], Tensor]
 _Operator = Callable[[Tensor, Any], Any]
@@ -53,15 +52,6 @@ def _reflected(function: _Binary) -> _Operator:
         return function(other, self) if isinstance(other, _OPERANDS) else NotImplemented
 
     return operator
-
-
-def _subtract(a: Tensor, b: Tensor) -> Tensor:
-    return arithmetic.add(a, arithmetic.negate(b))
-
-
-def _subtract_scalar(a: Tensor, scalar: float) -> Tensor:
-    # a Python number: NumPy's unsigned ones have no negatives
-    return arithmetic.add_scalar(a, -plain_number(scalar))
 
 
 def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -163,9 +153,9 @@ _multiply = _operator(arithmetic.multiply, arithmetic.mul_scalar)
 _TENSOR_METHODS: dict[str, Any] = {
     "__add__": _add,
     "__radd__": _add,
-    "__sub__": _operator(_subtract, _subtract_scalar),
+    "__sub__": _operator(arithmetic.subtract, arithmetic.subtract_scalar),
     "__rsub__": _operator(
-        lambda a, b: _subtract(b, a), lambda a, c: arithmetic.add_scalar(arithmetic.negate(a), c)
+        lambda a, b: arithmetic.subtract(b, a), arithmetic.subtract_from_scalar
     ),
     "__mul__": _multiply,
     "__rmul__": _multiply,

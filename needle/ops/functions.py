@@ -4,16 +4,17 @@ elementary formula (erf) or one that loses accuracy or overflows (log1p, expm1, 
 Also casts and moves between devices. Activations are in activations.py.
 """
 
+import functools
 from collections.abc import Callable
 from math import pi
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, as_device, device_of
-from .arithmetic import equal, where
+from .arithmetic import divide_or_zero, equal, greater, less, masked, where
 from .kinds import Elementwise, elementwise, linear_tangent, with_parameters
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "Sqrt", "sqrt", "Tan", "tan",
 ]  # fmt: skip
 
+
+F = TypeVar("F", bound=Callable[..., Tensor])
 
 cos: Callable[[Tensor], Tensor]  # used by the derivatives of sin and sinh, which come first
 cosh: Callable[[Tensor], Tensor]
@@ -34,6 +37,8 @@ Exp, exp = elementwise("Exp", "exp", np.exp, lambda g, y, a: g * y,
     "The exponential, eᵃ. Adjoint: g·y.")
 Sqrt, sqrt = elementwise("Sqrt", "sqrt", np.sqrt, lambda g, y, a: g / (y * 2),
     "The square root, √a. Adjoint: g/(2y).")
+Root, root = elementwise("Root", "root", np.sqrt, lambda g, y, a: divide_or_zero(g, y * 2),
+    "The square root of a sum of squares. Adjoint: g/(2y), 0 where y = 0.")
 Sin, sin = elementwise("Sin", "sin", np.sin, lambda g, y, a: g * cos(a),
     "The sine of a, in radians. Adjoint: g·cos a.")
 Cos, cos = elementwise("Cos", "cos", np.cos, lambda g, y, a: -(g * sin(a)),
@@ -57,12 +62,29 @@ Log1p, log1p = elementwise("Log1p", "log1p", np.log1p, lambda g, y, a: g / (a + 
     "ln(1 + a), accurate for small a. Adjoint: g/(1 + a).")
 Expm1, expm1 = elementwise("Expm1", "expm1", np.expm1, lambda g, y, a: g * exp(a),
     "eᵃ - 1, accurate for small a. Adjoint: g·eᵃ.")
-Clip, clip = elementwise(
+Clip, _clip = elementwise(
     "Clip", "clip", lambda a, /, low=None, high=None: np.clip(a, low, high),
     # clipping leaves exactly the elements inside the range as they are
-    lambda g, y, a, low, high: g * equal(a, y),
-    "a, limited to [low, high]; None leaves a side open. Adjoint: g·[low ≤ a ≤ high].")
+    lambda g, y, a, low, high: masked(g, equal(a, y)),
+    "a, limited to [low, high]; None leaves a side open. Adjoint: g where low ≤ a ≤ high, else 0.")
 # fmt: on
+
+
+def _has_axes(limit: Any) -> bool:
+    return isinstance(limit, Tensor) or (isinstance(limit, np.ndarray) and limit.ndim > 0)
+
+
+def clip(a: Tensor, low: Any = None, high: Any = None) -> Tensor:
+    """a, limited to [low, high]: numbers, or tensors that broadcast; None leaves a side open.
+
+    The derivative of a is 1 from low to high, the limits included, and that of a limit is 1 where
+    it takes the place of an element.
+    """
+    if not (_has_axes(low) or _has_axes(high)):
+        return _clip(a, low, high)
+    if low is not None:
+        a = where(less(a, low), low, a)
+    return a if high is None else where(greater(a, high), high, a)
 
 
 class Astype(Elementwise):
@@ -80,6 +102,21 @@ class Astype(Elementwise):
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         dtype = node.inputs[0].dtype
         return astype(out_grad, dtype) if dtype.kind == "f" else out_grad
+
+
+def in_single_precision(function: F) -> F:
+    """`function`, for a first operand in float16 computed in float32 and rounded once.
+
+    Sums and squares of float16 numbers overflow where a mean or a norm does not.
+    """
+
+    @functools.wraps(function)
+    def rounded_once(a: Any, *args: Any, **options: Any) -> Tensor:
+        if isinstance(a, Tensor) and a.dtype.char == "e":
+            return astype(function(astype(a, np.float32), *args, **options), a.dtype)
+        return function(a, *args, **options)
+
+    return cast(F, rounded_once)
 
 
 def _share(a: Tensor, b: Tensor, y: Tensor) -> Tensor:

@@ -206,13 +206,28 @@ def stated(
 
 def _hold_plain_numbers(op: TensorOp) -> None:
     for name, value in vars(op).items():
-        if isinstance(value, np.generic):
-            setattr(op, name, plain_number(value))
+        if isinstance(value, _ARRAYS):
+            try:
+                setattr(op, name, plain_number(value))
+            except TypeError as error:
+                raise TypeError(f"{type(op).__name__}: {name}: {error}") from None
 
 
-def plain_number(scalar: Any) -> Any:
-    """`scalar` as a Python number: np.float64(2) times a float32 array would be float64."""
-    return scalar.item() if isinstance(scalar, np.generic) else scalar
+_ARRAYS = (Tensor, np.ndarray, np.generic)
+
+
+def plain_number(setting: Any) -> Any:
+    """A setting as a Python number: np.float64(2) times a float32 array would be float64."""
+    if setting.__class__ is float or setting.__class__ is int:
+        return setting
+    if isinstance(setting, _ARRAYS):
+        if setting.ndim or isinstance(setting, Tensor):
+            raise TypeError(
+                f"expected a number, got a {type(setting).__name__} of shape {setting.shape}: "
+                "the item() of a tensor of one element is a number, without a gradient"
+            )
+        return setting.item()
+    return setting
 
 
 class _OneOperand(Protocol):  # a ufunc, as NumPy's types describe it

@@ -10,9 +10,11 @@ import numpy as np
 
 from ..autograd import Array, Op, Tensor, TensorOp, TensorTupleOp
 from ..device import to_numpy
-from .arithmetic import maximum, not_equal
+from .activations import hardtanh
+from .arithmetic import masked, maximum, not_equal
+from .functions import in_single_precision
 from .indexing import ARRAY, ScatterAdd
-from .kinds import Elementwise, binary, check_whole_numbers, constant_like
+from .kinds import Elementwise, binary, check_whole_numbers, constant_like, elementwise
 from .reductions import softmax, sum_over, summation
 
 __all__ = [
@@ -157,7 +159,7 @@ class _SoftmaxMinusOneHot(_OfLabels, TensorOp):
         weights, logits, labels, _ = node.inputs
         labels, counted = _numbers(labels, self.ignore_index)
         if counted is not None:
-            out_grad = out_grad * counted.astype(out_grad.dtype).expand_dims(1)
+            out_grad = masked(out_grad, counted.expand_dims(1))
         probabilities = softmax(logits, 1)
         of_weights = (out_grad * probabilities).sum(1) - out_grad[_row_numbers(logits), labels]
         if self.mean:
@@ -196,7 +198,7 @@ class NegativeLogLikelihood(_OfLabels, TensorOp):
         rows, labels = node.inputs
         labels, counted = _numbers(labels, self.ignore_index)
         if counted is not None:
-            out_grad = out_grad * counted.astype(out_grad.dtype)
+            out_grad = masked(out_grad, counted)
         scatter = ScatterAdd((ARRAY, ARRAY), rows.shape)
         return -scatter(out_grad, _row_numbers(rows), labels), None
 
@@ -238,6 +240,7 @@ class WeightedMean(TensorOp):
         return share.broadcast_to(losses.shape), of_weights
 
 
+@in_single_precision
 def softmax_cross_entropy(
     logits: Tensor, labels: Any, mean: bool = False, ignore_index: int | None = None
 ) -> Tensor:
@@ -254,6 +257,26 @@ def softmax_cross_entropy(
     """
     return _softmax_cross_entropy(mean, ignore_index)(logits, labels)[0]
 
+
+def _smooth_abs(a: Array, /, beta: float) -> Array:
+    limited = np.clip(a, -beta, beta)
+    distance = np.absolute(a - limited)
+    limited *= limited / _divisor(beta, a)
+    limited *= 0.5
+    limited += distance
+    return limited
+
+
+def _divisor(beta: float, a: Any) -> float:
+    """beta, unless it is so small that it would be 0 in the dtype of a."""
+    return max(beta, float(np.finfo(a.dtype).smallest_subnormal))
+
+
+# fmt: off
+SmoothAbs, _ = elementwise("SmoothAbs", "smooth_abs", _smooth_abs,
+    lambda g, y, a, beta: g * hardtanh(a / _divisor(beta, a)),
+    "a²/(2β) where |a| < β, else |a| - β/2. Adjoint: g·a/β, limited to [-g, g].")
+# fmt: on
 
 # limits of logarithms and denominators at probabilities of exactly 0 and 1
 _LOWEST_LOG = -100

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorTuple, TensorTupleOp
-from .kinds import normalize_axes, repeated_axes, unbroadcast
+from .kinds import normalize_axes, plain_number, repeated_axes, unbroadcast
 from .reductions import mean, sum_over
 
 __all__ = ["BatchNorm", "Normalize", "normalize"]
@@ -30,7 +30,7 @@ class Normalize(TensorTupleOp):
 
     def __init__(self, axes: Axes, eps: float = 1e-5) -> None:
         self.axes = axes
-        self.eps = eps
+        self.eps = plain_number(eps)
 
     def compute(self, x: Array, weight: Array, bias: Array) -> tuple[Array, ...]:
         average, variance, deviation = self._moments(x)
@@ -71,7 +71,7 @@ class BatchNorm(Normalize):
 
     def __init__(self, axes: Axes, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__(axes, eps)
-        self.momentum = momentum
+        self.momentum = plain_number(momentum)
 
     def compute(  # type: ignore[override] # it takes two operands more
         self, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array

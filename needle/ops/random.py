@@ -1,8 +1,14 @@
 """Ops that draw anew whenever they run, through the device of their operand."""
 
-from ..autograd import AbstractArray, Array, TensorOp
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd import AbstractArray, Array, Tensor, TensorOp
 from ..device import Generator, device_of
-from .kinds import with_parameters
+from .arithmetic import mask
+from .kinds import elementwise, plain_number, with_parameters
 
 __all__ = ["DropoutMask", "dropout_mask"]
 
@@ -17,7 +23,7 @@ class DropoutMask(TensorOp):
     is_random = True
 
     def __init__(self, p: float, generator: Generator | None = None) -> None:
-        self.p = p
+        self.p = plain_number(p)
         self.generator = generator
 
     def compute(self, a: Array) -> Array:
@@ -30,3 +36,9 @@ class DropoutMask(TensorOp):
 
 
 dropout_mask = with_parameters(DropoutMask, "dropout_mask")
+dropped: Callable[[Tensor, Any], Tensor]  # its derivative has it, too
+Dropped, dropped = elementwise(
+    "Dropped", "dropped", lambda a, factors: mask(a, np.not_equal(factors, 0)) * factors,
+    lambda g, y, a, factors: (dropped(g, factors), None),
+    "a·factors, 0 where a factor is 0, also if a is infinite. Adjoint: that of g.",
+)  # fmt: skip

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
-from .arithmetic import equal
-from .functions import exp, sqrt
+from .arithmetic import equal, masked
+from .functions import astype, exp, in_single_precision, root
 from .indexing import concatenate
 from .kinds import (
     Axes,
@@ -41,16 +41,19 @@ def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
     """a.sum(axes, keepdims=True), for NumPy's floats by products with ones.
 
     These are two to five times as fast as NumPy's sums. Leading and trailing axes are summed as
-    those of a matrix, axes in between by NumPy.
+    those of a matrix, axes in between by NumPy. float16 is summed in float32.
     """
     dtype, shape = a.dtype.char, a.shape
+    if dtype == "e":
+        return a.sum(axis=axes, keepdims=True, dtype=np.float32).astype(a.dtype)
     if a.__class__ is not np.ndarray or dtype not in "fd":
         return a.sum(axis=axes, keepdims=True)
     if len(shape) == 2 and len(axes) == 1:
         length = shape[axes[0]]
         if axes[0] == 0:
-            ones = _ones if length <= _LONGEST_KEPT else np.ones
-            return np.dot(ones((1, length), dtype), a)
+            if length > _LONGEST_COLUMN:
+                return _sum_of_blocks(a)
+            return np.dot(_ones((1, length), dtype), a)
         if length <= _LONGEST_SUM:
             return np.dot(a, _ones((length, 1), dtype))
     elif 0 < len(axes) < len(shape) and a.flags.c_contiguous:
@@ -67,7 +70,19 @@ def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
     return a.sum(axis=axes, keepdims=True)
 
 
-_LONGEST_KEPT = 65_536  # ones
+_LONGEST_COLUMN = 16_384  # longer ones are summed in blocks, with smaller rounding errors
+_BLOCK = 256
+
+
+def _sum_of_blocks(a: Array) -> Array:
+    """The sums of the columns of a matrix."""
+    length, columns = a.shape
+    whole = length - length % _BLOCK
+    ones = _ones((1, _BLOCK), a.dtype.char)
+    sums = np.matmul(ones, a[:whole].reshape(-1, _BLOCK, columns)).reshape(-1, columns)
+    is_long = len(sums) > _BLOCK
+    total = _sum_of_blocks(sums) if is_long else np.dot(ones[:, : len(sums)], sums)
+    return total + np.dot(ones[:, : length - whole], a[whole:])
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +102,7 @@ class Summation(Reduction):
         axes = self.reduced_axes(a.ndim)
         if self.keepdims:
             return sum_over(a, axes)
-        if len(axes) == a.ndim:
+        if len(axes) == a.ndim and a.dtype.char != "e":
             return a.sum(axis=axes)
         return np.squeeze(sum_over(a, axes), axis=axes)
 
@@ -107,9 +122,11 @@ class _Extremum(Reduction):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
+        ties = equal(a, self.expand(node, a))
         # in the adjoint's precision; float64 where that is an integer
-        ties = equal(a, self.expand(node, a)).astype(np.result_type(out_grad.dtype, 0.0))
-        return self.expand(out_grad, a) * (ties / summation(ties, self.axes, keepdims=True))
+        counted = astype(ties, np.result_type(out_grad.dtype, 0.0))
+        count = summation(counted, self.axes, keepdims=True)
+        return masked(self.expand(out_grad, a), ties) / count
 
 
 class Max(_Extremum):
@@ -199,25 +216,34 @@ class LogSoftmax(Softmax):
 summation = with_parameters(Summation)
 max = with_parameters(Max)
 min = with_parameters(Min)
-logsumexp = with_parameters(LogSumExp)
-softmax = with_parameters(Softmax)
-logsoftmax = with_parameters(LogSoftmax)
+logsumexp = in_single_precision(with_parameters(LogSumExp))
+softmax = in_single_precision(with_parameters(Softmax))
+logsoftmax = in_single_precision(with_parameters(LogSoftmax))
 
 
+@in_single_precision
 def mean(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
     """The arithmetic mean over `axes`, Σ a / n."""
+    if a.dtype.kind != "f":  # sums of integers may wrap around
+        a = astype(a, np.float64)
     return summation(a, axes, keepdims) / _count(a, axes)
 
 
+@in_single_precision
 def var(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The variance over `axes`, Σ (a - mean)² / (n - ddof), as in NumPy."""
+    """The variance over `axes`, Σ (a - mean)² / (n - ddof), as in NumPy.
+
+    Where n ≤ ddof, the denominator is 0.
+    """
     deviation = a - mean(a, axes, keepdims=True)
-    return summation(deviation**2, axes, keepdims) / (_count(a, axes) - ddof)
+    degrees = _count(a, axes) - ddof
+    return summation(deviation**2, axes, keepdims) / (degrees if degrees > 0 else 0)
 
 
+@in_single_precision
 def std(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The standard deviation over `axes`, √var, as in NumPy."""
-    return sqrt(var(a, axes, keepdims, ddof))
+    """The standard deviation over `axes`, √var, as in NumPy. Its gradient is 0 where it is 0."""
+    return root(var(a, axes, keepdims, ddof))
 
 
 def _count(a: Tensor, axes: Axes) -> int:
@@ -264,10 +290,11 @@ def _moved(factors: Tensor, step: int) -> Tensor:
 
 
 TakeAlongAxis: Callable[..., Any]  # used by derivatives that come first
+CumSum: Callable[..., Any]
 # fmt: off
 CumSum, _cumsum = stated(TensorOp, "CumSum", "cumsum",
     lambda a, /, axis=-1: np.cumsum(a, axis=normalize_axis(axis, a.ndim)),
-    lambda g, y, a, axis: flip(cumsum(flip(g, axis), axis), axis),
+    lambda g, y, a, axis: flip(CumSum(axis)(flip(g, axis)), axis),
     "y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j.")
 ArgSort, _argsort = stated(TensorOp, "ArgSort", "argsort",
     lambda a, /, axis=-1: np.argsort(a, axis=normalize_axis(axis, a.ndim), kind="stable"), None,
@@ -283,11 +310,13 @@ TakeAlongAxis, _ = stated(TensorOp, "TakeAlongAxis", "take_along_axis",
 # fmt: on
 
 
+@in_single_precision
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:
     """The cumulative sums along `axis`, by default of the flattened tensor."""
     return _cumsum(reshape(a, -1), 0) if axis is None else _cumsum(a, axis)
 
 
+@in_single_precision
 def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`; its derivatives of every order are right where factors are 0.
 

@@ -14,7 +14,7 @@ from ...autograd import Tensor
 from ...device import Generator
 from ...ops import elu, flatten, gelu, hardtanh, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from ...ops.contraction import affine, matmul
-from ...ops.random import DropoutMask
+from ...ops.random import DropoutMask, dropped
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
 
 __all__ = [
@@ -106,7 +106,7 @@ def dropout(
     if not training:
         return x
     check_floats("Dropout", x)
-    return x * DropoutMask(p, generator)(x)
+    return dropped(x, DropoutMask(p, generator)(x))
 
 
 def embedding(x: Tensor, weight: Tensor) -> Tensor:

@@ -19,7 +19,9 @@ import numpy as np
 from ... import ops
 from ...autograd import Array, Tensor
 from ...device import to_numpy
+from ...ops.functions import in_single_precision
 from ...ops.kinds import broadcast_shape
+from ...ops.losses import SmoothAbs
 from ..checks import check_fraction, check_reduction, check_tensor
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@in_single_precision
 def softmax_loss(logits: Tensor, y: Tensor) -> Tensor:
     """Mean of logsumexp(z) - z_y over the rows z of logits (N, C) and class numbers y (N,).
 
@@ -42,6 +45,7 @@ def softmax_loss(logits: Tensor, y: Tensor) -> Tensor:
     return ops.softmax_cross_entropy(logits, y, mean=True)
 
 
+@in_single_precision
 def cross_entropy(
     logits: Tensor,
     target: Tensor,
@@ -91,6 +95,7 @@ def cross_entropy(
     return _reduce(losses, reduction, weights, target.shape)
 
 
+@in_single_precision
 def nll_loss(
     log_probabilities: Tensor,
     target: Tensor,
@@ -115,6 +120,7 @@ def nll_loss(
     return _reduce(losses, reduction, weights, target.shape)
 
 
+@in_single_precision
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared error, (x - t)², of x and target of one shape.
 
@@ -131,6 +137,7 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return _reduce((x - target) ** 2, reduction)
 
 
+@in_single_precision
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The absolute error, |x - t|, of x and target of one shape.
 
@@ -145,6 +152,7 @@ def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return _reduce(ops.abs(x - target), reduction)
 
 
+@in_single_precision
 def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2 (Girshick 2015).
 
@@ -162,11 +170,10 @@ def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: flo
     if beta == 0:
         return l1_loss(x, target, reduction)
     x, target = _pair("smooth_l1_loss", x, target)
-    difference = x - target
-    limited = ops.clip(difference, -beta, beta)
-    return _reduce(limited * (difference - limited * 0.5) / beta, reduction)
+    return _reduce(SmoothAbs(beta)(x - target), reduction)
 
 
+@in_single_precision
 def huber_loss(x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """(x - t)²/2 where |x - t| < δ, else δ·(|x - t| - δ/2) (Huber 1964).
 
@@ -184,6 +191,7 @@ def huber_loss(x: Tensor, target: Tensor, reduction: str = "mean", delta: float 
     return smooth_l1_loss(x, target, reduction, delta) * delta
 
 
+@in_single_precision
 def binary_cross_entropy(
     p: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -204,6 +212,7 @@ def binary_cross_entropy(
     return _reduce(_weighted(losses, weight), reduction)
 
 
+@in_single_precision
 def binary_cross_entropy_with_logits(
     logits: Tensor,
     target: Tensor,
@@ -231,6 +240,7 @@ def binary_cross_entropy_with_logits(
     return _reduce(_weighted(losses, weight), reduction)
 
 
+@in_single_precision
 def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t - x) for log-probabilities x; 0 where t = 0, even if x is infinite.
 

@@ -17,11 +17,14 @@ import numpy as np
 
 from ... import init, ops
 from ...autograd import Tensor, TensorTuple, assign
+from ...ops.functions import in_single_precision
+from ...ops.kinds import plain_number
 from ..checks import as_shape, check_channels, check_floats, check_groups, check_trailing
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
 
 
+@in_single_precision
 def batch_norm(
     x: Tensor,
     running_mean: Tensor | None,
@@ -68,13 +71,14 @@ def batch_norm(
         return outputs[0]
     if running_mean is None or running_var is None:
         raise ValueError("batch normalisation outside training expected running statistics")
-    scale = scale * _operand(running_var + eps, 1, shape, x) ** -0.5
+    scale = scale * _operand(running_var + plain_number(eps), 1, shape, x) ** -0.5
     return x * scale + (shift - _operand(running_mean, 0, shape, x) * scale)
 
 
 _batch_norm = cache(ops.BatchNorm)  # one instance for all calls
 
 
+@in_single_precision
 def layer_norm(
     x: Tensor,
     normalized_shape: Sequence[int] | int,
@@ -98,6 +102,7 @@ def layer_norm(
     return ops.normalize(x, _operand(weight, 1, shape, x), _operand(bias, 0, shape, x), axes, eps)
 
 
+@in_single_precision
 def group_norm(
     x: Tensor,
     num_groups: int,
@@ -125,6 +130,7 @@ def group_norm(
     return ops.normalize(grouped, scale, shift, (2, 3), eps).reshape(x.shape)
 
 
+@in_single_precision
 def rms_norm(
     x: Tensor,
     normalized_shape: Sequence[int] | int,
@@ -146,7 +152,7 @@ def rms_norm(
     shape = as_shape("RMSNorm", normalized_shape)
     check_trailing("RMSNorm", x, shape)
     axes = tuple(range(-len(shape), 0))
-    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    eps = float(np.finfo(x.dtype).eps) if eps is None else plain_number(eps)
     y = x * ((x**2).mean(axes, keepdims=True) + eps) ** -0.5
     return y if weight is None else y * weight
 

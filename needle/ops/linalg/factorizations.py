@@ -17,7 +17,7 @@ from ..indexing import concatenate
 from ..kinds import stated, unary, unbroadcast
 from ..views import expand_dims
 from .matrices import diagonal_mask, diagonal_matrix, tril
-from .solve import MatrixErrors, MatrixOp, Solve, entries, name_matrix, solve
+from .solve import FiniteMatrices, MatrixOp, Solve, entries, name_matrix, solve
 
 __all__ = [
     "Cholesky", "cholesky", "Eigh", "EighResult", "eigh", "Eigvalsh", "eigvalsh", "QR", "QRResult",
@@ -48,7 +48,7 @@ class Cholesky(MatrixOp):
         return f"{name} is not positive definite: its smallest eigenvalue is {smallest.min()}"
 
 
-class Eigh(MatrixErrors, TensorTupleOp):
+class Eigh(FiniteMatrices, TensorTupleOp):
     """(w, V) with A = V·diag(w)·Vᵀ. Adjoint: sym(V·(diag(g_w) + K)·Vᵀ).
 
     K_ij = (Vᵀ·g_V)_ij / (w_j - w_i): no derivative of V where eigenvalues are equal.
@@ -66,7 +66,7 @@ class Eigh(MatrixErrors, TensorTupleOp):
         return _symmetric(v @ (diagonal_matrix(g_w) + turns) @ v.transpose())
 
 
-class SVD(MatrixErrors, TensorTupleOp):
+class SVD(FiniteMatrices, TensorTupleOp):
     """(U, s, Vᵀ) with A = U·diag(s)·Vᵀ. Adjoint: U·(diag(g_s) + K)·Vᵀ + parts off U and off V.
 
     K = (D + Dᵀ + E - Eᵀ)/2, D_ij = (Uᵀ·g_U + Vᵀ·g_V)_ij / (s_j - s_i),
@@ -106,7 +106,7 @@ class SVD(MatrixErrors, TensorTupleOp):
         return adjoint
 
 
-class QR(MatrixErrors, TensorTupleOp):
+class QR(FiniteMatrices, TensorTupleOp):
     """(Q, R) with A = Q·R. Adjoint: (g_Q + Q·C(R·g_Rᵀ - g_Qᵀ·Q))·R⁻ᵀ.
 
     C mirrors the lower triangle. Of a matrix [A, B] with more columns than rows R is

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Array, Tensor
-from ..arithmetic import equal, not_equal, where
-from ..functions import abs, sign
+from ..arithmetic import divide_or_zero, masked, not_equal, where
+from ..functions import abs, astype, in_single_precision, sign
 from ..kinds import Axes, Reduction, normalize_axes, plain_number
 from ..reductions import max, min, summation
 from ..views import permute
@@ -19,13 +19,12 @@ class Norm(Reduction):
     """√Σ a². Adjoint: g·a/y, which is 0 where y = 0."""
 
     def compute(self, a: Array) -> Array:
-        floats = a.astype(np.result_type(a.dtype, 0.0), copy=False)
         axes = self.reduced_axes(a.ndim)
-        return np.sqrt(np.square(floats).sum(axis=axes, keepdims=self.keepdims))
+        return np.sqrt(np.square(a).sum(axis=axes, keepdims=self.keepdims))
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
-        return a * self.expand(out_grad * _inverse_or_zero(node), a)
+        return a * self.expand(divide_or_zero(out_grad, node), a)
 
 
 class PowerNorm(Reduction):
@@ -36,25 +35,19 @@ class PowerNorm(Reduction):
         self.p = plain_number(p)
 
     def compute(self, a: Array) -> Array:
-        floats = np.absolute(a.astype(np.result_type(a.dtype, 0.0), copy=False))
         axes = self.reduced_axes(a.ndim)
-        return (floats**self.p).sum(axis=axes, keepdims=self.keepdims) ** (1 / self.p)
+        powers = np.absolute(a) ** self.p
+        return powers.sum(axis=axes, keepdims=self.keepdims) ** (1 / self.p)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         (a,) = node.inputs
-        is_zero = equal(a, 0)
-        # powers of 0 may be infinite, and 0 times infinity is NaN
-        ratio = where(is_zero, 1, abs(a) * self.expand(_inverse_or_zero(node), a))
-        power = where(is_zero, 0, ratio ** (self.p - 1))
-        return self.expand(out_grad, a) * (power * sign(a))
+        counts = not_equal(a, 0)
+        # powers of 0 may be infinite
+        ratio = where(counts, divide_or_zero(abs(a), self.expand(node, a)), 1)
+        return masked(self.expand(out_grad, a), counts) * (ratio ** (self.p - 1) * sign(a))
 
 
-def _inverse_or_zero(a: Tensor) -> Tensor:
-    """1/a, and 0 where a = 0, with all derivatives."""
-    is_zero = equal(a, 0)
-    return where(is_zero, 0, 1 / where(is_zero, 1, a))
-
-
+@in_single_precision
 def norm(
     x: Tensor, ord: Any = None, axis: int | tuple[int, int] | None = None, keepdims: bool = False
 ) -> Tensor:
@@ -75,6 +68,9 @@ def norm(
         >>> ndl.norm(ndl.Tensor([3.0, 4.0])).item()
         5.0
     """
+    ord = plain_number(ord)
+    if x.dtype.kind != "f":  # the absolute value of -128 is no int8
+        x = astype(x, np.float64)
     if axis is None and ord is None:
         return Norm(None, keepdims)(x)
     axes = normalize_axes(axis, x.ndim)
@@ -92,8 +88,7 @@ def _vector_norm(x: Tensor, order: Any, axis: int, keepdims: bool) -> Tensor:
     if order is None or order == 2:
         return Norm(axis, keepdims)(x)
     if order == 0:
-        count = not_equal(x, 0)
-        return summation(count.astype(np.result_type(x.dtype, 0.0)), axis, keepdims)
+        return summation(not_equal(x, 0).astype(x.dtype), axis, keepdims)
     if order in _OF_SIZES:
         return _OF_SIZES[order](abs(x), axis, keepdims)
     if not isinstance(order, int | float):

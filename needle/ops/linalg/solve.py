@@ -49,8 +49,22 @@ def name_matrix(index: Sequence[int]) -> str:
     return f"matrix {tuple(map(int, index))} of the batch" if len(index) else "the matrix"
 
 
-class MatrixOp(MatrixErrors, TensorOp):
-    """An op of square matrices."""
+class FiniteMatrices(MatrixErrors):
+    """LAPACK's results are undefined for matrices with NaN or infinity; they are errors here."""
+
+    def check(self, a: Array, *others: Array) -> None:
+        if np.isfinite(a).all().item():
+            return
+        *index, row, column = np.argwhere(~np.isfinite(to_numpy(a)))[0].tolist()
+        value = "NaN" if np.isnan(a[*index, row, column]) else "infinity"
+        raise np.linalg.LinAlgError(
+            f"{name_matrix(index)} holds {value} at row {row}, column {column}: "
+            "look for where it comes from with needle.detect_anomaly()"
+        )
+
+
+class MatrixOp(FiniteMatrices, TensorOp):
+    """An op of square matrices, which are finite."""
 
 
 class Solve(MatrixOp):
@@ -71,6 +85,10 @@ class Solve(MatrixOp):
         if a.ndim > 1 and a.shape[-2] == a.shape[-1] != b.shape[-2]:
             return f"the right side needs {a.shape[-1]} rows, one for each row of the matrix"
         return super()._reason(cause, *arrays)
+
+
+class _AnyMatrices(MatrixErrors, TensorOp):
+    """An op of square matrices that is NaN where they are."""
 
 
 def _cofactors(a: Array) -> Array:
@@ -117,7 +135,7 @@ Cofactor, _cofactor = stated(MatrixOp, "Cofactor", "cofactor", _cofactors, _cofa
     Adjoint: the directional derivative of C along g, since the Hessian of det is symmetric; of
     matrices larger than 6×6 y·(Σ g·A⁻ᵀ) - y·gᵀ·A⁻ᵀ, for which A must not be singular.
     """)
-Det, det = stated(MatrixOp, "Det", "det",
+Det, det = stated(_AnyMatrices, "Det", "det",
     np.linalg.det, lambda g, y, a: expand_dims(g, (-2, -1)) * _cofactor(a),
     """The determinant of square matrices. Adjoint: g·C, with the cofactors C of A.
 

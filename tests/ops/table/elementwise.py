@@ -5,6 +5,9 @@ import math
 import numpy as np
 
 from needle import ops
+from needle.ops.arithmetic import divide_or_zero, masked
+from needle.ops.functions import root
+from needle.ops.losses import SmoothAbs
 
 
 def _float_of(a):
@@ -16,6 +19,10 @@ _error_function = np.vectorize(math.erf, otypes=[float])
 
 def _erf(a):
     return np.asarray(_error_function(a), _float_of(a))
+
+
+def _smooth_abs(a):
+    return np.where(np.abs(a) < 0.4, a * a / 0.8, np.abs(a) - 0.2)
 
 
 ONE, TWO, THREE = "one operand", "two operands", "three operands"
@@ -52,6 +59,8 @@ ROWS = [
     ("sin", ops.sin, np.sin, ONE),
     ("sinh", ops.sinh, np.sinh, ONE),
     ("sqrt", ops.sqrt, np.sqrt, ONE, "positive"),
+    ("root", root, np.sqrt, ONE, "positive"),
+    ("smooth_abs", SmoothAbs(0.4), _smooth_abs, ONE, "floats"),
     ("tan", ops.tan, np.tan, ONE, "unit"),
     ("tanh", ops.tanh, np.tanh, ONE),
     # two operands, which broadcast
@@ -68,6 +77,13 @@ ROWS = [
         lambda c, a, b: np.where(c > 0.5, a, b),
         THREE,
     ),
+    (
+        "masked",
+        lambda a, b: masked(a, b > 0),
+        lambda a, b: np.where(b > 0, a, np.zeros((), a.dtype)),
+        TWO,
+    ),
+    ("divide_or_zero", divide_or_zero, np.true_divide, TWO, "positive"),
     # comparisons
     ("equal", ops.equal, np.equal, TWO, "constant"),
     ("greater", ops.greater, np.greater, TWO, "constant"),
