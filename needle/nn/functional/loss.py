@@ -20,7 +20,7 @@ from ... import ops
 from ...autograd import Array, Tensor
 from ...device import to_numpy
 from ...ops.functions import in_single_precision
-from ...ops.kinds import broadcast_shape
+from ...ops.kinds import broadcast_shape, plain_number
 from ...ops.losses import SmoothAbs
 from ..checks import check_fraction, check_reduction, check_tensor
 
@@ -74,6 +74,7 @@ def cross_entropy(
         0.2201
     """
     check_tensor("cross_entropy", logits)
+    label_smoothing = plain_number(label_smoothing)
     check_fraction("cross_entropy: label_smoothing", label_smoothing)
     target = _as_tensor(target, logits)
     if target.shape == logits.shape and target.dtype.kind == "f":
