@@ -11,7 +11,7 @@ from ...autograd.abstract import NeedsNumbers
 from ..arithmetic import greater, where
 from ..contraction import matmul
 from ..functions import abs
-from ..reductions import max, summation
+from ..reductions import Max, summation
 from ..views import stop_gradient
 from .solve import solve
 
@@ -112,7 +112,7 @@ def expm(a: Tensor) -> Tensor:
         a = a.astype(np.float64)
     if not a.size:
         return a * 1
-    norm = max(summation(abs(stop_gradient(a)), -2, keepdims=True), -1, keepdims=True)
+    norm = Max(-1, keepdims=True)(summation(abs(stop_gradient(a)), -2, keepdims=True))
     try:
         squarings = _squarings(norm.numpy().max())
         are_all = a.ndim == 2
