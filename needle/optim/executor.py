@@ -20,7 +20,7 @@ from .. import ops
 from ..autograd import Array, Tensor, no_grad
 from ..autograd.assign import assign
 from ..autograd.changes import before_change
-from ..autograd.modes import observers
+from ..autograd.modes import observers, override
 from .program import Program, structure
 from .settings import ParamGroup
 
@@ -237,7 +237,7 @@ class Bucket:
             key = now, self.joined
             if key not in programs:
                 programs[key] = Program(optimizer, self.group, list(initial), self.joined)
-            self.program, self.structure = programs[key], now
+            self.program = programs[key]
             self.numbers: list[Tensor] | None = None  # of a recorded step
             count, scratch = self.program.scratch, self.scratch()
             if self.joined and count * self.size > scratch.size:  # a rule that needs much
@@ -246,9 +246,9 @@ class Bucket:
             self.buffers = [scratch[i * limit : (i + 1) * limit] for i in range(count)]
             if self.size <= limit:
                 arrays = [*self.used_state, *self._buffers(self.size, self.shape)]
-                self.arguments = [*arrays, self.group]
-                if self.joined:
-                    self.arguments.insert(0, self._parts(arrays[self.program.change]))
+                parts = [self._parts(arrays[self.program.change])] if self.joined else []
+                self.arguments = [*parts, *arrays, self.group]
+            self.structure = now  # last: Ctrl-C may come at any line
         self.settings = settings
 
     def _buffers(self, size: int, shape: tuple[int, ...]) -> list[Array]:
@@ -290,10 +290,9 @@ class Bucket:
         if self.used_state:
             self.steps += 1
         numbers = self.program.compute_numbers(self.group, self.steps)
-        token = observers.set(())  # a recorded assignment would repeat the numbers of this step
-        for tensor, number in zip(self.numbers or (), numbers, strict=True):
-            assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
-        observers.reset(token)
+        with override(observers, ()):  # a recorded assignment would repeat this step's numbers
+            for tensor, number in zip(self.numbers or (), numbers, strict=True):
+                assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
 
 
 def _pieces(arrays: list[Array], limit: int) -> Iterator[list[Array]]:
