@@ -53,10 +53,13 @@ def assign(
     if modes.is_recomputing.get():
         return
     array = value._array() if in_place else value.realize_cached_data()
+    if in_place:
+        own = target.realize_cached_data()  # first: it gives a broadcast view its own memory
     if is_read_by_gradients:
         before_change((target,), is_replaced=not in_place)
+    elif target._changes.readers:
+        target._changes.compute_readers()
     if in_place:
-        own = target.realize_cached_data()
         if own.shape == array.shape:
             own[...] = array
         else:

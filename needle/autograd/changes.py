@@ -49,6 +49,13 @@ class Changes:
             self.readers = WeakValueDictionary()
         self.readers[id(value)] = value
 
+    def compute_readers(self) -> None:
+        """Compute the lazy values that read the memory."""
+        if self.readers:
+            for reader in list(self.readers.values()):
+                reader.realize_cached_data()
+            self.readers.clear()
+
 
 unchanged = Changes()
 """Those of all values that were never changed and share no memory with others."""
@@ -82,9 +89,7 @@ def before_change(values: Iterable[Any], is_replaced: bool = False) -> None:
         if changes is unchanged or value.op is not None:
             changes = changes_of(value)
         if changes.readers:
-            for reader in list(changes.readers.values()):
-                reader.realize_cached_data()
-            changes.readers.clear()
+            changes.compute_readers()
         if is_replaced:
             value._replaced = now
         else:

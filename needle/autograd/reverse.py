@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .value import Value
 
 __all__ = [
-    "GradientReplacedWarning", "clear_gradients", "compute_adjoints",
+    "RETAINED", "GradientReplacedWarning", "clear_gradients", "compute_adjoints",
     "compute_gradient_of_variables", "find_topo_sort",
 ]  # fmt: skip
 
@@ -51,6 +51,10 @@ def find_topo_sort(node_list: Sequence[Value], known: Sequence[Value] = ()) -> l
     return order
 
 
+RETAINED = "retained"
+"""The key among a value's hooks that has `backward` store its gradient, after all hooks."""
+
+
 class GradientReplacedWarning(UserWarning):
     """`backward` replaced a gradient that was never read: it stores gradients and does not add.
 
@@ -67,13 +71,12 @@ class _Stored:
     is_used = False
 
 
-def compute_gradient_of_variables(
-    output_tensor: Value, out_grad: Value, accumulate: bool = False
-) -> None:
+def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
     """Store the gradient of `output_tensor` in `.grad` of the leaves that require it.
 
-    It replaces a former gradient, by None for a leaf that no adjoint reaches; with `accumulate` it
-    is added. Gradients share no memory with each other or with `out_grad`.
+    It replaces a former gradient, by None for a leaf that no adjoint reaches; in a block of
+    `accumulate_gradients()` it is added. Gradients share no memory with each other or with
+    `out_grad`.
 
     Example:
         >>> import needle as ndl
@@ -84,7 +87,7 @@ def compute_gradient_of_variables(
         [2. 4.]
     """
     order = _by_age([output_tensor])
-    accumulate = accumulate or modes.accumulate.get()
+    accumulate = modes.accumulate.get()
     stored = _Stored()
     taken = {_memory(out_grad)}
     for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
@@ -163,8 +166,8 @@ def compute_adjoints(
 ) -> list[Any]:
     """The adjoint of each of `variables`, None where no output depends on it.
 
-    Stores nothing in `.grad`. Nothing upstream of the variables is visited, and nothing that does
-    not depend on them.
+    Stores nothing in `.grad` of leaves. Nothing upstream of the variables is visited, and nothing
+    that does not depend on them.
 
     Example:
         >>> import needle as ndl
@@ -183,8 +186,10 @@ def compute_adjoints(
     for node in order:
         if not relevant.isdisjoint(node.inputs):
             relevant.add(node)
-    for _ in _walk_back(adjoints, [node for node in order if node in relevant], relevant):
-        pass
+    order = [node for node in order if node in relevant]
+    for node, adjoint in _walk_back(adjoints, order, relevant):
+        if node.op is not None:  # it retains its gradient
+            node.grad = None if adjoint is None else copied(adjoint)
     return [
         None if variable not in adjoints else _in_precision_of(variable, adjoints[variable])
         for variable in variables
@@ -217,6 +222,8 @@ def _walk_back(
 ) -> Iterator[tuple[Value, Any]]:
     """Reverse mode: each leaf of `order`, last first, with its adjoint, None if it gets none.
 
+    So are values that retain their gradient.
+
     `order` holds values that require a gradient.
 
     The adjoint of a value is the sum of the partial adjoints that its users pass back; it is
@@ -232,13 +239,16 @@ def _walk_back(
         node = order.pop()
         adjoint = adjoints.pop(node, None)
         if adjoint is None:  # none of its users passed one back
-            if node.op is None:
+            if node.op is None or (node._hooks and RETAINED in node._hooks):
                 yield node, None
             continue
         if adjoint.__class__ is dict:
             adjoint = _of_outputs(node, adjoint)
         if node._hooks:
             adjoint = _hooked(node, adjoint)
+            changed = last_change[0]  # by hooks
+            if RETAINED in node._hooks:
+                yield node, adjoint
         op = node.op
         if op is None:
             yield node, adjoint
@@ -293,7 +303,7 @@ def _can_grow(data: Any) -> bool:
 def _hooked(node: Value, adjoint: Any) -> Any:
     """What the hooks of `node` make of its adjoint, one after another."""
     for hook in list((node._hooks or {}).values()):
-        replacement = hook(adjoint)
+        replacement = None if hook is None else hook(adjoint)
         if replacement is None:
             continue
         if not hasattr(replacement, "cached_data") or replacement.shape != adjoint.shape:

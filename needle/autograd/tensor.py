@@ -11,7 +11,7 @@ from ..device import Device, as_device, default_device, device_of, to_numpy
 from . import modes
 from .abstract import NeedsNumbers
 from .assign import assign
-from .changes import changes_of
+from .changes import changes_of, unchanged
 from .html import array_html
 from .modes import no_grad
 from .op import Array, Op
@@ -52,7 +52,11 @@ class TensorTuple(Value):
         if arrays is None or self.requires_grad or modes.observers.get():
             return tuple(self)
         # no graph is lost, because no gradient is required
-        return tuple([Tensor.make_const(array) for array in arrays])
+        entries = tuple([Tensor.make_const(array) for array in arrays])
+        if self._changes is not unchanged:
+            for entry in entries:
+                entry._changes = self._changes
+        return entries
 
     def constant(self, index: int) -> Tensor:
         """The entry `index`, outside the graph unless an observer is active."""
@@ -67,7 +71,9 @@ class TensorTuple(Value):
 
     def detach(self) -> TensorTuple:
         """The same arrays outside the graph."""
-        return TensorTuple.make_const(self.realize_cached_data())
+        detached = TensorTuple.make_const(self.realize_cached_data())
+        detached._changes = changes_of(self)
+        return detached
 
     def __repr__(self) -> str:
         return f"needle.TensorTuple{self.tuple()!r}"
@@ -238,6 +244,11 @@ class Tensor(Value, _BoundMethods):
         detached._changes = changes_of(self)
         return detached
 
+    def __copy__(self) -> Self:
+        copy = self.make_const(self.realize_cached_data(), self.requires_grad)
+        copy._changes = changes_of(self)
+        return copy
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         array = self.realize_cached_data()
         if self.op is not None:
@@ -313,11 +324,14 @@ class Tensor(Value, _BoundMethods):
             out_grad = Tensor(out_grad, device=self.device, dtype=dtype, requires_grad=False)
         if out_grad.shape != self.shape:
             raise ValueError(f"out_grad of shape {out_grad.shape} for a tensor of {self.shape}")
-        if create_graph:
-            compute_gradient_of_variables(self, out_grad, accumulate)
+        if accumulate:
+            with modes.accumulate_gradients():
+                self.backward(out_grad, create_graph)
+        elif create_graph:
+            compute_gradient_of_variables(self, out_grad)
         else:
             with no_grad():
-                compute_gradient_of_variables(self, out_grad, accumulate)
+                compute_gradient_of_variables(self, out_grad)
 
 
 def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -12,7 +11,7 @@ from . import modes
 from .abstract import abstract_like
 from .changes import changes_of, tick, unchanged
 from .op import Array, Op
-from .reverse import copied
+from .reverse import RETAINED
 
 __all__ = ["Hook", "Value", "count_live_tensors"]
 
@@ -88,7 +87,7 @@ class Value:
 
     made: int  # the time when an op made this value, later than its inputs; 0 for leaves
 
-    _hooks: dict[Any, Callable[[Any], Any]] | None = None
+    _hooks: dict[Any, Any] | None = None
     _abstract: Any = None
     _stored: Any = None  # by `backward`, which warns if it replaces what nobody has used
     _changes = unchanged
@@ -216,16 +215,10 @@ class Value:
 
     def retain_grad(self) -> None:
         """Have `backward` store `.grad` here although this is no leaf."""
-
-        this = weakref.ref(self)  # a value does not keep itself alive
-
-        def store(adjoint: Any) -> None:
-            value = this()
-            assert value is not None  # it is part of the graph
-            value.grad = copied(adjoint)  # inputs may get the same adjoint
-
         if not self.is_leaf():
-            self.register_hook(store)
+            if self._hooks is None:
+                self._hooks = {}
+            self._hooks[RETAINED] = None
 
 
 def _inputs_first(

@@ -99,7 +99,8 @@ def copy_(self: Tensor, source: Any) -> Any:
 
 def fill_(self: Tensor, value: float) -> Any:
     """Set all elements to a number."""
-    return Tensor.make_const(self.device.full(self.shape, float(value), self.dtype))
+    number = value.item() if isinstance(value, Tensor) else np.asarray(value).item()
+    return Tensor.make_const(self.device.full(self.shape, number, self.dtype))
 
 
 def zero_(self: Tensor) -> Any:

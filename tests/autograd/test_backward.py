@@ -289,6 +289,26 @@ def test_a_leaf_is_its_own_gradient():
     np.testing.assert_array_equal(x.grad.numpy(), [1, 1])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_retained_gradients_are_accumulated_too(create_graph):
+    middle = Tensor([1.0, 2.0]) * 2
+    middle.retain_grad()
+    middle.retain_grad()  # once is enough
+    for factor in (3, 5):
+        (middle * factor).sum().backward(create_graph=create_graph, accumulate=True)
+    np.testing.assert_array_equal(middle.grad.numpy(), [8, 8])
+    (middle * 7).sum().backward()  # no warning: one of the gradients was read
+    np.testing.assert_array_equal(middle.grad.numpy(), [7, 7])
+
+
+def test_retained_gradients_are_those_after_all_hooks():
+    middle = Tensor([1.0, 2.0]) * 2
+    middle.retain_grad()
+    middle.register_hook(lambda adjoint: adjoint * 10)
+    middle.sum().backward()
+    np.testing.assert_array_equal(middle.grad.numpy(), [10, 10])
+
+
 def test_compute_gradient_of_variables_stores():
     x = Tensor([3.0])
     y = x * x

@@ -1,5 +1,6 @@
 """Values that change between the forward pass and backward, and lazy values that wait."""
 
+import copy
 import gc
 import threading
 
@@ -109,6 +110,47 @@ def test_values_that_no_gradient_reads_may_change():
     np.testing.assert_allclose(x.grad.numpy(), [[4, 6]])
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        lambda w: ndl.split(w, 0).tuple()[1],
+        lambda w: ndl.split(w, 0).detach()[1],
+        lambda w: copy.copy(w)[1],
+    ],
+)
+def test_backward_refuses_changed_memory_of_tuples_and_copies(entry):
+    x, w = problem()
+    with ndl.no_grad():
+        part = entry(w)
+    y = (x * part).sum()
+    with ndl.no_grad():
+        w += 1
+    with pytest.raises(RuntimeError, match="changed after the forward pass"):
+        y.backward()
+
+
+def test_backward_refuses_what_a_hook_changed():
+    x, w = problem()
+    y = ndl.exp(x @ w)
+
+    def change(adjoint):
+        with ndl.no_grad():
+            w.mul_(2)
+
+    y.register_hook(change)
+    with pytest.raises(RuntimeError, match="MatMul needs"):
+        y.sum().backward()
+
+
+def test_a_broadcast_value_that_changes_gets_memory_of_its_own():
+    x = Tensor([1.0, 2.0])
+    y, broadcast = (x * x).sum(), x.broadcast_to((3, 2))
+    with ndl.no_grad():
+        broadcast += 1
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 4])
+
+
 def test_running_statistics_do_not_get_in_the_way():
     model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     x = ndl.init.randn(5, 3)
@@ -127,8 +169,6 @@ def test_a_recomputed_piece_refuses_changed_weights():
 
 
 def test_a_copy_has_changes_of_its_own():
-    import copy
-
     x, w = problem()
     w.detach()  # from here on, changes of w are noted with its memory
     other = copy.deepcopy(w)
@@ -169,6 +209,17 @@ def test_lazy_values_are_computed_before_a_change():
     np.testing.assert_array_equal(scaled.numpy(), [10, 20])
     np.testing.assert_array_equal(of_view.numpy(), [[3], [6]])
     np.testing.assert_array_equal(snapshot.numpy(), [1, 2])
+
+
+def test_lazy_values_are_computed_before_running_statistics_change():
+    layer, x = nn.BatchNorm1d(2), ndl.init.randn(5, 2)
+    layer.eval()
+    expected = layer(x).numpy()
+    with ndl.lazy_mode():
+        y = layer(x)
+    layer.train()
+    layer(x * 3 + 1)
+    np.testing.assert_array_equal(y.numpy(), expected)
 
 
 def test_lazy_values_that_nobody_needs_are_let_go():

@@ -86,3 +86,11 @@ def test_shape_and_dtype_must_fit():
         x += np.ones(1)
     np.testing.assert_array_equal(whole.numpy(), [2, 3])
     np.testing.assert_array_equal(x.numpy(), [2, 3])
+
+
+def test_numbers_keep_their_precision():
+    whole = Tensor(np.array([1, 2]), requires_grad=False)
+    assert whole.fill_(2**53 + 1).numpy().tolist() == [2**53 + 1] * 2
+    assert whole.fill_(Tensor(7, requires_grad=False)).numpy().tolist() == [7, 7]
+    with pytest.raises(ValueError, match="size"):
+        whole.fill_([1, 2])
