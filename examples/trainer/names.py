@@ -169,7 +169,7 @@ def _is_optimizer(value: Any) -> bool:
     return (
         inspect.isclass(value)
         and issubclass(value, optim.Optimizer)
-        and value is not optim.Optimizer
+        and value not in (optim.Optimizer, optim.LBFGS)  # which evaluates the model several times
     )
 
 

@@ -145,6 +145,14 @@ class Bucket:
     `scratch` returns memory shared with other buckets; several parameters fit in it twice.
     """
 
+    # set by `prepare`
+    program: Program
+    used_state: list[Array]
+    limit: int
+    buffers: list[Array]
+    arguments: list[Any]
+    numbers: list[Tensor] | None  # of a recorded step
+
     def __init__(
         self,
         group: ParamGroup,
@@ -228,45 +236,53 @@ class Bucket:
         settings = [*self.group.values()]
         if settings == self.settings:
             return
-        if (now := structure(self.group)) != self.structure:
-            initial = optimizer.initial_state(self.group)
-            for name, fill in initial.items():
-                if name not in self.state:
-                    self.state[name] = np.full_like(self.arrays[0], fill, shape=self.shape)
-            self.used_state = [self.state[name] for name in initial]
-            key = now, self.joined
-            if key not in programs:
-                programs[key] = Program(optimizer, self.group, list(initial), self.joined)
-            self.program = programs[key]
-            self.numbers: list[Tensor] | None = None  # of a recorded step
-            count, scratch = self.program.scratch, self.scratch()
-            if self.joined and count * self.size > scratch.size:  # a rule that needs much
-                scratch = np.empty_like(scratch, shape=(count * self.size,))
-            self.limit = limit = scratch.size // max(count, 1)
-            self.buffers = [scratch[i * limit : (i + 1) * limit] for i in range(count)]
-            if self.size <= limit:
-                arrays = [*self.used_state, *self._buffers(self.size, self.shape)]
-                parts = [self._parts(arrays[self.program.change])] if self.joined else []
-                self.arguments = [*parts, *arrays, self.group]
-            self.structure = now  # last: Ctrl-C may come at any line
+        if structure(self.group) != self.structure:
+            # all at once: an interrupted step can be repeated
+            vars(self).update(self._prepared(optimizer, programs))
         self.settings = settings
 
-    def _buffers(self, size: int, shape: tuple[int, ...]) -> list[Array]:
-        return [buffer[:size].reshape(shape) for buffer in self.buffers]
+    def _prepared(self, optimizer: Optimizer, programs: dict[Any, Program]) -> dict[str, Any]:
+        """The attributes that depend on the structure of the settings."""
+        now = structure(self.group)
+        initial = optimizer.initial_state(self.group)
+        state = {
+            name: np.full_like(self.arrays[0], fill, shape=self.shape)
+            for name, fill in initial.items()
+        } | self.state
+        used_state = [state[name] for name in initial]
+        key = now, self.joined
+        if key not in programs:
+            programs[key] = Program(optimizer, self.group, list(initial), self.joined)
+        program, scratch = programs[key], self.scratch()
+        count = program.scratch
+        if self.joined and count * self.size > scratch.size:  # a rule that needs much
+            scratch = np.empty_like(scratch, shape=(count * self.size,))
+        limit = scratch.size // max(count, 1)
+        buffers = [scratch[i * limit : (i + 1) * limit] for i in range(count)]
+        arguments: list[Any] = []
+        if self.size <= limit:
+            arrays = [*used_state, *_cut(buffers, self.size, self.shape)]
+            arguments = [*arrays, self.group]
+            if self.joined:
+                arguments.insert(0, self._parts(arrays[program.change]))
+        return {
+            "state": state, "used_state": used_state, "program": program, "limit": limit,
+            "buffers": buffers, "arguments": arguments, "structure": now, "numbers": None,
+        }  # fmt: skip
 
     def update(self, gradients: list[Array]) -> None:
         """Change the parameters by the rule; `gradients` holds one for each."""
-        if self.used_state:
-            self.steps += 1
+        steps = self.steps + 1 if self.used_state else 0
         function = self.program.function
         if self.joined:
-            function(self.arrays, gradients, *self.arguments, self.steps)
+            function(self.arrays, gradients, *self.arguments, steps)
         elif self.size <= self.limit:
-            function(self.arrays[0], gradients[0], *self.arguments, self.steps)
+            function(self.arrays[0], gradients[0], *self.arguments, steps)
         else:
             for piece in _pieces([*self.arrays, *gradients, *self.used_state], self.limit):
-                buffers = self._buffers(piece[0].size, piece[0].shape)
-                function(*piece, *buffers, self.group, self.steps)
+                buffers = _cut(self.buffers, piece[0].size, piece[0].shape)
+                function(*piece, *buffers, self.group, steps)
+        self.steps = steps
 
     def record(self) -> None:
         """The same update by ops on Tensors, one parameter after another, seen by observers."""
@@ -293,6 +309,10 @@ class Bucket:
         with override(observers, ()):  # a recorded assignment would repeat this step's numbers
             for tensor, number in zip(self.numbers or (), numbers, strict=True):
                 assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
+
+
+def _cut(buffers: list[Array], size: int, shape: tuple[int, ...]) -> list[Array]:
+    return [buffer[:size].reshape(shape) for buffer in buffers]
 
 
 def _pieces(arrays: list[Array], limit: int) -> Iterator[list[Array]]:

@@ -55,7 +55,7 @@ def count(least: int) -> Check:
     return check(lambda x: type(x) is not bool and isinstance(x, int) and x >= least, words)
 
 
-def choice(*words: str) -> Check:
+def choice(*words: str | None) -> Check:
     """A check of words."""
     return check(lambda x: x in words, f"one of {words}")
 
@@ -65,6 +65,10 @@ _CHECKS: dict[str, Check] = {
     "initial_accumulator_value": NON_NEGATIVE,
     **dict.fromkeys(["momentum", "beta1", "beta2", "alpha"], BELOW_1),
     "dampening": lambda name, value: None if value is None else _DAMPENING(name, value),
+    **dict.fromkeys(["tolerance_grad", "tolerance_change"], NON_NEGATIVE),
+    **dict.fromkeys(["max_iter", "history_size"], count(1)),
+    "max_eval": lambda name, value: None if value is None else count(1)(name, value),
+    "line_search_fn": choice(None, "strong_wolfe"),
     **dict.fromkeys(["nesterov", "amsgrad", "centered", "maximize"], _FLAG),
 }
 
