@@ -115,6 +115,7 @@ ROWS = [
     ),
     # products
     ("expm", ops.expm, _exponential, SQUARE, "floats"),
+    ("matrix_exp", ops.matrix_exp, _exponential, [[(2, 2)]], "floats"),
     (
         "expm of large matrices",
         lambda a: ops.expm(a * 5),
