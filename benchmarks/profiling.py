@@ -136,7 +136,7 @@ def _seconds_a_step(step: Callable[[], Any], seconds: float) -> float:
 def _instrumented(clock: Clock) -> Iterator[None]:
     """Charges every op's `compute` and `gradient`, `backward` and the optimizers' `step`."""
     targets = [(ndl.Tensor, "backward", "backward: walk of the graph")]
-    for op in _subclasses(ndl.Op):
+    for op in dict.fromkeys(_subclasses(ndl.Op)):  # each once, whatever it inherits from
         targets += [
             (op, "compute", f"{op.__name__}.compute"),
             (op, "gradient", f"{op.__name__}.gradient"),
