@@ -21,6 +21,8 @@ __all__ = [
 
 
 def _logistic(a: Array) -> Array:
+    if a.dtype.char == "e":  # 1 + e⁻ᵃ would be rounded off
+        return _logistic(a.astype(np.float32)).astype(a.dtype)
     with np.errstate(over="ignore"):  # where e⁻ᵃ is infinite the result is 0, as it should be
         result = np.exp(a * -1.0)  # a float: small unsigned integers would wrap around
     result += 1
@@ -156,14 +158,13 @@ def _normal_distribution(a: Array) -> Array:
 
 
 def _gelu_slope(a: Array) -> Array:
-    a = np.clip(a, -_FAR, _FAR)
     result = np.exp(a * a * -0.5)
     result *= a * _PEAK
     result += _normal_distribution(a)
     return result
 
 
-_FAR = 40  # beyond it the slopes of SiLU and GELU are 0 and 1 in float64, and squares may overflow
+_FAR = 40  # beyond it the slope of GELU is constant, and squares may overflow
 _PEAK = 1 / math.sqrt(2 * math.pi)  # φ(0)
 # GELU by tanh: u = _SCALE·(a + _CUBIC·a³)
 _SCALE = math.sqrt(2 / math.pi)
@@ -185,11 +186,10 @@ def _gelu_tanh(a: Array) -> Array:
 
 
 def _gelu_tanh_slope(a: Array) -> Array:
-    a = np.clip(a, -_FAR, _FAR)
     t = _tanh_u(a)
     result = polynomial((3 * _CUBIC * _SCALE, _SCALE), a * a)  # u'
+    result *= 1 - t * t  # before a, beside which u' may overflow where this is 0
     result *= a
-    result *= 1 - t * t
     result += t
     result += 1
     result *= 0.5

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -72,7 +72,8 @@ def _comparable(number: Any, other: Any) -> Any:
         number = number.item()
     if not isinstance(number, int | float) or 0 <= number <= 127:
         return number
-    if -65_504 <= number <= 65_504 and other.dtype.kind == "f":  # float16 holds it
+    lowest, highest = _range(other.dtype)
+    if lowest <= number <= highest:
         return number
     try:
         with np.errstate(over="raise"):
@@ -83,6 +84,15 @@ def _comparable(number: Any, other: Any) -> Any:
         fits = -(2**63) <= number < 2**64
         return np.array(number if fits else math.inf if number > 0 else -math.inf)
     return number
+
+
+@cache
+def _range(dtype: np.dtype) -> tuple[float, float]:
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype.kind == "f":
+        return -float(np.finfo(dtype).max), float(np.finfo(dtype).max)
+    return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
 comparison: _ElementwiseRow = cast(Any, partial(stated, Comparison))

@@ -164,6 +164,7 @@ HALVES = {
     "gelu": (ops.gelu, LARGE / 6),
     "gelu by tanh": (lambda x: ops.gelu(x, "tanh"), LARGE / 6),
     "gelu of small numbers": (ops.gelu, np.linspace(-4, 4, 50)),
+    "sigmoid": (ops.sigmoid, np.linspace(-8, 8, 50)),
     "silu": (ops.silu, np.linspace(-12, 12, 50)),
     "softplus": (ops.softplus, np.linspace(-12, 12, 50)),
 }
