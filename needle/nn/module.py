@@ -89,6 +89,12 @@ class Module:
             vars(value).setdefault("_name", f"{type(self).__name__}.{name}")  # for errors
         super().__setattr__(name, value)
 
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute; its name is free for any other."""
+        super().__delattr__(name)
+        vars(self)["_absent"] = self._absent - {name}
+        vars(self)["_buffers"] = {key: kept for key, kept in self._buffers.items() if key != name}
+
     # --- contents
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:

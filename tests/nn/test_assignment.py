@@ -194,3 +194,17 @@ def test_register_parameter() -> None:
     for name in ("", "a.b", "scale", "train"):
         with pytest.raises(ValueError, match="is taken, or no name"):
             module.register_parameter(name, None)
+
+
+def test_the_name_of_a_deleted_parameter_or_buffer_is_free() -> None:
+    layer, norm = nn.Linear(2, 3), nn.BatchNorm1d(2)
+    scale = nn.Parameter(ndl.init.ones(1, 3))
+    direction = nn.Parameter(layer.weight.detach())
+    del layer.weight
+    layer.weight = direction * scale  # weight normalisation
+    layer(ndl.init.ones(1, 2)).sum().backward()
+    assert scale.grad is not None
+    assert [name for name, _ in layer.named_parameters()] == ["bias"]
+    del norm.running_mean
+    norm.running_mean = "any"
+    assert "running_mean" not in norm.state_dict()
