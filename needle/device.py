@@ -20,11 +20,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-Draw = Callable[[Any, str, Any], tuple[Any, Callable[[], Any]]]
-
-draw_instead: ContextVar[Draw | None] = ContextVar("draw_instead", default=None)
-"""Set by what notes or repeats draws: (stream, method, size) -> numbers, and what makes them again.
-"""
+draw_instead: ContextVar[Callable[[Any, str, Any], Any] | None]
+draw_instead = ContextVar("draw_instead", default=None)
+"""Set by what notes or repeats draws: (stream, method, size) -> a tuple; numbers first."""
 
 global_draws: Counter[int] = Counter()
 """By thread: how often it began or ended to draw from NumPy's global random state."""

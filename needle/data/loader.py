@@ -81,9 +81,10 @@ class DataLoader:
         self.dataset, self.batch_size = dataset, int(batch_size)
         self.shuffle, self.drop_last, self.generator = shuffle, drop_last, generator
         self._kinds: dict[int, str] = {}  # of the columns of Python's numbers: "i" or "f"
-        if isinstance(dataset, list | tuple):
-            for item in dataset:
-                self._note_kinds(_columns(item))
+        for item in dataset if isinstance(dataset, list | tuple) else ():
+            for column, part in enumerate(_columns(item)):
+                if not hasattr(part, "dtype") and np.asarray(part).dtype.kind == "f":
+                    self._kinds[column] = "f"
 
     def __repr__(self) -> str:
         settings = [
@@ -113,44 +114,34 @@ class DataLoader:
         """The arrays of a batch: by one call if the dataset allows it, else item by item."""
         # declared, not tried: `x - x.mean()` works on an index array, too, with another meaning
         if getattr(self.dataset, "takes_index_arrays", False):
-            columns = list(map(_array, _columns(self.dataset[indices])))
-            copies = type(self.dataset).__getitem__ is NDArrayDataset.__getitem__
-            return columns if copies else list(map(np.array, columns))
+            if type(self.dataset).__getitem__ is NDArrayDataset.__getitem__:  # which copies
+                return self.dataset[indices]
+            return [np.array(_array(part)) for part in _columns(self.dataset[indices])]
         items = [_columns(self.dataset[index]) for index in indices.tolist()]
         widths = {len(item) for item in items}
         if len(widths) > 1:
             raise ValueError(f"items of a dataset have equally many parts, got {sorted(widths)}")
-        before = dict(self._kinds)
-        for item in items:
-            self._note_kinds(item)
         parts = enumerate(zip(*items, strict=True))
-        return [self._stack(column, each, before) for column, each in parts]
+        return [self._stack(column, each) for column, each in parts]
 
-    def _note_kinds(self, item: Sequence[Any]) -> None:
-        """Note which columns have integers of Python, and which ones have floats among them."""
-        for column, part in enumerate(item):
-            if not hasattr(part, "dtype") and self._kinds.get(column) != "f":
-                kind = np.asarray(part).dtype.kind
-                if kind in "if":
-                    self._kinds[column] = kind
-
-    def _stack(self, column: int, parts: tuple[Any, ...], before: dict[int, str]) -> np.ndarray:
+    def _stack(self, column: int, parts: tuple[Any, ...]) -> np.ndarray:
         """Parts of the items of a batch as one array; floats of Python become float32."""
-        arrays = list(map(_array, parts))
+        arrays = list(map(np.asarray, parts))
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1:
             raise ValueError(f"items of one batch have equal shapes, got {sorted(shapes)}")
-        if self._kinds.get(column) == "f":
-            if before.get(column) == "i":
+        own = [position for position, part in enumerate(parts) if not hasattr(part, "dtype")]
+        kinds = {arrays[position].dtype.kind for position in own}
+        if "f" in kinds or (self._kinds.get(column) == "f" and kinds <= {"i", "b"}):
+            if self._kinds.setdefault(column, "f") == "i":
                 raise TypeError(
                     f"part {column} of the items is an int of Python in former batches and a float "
                     "in this one: return floats only, or NumPy's numbers of one dtype"
                 )
-            # by their kind, since NumPy makes float64 of int64 and float32
-            arrays = [
-                array if hasattr(part, "dtype") else array.astype(np.float32)
-                for part, array in zip(parts, arrays, strict=True)
-            ]
+            for position in own:  # else NumPy would make float64 of int64 and float32
+                arrays[position] = arrays[position].astype(np.float32)
+        elif "i" in kinds:
+            self._kinds[column] = "i"
         return np.stack(arrays)
 
 
@@ -166,7 +157,7 @@ def _array(part: Any) -> np.ndarray:
     return array.astype(np.float32) if is_python else array
 
 
-def _tensor(array: np.ndarray, count: int) -> Tensor:
+def _tensor(array: Any, count: int) -> Tensor:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"a batch holds real numbers, got items of dtype {array.dtype}")
     if array.ndim == 0 or len(array) != count:

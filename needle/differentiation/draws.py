@@ -1,18 +1,26 @@
 """Random draws that can be made again, without touching what they came from."""
 
+import ctypes
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from threading import RLock, get_ident
-from typing import Any
+from threading import RLock, get_ident, local
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autograd.modes import override
-from ..device import Draw, draw, draw_instead, global_draws, global_stream
+from ..device import draw, draw_instead, global_draws, global_stream
 
 __all__ = ["Draws"]
+
+
+class _Drawn(NamedTuple):
+    numbers: Any
+    again: Callable[[], Any]  # makes the same numbers
+    before: bytes | None = None  # fingerprints, if they came from NumPy's global state
+    after: bytes | None = None
 
 
 class Draws:
@@ -26,38 +34,39 @@ class Draws:
     def __init__(self) -> None:
         self._kept: list[tuple[Any, Callable[[], Any]]] = []  # requests, and what makes them again
         self._global_state: Any = None
+        self._draw_once: Any = draw_instead.get() or _draw_reproducibly
+        self._others = _draws_of_others()  # before the state, and at the end after it
+        self._before = _state(global_stream)
+        self._expected = _fingerprint()
+        self._is_as_expected = True
 
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Keeps the draws inside the block."""
-        draw_once: Draw = draw_instead.get() or _draw_reproducibly
-        others = _draws_of_others()  # before the state and, below, after it
-        before = expected = _global_state()
-        by_itself = False
+    def noted(self) -> override:
+        """Keeps the draws inside the block; to be followed by `end`."""
+        return override(draw_instead, self._note)
 
-        def note(stream: Any, method: str, size: Any) -> tuple[Any, Callable[[], Any]]:
-            nonlocal expected, by_itself
-            by_itself = by_itself or _global_state() != expected
-            numbers, again = draw_once(stream, method, size)
-            if stream is global_stream:
-                expected = _global_state()
-            self._kept.append(((stream is global_stream, method, size), again))
-            return numbers, again
+    def _note(self, stream: Any, method: str, size: Any) -> _Drawn:
+        drawn = self._draw_once(stream, method, size)
+        if drawn.before is not None:
+            self._is_as_expected = self._is_as_expected and drawn.before == self._expected
+            self._expected = drawn.after
+        self._kept.append(((stream is global_stream, method, size), drawn.again))
+        return drawn
 
-        with override(draw_instead, note):
-            yield
-        by_itself = by_itself or _global_state() != expected
-        is_alone = others == _draws_of_others() and not any(count % 2 for count in others.values())
-        if by_itself and is_alone:
-            self._global_state = before
+    def end(self) -> None:
+        """The function has returned."""
+        self._draw_once = _draw_reproducibly  # and not what kept the draws around it
+        is_as_expected = self._is_as_expected and _fingerprint() == self._expected
+        others = _draws_of_others()
+        is_alone = others == self._others and not any(count % 2 for count in others.values())
+        if is_alone and not is_as_expected:
+            self._global_state = self._before
             self._kept = [each for each in self._kept if not each[0][0]]
 
-    @contextmanager
-    def repeated(self) -> Iterator[None]:
+    def repeated(self) -> AbstractContextManager[None]:
         """Makes the same draws again inside the block, in the same order."""
         kept = iter(self._kept)
 
-        def repeat(stream: Any, method: str, size: Any) -> tuple[Any, Callable[[], Any]]:
+        def repeat(stream: Any, method: str, size: Any) -> _Drawn:
             is_global = stream is global_stream
             if is_global and self._global_state is not None:
                 return _draw_reproducibly(stream, method, size)
@@ -67,18 +76,21 @@ class Draws:
                     f"checkpoint: the function draws other random numbers ({method} of {size}) "
                     "when it is computed again: a second call must do the same as the first"
                 )
-            return again(), again
+            return _Drawn(again(), again)
 
-        with override(draw_instead, repeat):
-            if self._global_state is None:
+        repeating = override(draw_instead, repeat)
+        return repeating if self._global_state is None else self._from_the_start(repeating)
+
+    @contextmanager
+    def _from_the_start(self, repeating: override) -> Iterator[None]:
+        """NumPy's global random state is what it was before the function, inside the block."""
+        former = np.random.get_state()
+        np.random.set_state(self._global_state)
+        try:
+            with repeating:
                 yield
-                return
-            former = np.random.get_state()
-            np.random.set_state(pickle.loads(self._global_state))
-            try:
-                yield
-            finally:
-                np.random.set_state(former)
+        finally:
+            np.random.set_state(former)
 
 
 def _draws_of_others() -> dict[int, int]:
@@ -86,18 +98,19 @@ def _draws_of_others() -> dict[int, int]:
     return {thread: count for thread, count in list(global_draws.items()) if thread != get_ident()}
 
 
-def _draw_reproducibly(stream: Any, method: str, size: Any) -> tuple[Any, Callable[[], Any]]:
-    """The numbers, and what makes them again: their state, or else the numbers themselves."""
+def _draw_reproducibly(stream: Any, method: str, size: Any) -> _Drawn:
+    """The numbers, and what makes them again: the state they came from, or else themselves."""
     lock = _bits(stream).lock
-    if isinstance(lock, _REENTRANT):
-        with lock:
-            state = _state(stream)
-            numbers = draw(stream, method, size)
-        return numbers, partial(_draw_from, stream, state, method, size)
-    state = _state(stream)  # NumPy before 2.3: another thread may draw in between
-    numbers = draw(stream, method, size)
-    again = partial(_draw_from, stream, state, method, size)
-    return numbers, again if np.array_equal(numbers, again()) else partial(np.array, numbers)
+    is_atomic = isinstance(lock, _REENTRANT)  # since NumPy 2.3
+    with lock if is_atomic else nullcontext():
+        state = _state(stream)
+        before = _fingerprint() if stream is global_stream else None
+        numbers = draw(stream, method, size)
+        after = _fingerprint() if before else None
+    again: Callable[[], Any] = partial(_draw_from, stream, state, method, size)
+    if not is_atomic and not np.array_equal(numbers, again()):  # another thread drew in between
+        again = partial(np.array, numbers)
+    return _Drawn(numbers, again, before, after)
 
 
 _REENTRANT = type(RLock())
@@ -107,25 +120,41 @@ def _bits(stream: Any) -> Any:
     return np.random.mtrand.get_bit_generator() if stream is global_stream else stream.bit_generator
 
 
-def _draw_from(stream: Any, state: Any, method: str, size: Any) -> Any:
-    """What `stream` would draw from that state."""
-    bits = getattr(np.random, state["bit_generator"])(0)
-    twin: Any
-    if stream is global_stream:
-        twin = np.random.RandomState(bits)
-        twin.set_state(state)
-    else:
-        twin = np.random.Generator(bits)
-        bits.state = state
-    return getattr(twin, method)(size)
-
-
 def _state(stream: Any) -> Any:
     if stream is global_stream:
         return np.random.get_state(legacy=False)
     return stream.bit_generator.state
 
 
-def _global_state() -> bytes:
-    """NumPy's global random state; equal states give equal bytes."""
-    return pickle.dumps(_state(global_stream))
+def _fingerprint() -> bytes:
+    """Bytes that differ for different states of NumPy's global random numbers."""
+    bits = np.random.mtrand.get_bit_generator()
+    if isinstance(bits, np.random.MT19937):  # its memory: 624 numbers and a place among them
+        return ctypes.string_at(bits.ctypes.state_address, 625 * 4)
+    return pickle.dumps(bits.state)
+
+
+def _draw_from(stream: Any, state: Any, method: str, size: Any) -> Any:
+    """What `stream` would draw from that state."""
+    twin = _twins.of(stream is global_stream, state["bit_generator"])
+    if stream is global_stream:
+        twin.set_state(state)
+    else:
+        twin.bit_generator.state = state
+    return getattr(twin, method)(size)
+
+
+class _Twins(local):
+    """Streams of each thread that are given states: making one costs more than a small draw."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, Any] = {}
+
+    def of(self, is_global: bool, bits: str) -> Any:
+        kind: Any = np.random.RandomState if is_global else np.random.Generator
+        if (kind, bits) not in self._made:
+            self._made[kind, bits] = kind(getattr(np.random, bits)(0))
+        return self._made[kind, bits]
+
+
+_twins = _Twins()
