@@ -270,7 +270,8 @@ def one_hot(
         [[1. 0. 0.]
          [0. 0. 1.]]
     """
-    classes = class_numbers(i.numpy())  # on the host, where the numbers are checked
+    given = i.numpy() if isinstance(i, Tensor) else np.asarray(i)
+    classes = class_numbers(given)  # on the host, where the numbers are checked
     if classes.size and not 0 <= classes.min() <= classes.max() < n:
         raise ValueError(
             f"one_hot: class numbers from {classes.min()} to {classes.max()}, allowed 0 to {n - 1}"

@@ -74,7 +74,7 @@ def check_sizes(layer: str, least: int = 0, **sizes: Any) -> None:
 
 
 def check_fraction(what: str, value: float) -> None:
-    if value is None or not 0 <= value <= 1:
+    if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
         raise ValueError(f"{what} must be from 0 to 1, got {value}")
 
 

@@ -28,6 +28,8 @@ class _Normalization(DrawnModule):
         self, shape: Sequence[int], eps: Any, scale: bool, shift: bool, device: Any, dtype: Any
     ) -> None:
         super().__init__()
+        if eps is not None and not eps >= 0:
+            raise ValueError(f"{type(self).__name__}: eps must be at least 0, got {eps}")
         self.eps = eps
         self._shape = tuple(shape)
         absent = {"weight": scale, "bias": shift}

@@ -56,6 +56,9 @@ class _Settings(SimpleNamespace):
         text = f"the parameter group has no setting {name!r}, only {known}"
         raise AttributeError(text, name=name, obj=self)
 
+    def __getitem__(self, name: str) -> Any:
+        raise TypeError(f"settings are attributes in an update rule: write settings.{name}")
+
 
 class _State(dict[str, Any]):
     """The state of a parameter, which a rule reads by name."""
@@ -91,7 +94,7 @@ class Program:
         try:
             returned = optimizer.update(self.theta, g, _State(self.state), settings, step)
         except Exception as error:
-            error.add_note(f"in {rule}, an update rule")
+            error.add_note(f"in {rule}, a formula of operators and NumPy's functions on symbols")
             raise
         self.results = self._results(rule, returned)
         self.calls = calls_of(self.results)

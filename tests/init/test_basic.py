@@ -93,6 +93,10 @@ def test_one_hot() -> None:
     assert init.one_hot(3, classes, dtype="bool").dtype == bool
 
 
+def test_one_hot_of_a_list() -> None:
+    np.testing.assert_array_equal(init.one_hot(3, [2, 0]).numpy(), [[0, 0, 1], [1, 0, 0]])
+
+
 def test_one_hot_of_no_classes() -> None:
     assert init.one_hot(3, ndl.Tensor(np.zeros(0, int))).shape == (0, 3)
 

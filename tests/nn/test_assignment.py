@@ -208,3 +208,11 @@ def test_the_name_of_a_deleted_parameter_or_buffer_is_free() -> None:
     del norm.running_mean
     norm.running_mean = "any"
     assert "running_mean" not in norm.state_dict()
+
+
+def test_a_value_that_backward_needs_and_that_was_assigned() -> None:
+    first, second = nn.Linear(3, 2), nn.Linear(2, 1)
+    loss = second(first(ndl.init.rand(4, 3))).sum()
+    second.weight = ndl.init.ones(2, 1)
+    with pytest.raises(RuntimeError, match=r"'Linear\.weight' of shape \(2, 1\).* was changed"):
+        loss.backward()

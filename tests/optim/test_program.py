@@ -212,6 +212,7 @@ def branched_on_values(theta, g, s, settings, step):
         (changed_in_place, TypeError, r"np.add in place \(such as \+=.*write g = g \+ x"),
         (changed_state, TypeError, "np.multiply in place"),
         (lambda t, g, s, o, n: (t - o.rat * g, {}), AttributeError, "no setting 'rat', only lr"),
+        (lambda t, g, s, o, n: (t - o["lr"] * g, {}), TypeError, r"write settings\.lr"),
         (lambda t, g, s, o, n: (t - s["b"], {}), KeyError, r"no state 'b'.*\['a'\]"),
         (lambda t, g, s, o, n: (t - g, None), TypeError, r"must return a pair \(theta, state\)"),
     ],
@@ -222,7 +223,8 @@ def test_errors_in_a_rule_say_what_a_rule_is(make_params, update, error, text) -
     with pytest.raises(error, match=text) as caught:
         rule(update, a=0)(params).step()
     if "pair" not in text:
-        assert caught.value.__notes__ == ["in Rule.update, an update rule"]
+        (note,) = caught.value.__notes__
+        assert note == "in Rule.update, a formula of operators and NumPy's functions on symbols"
 
 
 def test_numpys_numbers_and_symbols(make_params) -> None:
