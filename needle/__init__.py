@@ -15,6 +15,11 @@ from .device import (
     Device as Device, Generator as Generator, cpu as cpu, cuda as cuda,
     default_device as default_device, manual_seed as manual_seed,
 )  # fmt: skip
+from .init import (
+    arange as arange, eye as eye, full as full, full_like as full_like, linspace as linspace,
+    ones as ones, ones_like as ones_like, rand as rand, rand_like as rand_like, randn as randn,
+    randn_like as randn_like, zeros as zeros, zeros_like as zeros_like,
+)  # fmt: skip
 from .ops import *
 from . import _missing  # noqa: F401 - imported for what it does: errors for names of PyTorch
 

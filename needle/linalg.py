@@ -7,17 +7,18 @@ take the last two axes.
 from .autograd import Tensor
 from .ops import (
     EighResult, LstsqResult, QRResult, SVDResult, SlogDetResult, cholesky, det, eigh, eigvalsh,
-    einsum, expm, inv, inverse, lstsq, matmul, matrix_exp, multi_dot, norm, outer, pinv, qr,
-    slogdet, solve, svd, svdvals, tensordot, tril, triu,
+    einsum, expm, inv, inverse, lstsq, matmul, matrix_exp, multi_dot, outer, pinv, qr, slogdet,
+    solve, svd, svdvals, tensordot, tril, triu, vector_norm,
 )  # fmt: skip
 from .ops import diagonal as _diagonal
 from .ops import trace as _trace
+from .ops.linalg.norms import numpys_norm as norm
 
 __all__ = [
     "EighResult", "LstsqResult", "QRResult", "SVDResult", "SlogDetResult", "cholesky", "det",
     "diagonal", "eigh", "eigvalsh", "einsum", "expm", "inv", "inverse", "lstsq", "matmul",
     "matrix_exp", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd",
-    "svdvals", "tensordot", "trace", "tril", "triu",
+    "svdvals", "tensordot", "trace", "tril", "triu", "vector_norm",
 ]  # fmt: skip
 
 

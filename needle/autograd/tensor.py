@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +18,7 @@ from .modes import no_grad
 from .op import Array, Op
 from .reverse import compute_gradient_of_variables
 from .value import Value
+from .watch import check_unwatched
 
 if TYPE_CHECKING:
     from .._bound import BoundMethods as _BoundMethods
@@ -84,6 +86,22 @@ class TensorTuple(Value):
         def __add__(self, other: TensorTuple) -> TensorTuple: ...
 
 
+class _Size(int):
+    """A number of elements; called, the shape, or the length of an axis."""
+
+    shape: tuple[int, ...]
+
+    def __call__(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    for axis, length in enumerate(shape):
+        if length != 1:
+            return shape[axis:]
+    return ()
+
+
 class Tensor(Value, _BoundMethods):
     """A Value that holds an array: NumPy's dtypes and broadcasting, with gradients.
 
@@ -119,7 +137,10 @@ class Tensor(Value, _BoundMethods):
         dtype: Any = None,
         requires_grad: bool = True,
     ) -> None:
-        source = array.realize_cached_data() if isinstance(array, Tensor) else array
+        source = array
+        if isinstance(array, Tensor):
+            check_unwatched(array, "Tensor(x)", "use x itself")
+            source = array.realize_cached_data()
         where = device_of(source, default_device()) if device is None else as_device(device)
         try:
             data = where.array(source, dtype)
@@ -163,27 +184,45 @@ class Tensor(Value, _BoundMethods):
         return (self.abstract() if data is None else data).ndim
 
     @property
-    def size(self) -> int:
-        """The number of elements."""
+    def size(self) -> _Size:
+        """The number of elements; `size()` is the shape, `size(axis)` a length, as in PyTorch."""
         data = self.cached_data
-        return (self.abstract() if data is None else data).size
+        if data is None:
+            data = self.abstract()
+        size = _Size(data.size)
+        size.shape = data.shape
+        return size
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    def dim(self) -> int:
+        """The number of axes, `ndim`."""
+        return self.ndim
 
     def numpy(self) -> np.ndarray:
         """A copy of the values as a NumPy array."""
         data = self._array()
         return np.array(data) if isinstance(data, np.ndarray) else to_numpy(data)
 
+    def tolist(self) -> Any:
+        """The values as Python numbers in nested lists."""
+        return to_numpy(self._array()).tolist()
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        check_unwatched(self, "an array", "compute with needle's functions (needle.stack)")
         return np.array(to_numpy(self._array()), dtype=dtype, copy=copy)
 
     def item(self) -> bool | int | float:
         """The only element, as a Python number."""
-        if self.size != 1:
+        data = self._array()
+        if data.size != 1:
             raise ValueError(f"item() takes a tensor of one element, got shape {self.shape}")
-        return self._array().item()
+        return data.item()
 
     def __bool__(self) -> bool:
-        if self.size != 1:
+        if self._array().size != 1:
             raise ValueError(
                 f"a tensor of shape {self.shape} is neither true nor false: "
                 "compare with `is`, or reduce it to one element first"
@@ -191,10 +230,21 @@ class Tensor(Value, _BoundMethods):
         return bool(self.item())
 
     def __float__(self) -> float:
+        check_unwatched(self, "float(x)", "use x itself, and needle.sin for math.sin")
         return float(self.item())
 
     def __int__(self) -> int:
+        check_unwatched(self, "int(x)", "use x itself")
         return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        if self._array().size != 1:
+            raise TypeError(
+                f"format {spec!r} takes a tensor of one element, got shape {self.shape}"
+            )
+        return format(self.item(), spec)
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -224,13 +274,19 @@ class Tensor(Value, _BoundMethods):
 
     @property
     def data(self) -> Tensor:
-        """A detached Tensor that shares this one's array; assigning replaces the array."""
+        """A detached Tensor that shares this one's array; assigning replaces the array.
+
+        A value whose shape has more or fewer leading axes of length 1 is reshaped.
+        """
         return self.detach()
 
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data takes a Tensor, got {type(value).__name__}")
+        if _without_leading_ones(value.shape) == _without_leading_ones(self.shape):
+            with no_grad():
+                value = value if value.shape == self.shape else value.reshape(self.shape)
         if value.dtype != self.dtype or value.shape != self.shape:
             raise ValueError(
                 f"data of a {self.dtype} tensor of shape {self.shape} cannot be replaced by "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Tensor, modes
+from ..autograd.watch import watching
 from ..ops import identity
 from ..ops.kinds import or_zeros
 from .arguments import Arguments, Function, check_outputs, matching
@@ -87,7 +88,8 @@ def push_forward(
             attach(value, tangent)
 
     try:
-        with modes.override(modes.observers, (*modes.observers.get(), observe)):
+        observing = modes.override(modes.observers, (*modes.observers.get(), observe))
+        with observing, watching(lambda tensor: name in vars(tensor)):
             value = function(*arguments.substituted(start, start_parameter))
             outputs, rebuild = flatten(value)
         check_outputs(function, outputs)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from ..autograd import Tensor, compute_adjoints, find_topo_sort, modes
+from ..autograd.watch import records, watching
 from ..ops import identity
 from ..ops.kinds import constant_like, or_zeros
 from .arguments import (
@@ -40,7 +41,7 @@ class GradientTape:
             self.variables.append(variable)
             return variable
 
-        with modes.enable_grad():
+        with modes.enable_grad(), watching(records):
             self.result = function(*arguments.substituted(variable_for, self.variables.append))
         self.outputs, self.rebuild_outputs = flatten(self.result)
         captured = find_topo_sort(self.outputs, known=self.variables)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..autograd import Value, find_topo_sort
+from ..autograd import Tensor, Value, find_topo_sort
 from ..nn import Module
 from ..ops.kinds import Elementwise
 from .terms import ATOM, Term, array_term, number_term, op_term
@@ -196,7 +196,8 @@ class Terms(dict[Value, Term]):
                 return array_term(data)
             if (number := _number(operand, node)) is not None:
                 return number_term(number)
-        return self[operand]
+        term = self[operand]
+        return term._replace(is_batch=isinstance(operand, Tensor) and operand.ndim > 2)
 
 
 def _number(constant: Any, node: Any) -> Any:

@@ -31,6 +31,7 @@ class Term(NamedTuple):
     level: int
     transposed: Term | None = None  # its transpose, where that is the shorter formula
     negated: Term | None = None  # its negative, if it is one
+    is_batch: bool = False  # whether it stands for three axes or more
 
     def within(self, level: int) -> str:
         """The text as an operand that needs precedence `level` or higher."""
@@ -210,7 +211,9 @@ def _negative(op: Op, a: Term) -> Term:
 
 
 def _swapped(a: Term, swaps: bool = True) -> Term:
-    return a.transposed or Term(f"{a.within(ATOM)}.T", ATOM, a) if swaps else a
+    if not swaps:
+        return a
+    return a.transposed or Term(f"{a.within(ATOM)}.{'mT' if a.is_batch else 'T'}", ATOM, a)
 
 
 def _element(op: Any, a: Term, *arrays: Term) -> Term:

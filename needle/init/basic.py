@@ -16,12 +16,11 @@ from ..device import Device, Generator, as_device
 from ..ops.losses import class_numbers
 
 __all__ = [
-    "constant", "one_hot", "ones", "ones_like", "orthogonal", "rand", "randb", "randn",
-    "trunc_normal", "zeros", "zeros_like",
+    "constant", "one_hot", "ones", "orthogonal", "rand", "randb", "randn", "trunc_normal", "zeros",
 ]  # fmt: skip
 
 
-def _shape(name: str, shape: Sequence[Any], dtype: Any = "float32") -> tuple[int, ...]:
+def as_shape(name: str, shape: Sequence[Any], dtype: Any = "float32") -> tuple[int, ...]:
     """`shape`, given as lengths or as one tuple, once it and the dtype of random floats fit."""
     if len(shape) == 1 and isinstance(shape[0], tuple | list):
         shape = shape[0]
@@ -39,7 +38,7 @@ def _shape(name: str, shape: Sequence[Any], dtype: Any = "float32") -> tuple[int
 
 
 def rand(
-    *shape: int,
+    *shape: Any,
     low: float = 0.0,
     high: float = 1.0,
     device: Device | str | None = None,
@@ -55,13 +54,13 @@ def rand(
         >>> print(ndl.init.rand(3, low=-1.0))
         [0.09762701 0.43037874 0.20552675]
     """
-    shape = _shape("rand", shape, dtype)
+    shape = as_shape("rand", shape, dtype)
     array = as_device(device).rand(*shape, generator=generator) * (high - low) + low
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
 def randn(
-    *shape: int,
+    *shape: Any,
     mean: float = 0.0,
     std: float = 1.0,
     device: Device | str | None = None,
@@ -77,13 +76,13 @@ def randn(
         >>> print(ndl.init.randn(3))
         [1.7640524 0.4001572 0.978738 ]
     """
-    shape = _shape("randn", shape, dtype)
+    shape = as_shape("randn", shape, dtype)
     array = as_device(device).randn(*shape, generator=generator) * std + mean
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
 def randb(
-    *shape: int,
+    *shape: Any,
     p: float = 0.5,
     device: Device | str | None = None,
     dtype: Any = "bool",
@@ -100,13 +99,13 @@ def randb(
     """
     if not 0 <= p <= 1:
         raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
-    shape = _shape("randb", shape)
+    shape = as_shape("randb", shape)
     array = as_device(device).rand(*shape, generator=generator) <= p
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
 def orthogonal(
-    *shape: int,
+    *shape: Any,
     gain: float = 1.0,
     device: Device | str | None = None,
     dtype: Any = "float32",
@@ -126,7 +125,7 @@ def orthogonal(
         >>> abs(q.T @ q - np.eye(3)).max().item() < 1e-12
         True
     """
-    shape = _shape("orthogonal", shape, dtype)
+    shape = as_shape("orthogonal", shape, dtype)
     if len(shape) < 2:
         raise ValueError(f"orthogonal needs at least two axes, got shape {shape}")
     rows, columns = math.prod(shape[:-1]), shape[-1]
@@ -138,7 +137,7 @@ def orthogonal(
 
 
 def trunc_normal(
-    *shape: int,
+    *shape: Any,
     mean: float = 0.0,
     std: float = 1.0,
     a: float = -2.0,
@@ -156,12 +155,13 @@ def trunc_normal(
         >>> -1 <= x.min().item() < x.max().item() <= 1
         True
     """
+    shape = as_shape("trunc_normal", shape, dtype)
     if not (0 < std < math.inf and math.isfinite(mean) and a < b):
         raise ValueError(
             "trunc_normal needs a finite mean and std, std > 0 and a < b, "
             f"got mean={mean}, std={std}, a={a}, b={b}"
         )
-    shape = _shape("trunc_normal", shape, dtype)
+    shape = as_shape("trunc_normal", shape, dtype)
     low, high = (a - mean) / std, (b - mean) / std
     draws = _standard_draws(low, high, math.prod(shape), as_device(device), generator)
     array = np.clip(draws * std + mean, a, b).reshape(shape).astype(dtype)
@@ -188,7 +188,7 @@ def _standard_draws(low: float, high: float, count: int, device: Device, generat
 
 
 def constant(
-    *shape: int,
+    *shape: Any,
     c: float = 1.0,
     device: Device | str | None = None,
     dtype: Any = "float32",
@@ -202,11 +202,11 @@ def constant(
         [[0.5 0.5]
          [0.5 0.5]]
     """
-    shape = _shape("constant", shape)
+    shape = as_shape("constant", shape)
     return Tensor.make_const(as_device(device).full(shape, c, dtype), requires_grad)
 
 
-def ones(*shape: int, **kwargs: Any) -> Tensor:
+def ones(*shape: Any, **kwargs: Any) -> Tensor:
     """A tensor of ones; keywords as in `constant`.
 
     Example:
@@ -218,7 +218,7 @@ def ones(*shape: int, **kwargs: Any) -> Tensor:
     return constant(*shape, c=1, **kwargs)
 
 
-def zeros(*shape: int, **kwargs: Any) -> Tensor:
+def zeros(*shape: Any, **kwargs: Any) -> Tensor:
     """A tensor of zeros; keywords as in `constant`.
 
     Example:
@@ -227,30 +227,6 @@ def zeros(*shape: int, **kwargs: Any) -> Tensor:
         needle.Tensor([0 0], dtype=int64, requires_grad=False)
     """
     return constant(*shape, c=0, **kwargs)
-
-
-def ones_like(tensor: Tensor, *, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape and dtype of `tensor`, by default on its device.
-
-    Example:
-        >>> import needle as ndl
-        >>> print(ndl.init.ones_like(ndl.Tensor([1.0, 2.0])))
-        [1. 1.]
-    """
-    where = device or tensor.device
-    return ones(*tensor.shape, dtype=tensor.dtype, device=where, requires_grad=requires_grad)
-
-
-def zeros_like(tensor: Tensor, *, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape and dtype of `tensor`, by default on its device.
-
-    Example:
-        >>> import needle as ndl
-        >>> print(ndl.init.zeros_like(ndl.Tensor([1.0, 2.0])))
-        [0. 0.]
-    """
-    where = device or tensor.device
-    return zeros(*tensor.shape, dtype=tensor.dtype, device=where, requires_grad=requires_grad)
 
 
 def one_hot(

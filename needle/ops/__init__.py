@@ -17,6 +17,9 @@ from .kinds import *
 from .linalg import *
 from .losses import *
 from .normalization import *
+from .order import *
+from .picking import *
+from .rearranging import *
 from .reductions import *
 from .tuples import *
 from .views import *

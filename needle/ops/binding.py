@@ -1,12 +1,6 @@
-"""Binds Python's operators, the methods of Tensor and NumPy's functions to the ops, in tables.
-
-np.sum(tensor, axis=0) stays in the graph: a function in the table of NumPy's calls needle's, with
-NumPy's argument names; all others get the Tensor's array. NumPy's elementwise functions (np.exp)
-take no Tensor, since its `__array_ufunc__` is None.
-"""
+"""Binds Python's operators and the methods of Tensor to the ops, in tables."""
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +14,16 @@ from . import (
     functions,
     in_place,
     indexing,
+    numpy_functions,
+    order,
+    picking,
+    rearranging,
     reductions,
     tuples,
     views,
 )
+from .linalg import vector_norm
+from .names import by_any_name
 
 _Binary = Callable[[Any, Any], Tensor]
 _Operator = Callable[[Tensor, Any], Any]
@@ -64,29 +64,13 @@ def _of_numbers(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-_NEEDLES_NAMES = {"axis": "axes", "dim": "axes", "dims": "axes", "keepdim": "keepdims"}
+def _as_type(name: str, dtype: str) -> Callable[[Tensor], Tensor]:
+    def method(self: Tensor) -> Tensor:
+        return functions.astype(self, dtype)
 
-
-def _over_axes(function: Callable[..., Tensor], method_name: str = "") -> Callable[..., Tensor]:
-    """The method of a function of `axes`; errors tell needle's name of an argument."""
-    names = inspect.signature(function).parameters.keys()
-
-    @functools.wraps(function)
-    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
-        for name in options:
-            if name not in names:
-                ours = _NEEDLES_NAMES.get(name)
-                hint = f": needle calls it {ours!r}" if ours else ""
-                whose = method_name or function.__name__
-                raise TypeError(f"{whose}() has no argument {name!r}{hint}")
-        return function(self, *args, **options)
-
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"The elements as {dtype}."
     return method
-
-
-def _clamp(self: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """The elements limited to [min, max], as `clip`."""
-    return functions.clip(self, min, max)
 
 
 def _pow(self: Tensor, exponent: Any) -> Tensor:
@@ -94,57 +78,29 @@ def _pow(self: Tensor, exponent: Any) -> Tensor:
     return self**exponent
 
 
-_NUMPYS_FUNCTIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
-    np.sum: lambda a, axis=None, *, keepdims=False: reductions.summation(a, axis, keepdims),
-    np.mean: lambda a, axis=None, *, keepdims=False: reductions.mean(a, axis, keepdims),
-    np.var: lambda a, axis=None, *, ddof=0, keepdims=False: reductions.var(a, axis, keepdims, ddof),
-    np.std: lambda a, axis=None, *, ddof=0, keepdims=False: reductions.std(a, axis, keepdims, ddof),
-    np.prod: lambda a, axis=None, *, keepdims=False: reductions.prod(a, axis, keepdims),
-    np.cumsum: lambda a, axis=None: reductions.cumsum(a, axis),
-    np.max: lambda a, axis=None, *, keepdims=False: reductions.max(a, axis, keepdims),
-    np.min: lambda a, axis=None, *, keepdims=False: reductions.min(a, axis, keepdims),
-    np.argmax: lambda a, axis=None, *, keepdims=False: reductions.argmax(a, axis, keepdims),
-    np.clip: lambda a, a_min=None, a_max=None: functions.clip(a, a_min, a_max),
-    np.concatenate: lambda arrays, axis=0: indexing.concatenate(arrays, axis),
-    np.stack: lambda arrays, axis=0: tuples.stack(arrays, axis),
-    np.reshape: lambda a, shape: views.reshape(a, shape),
-    np.transpose: lambda a, axes=None: views.permute(
-        a, range(a.ndim)[::-1] if axes is None else axes
-    ),
-    np.squeeze: lambda a, axis=None: views.squeeze(a, axis),
-    np.expand_dims: lambda a, axis: views.expand_dims(a, axis),
-    np.flip: lambda m, axis=None: views.flip(m, axis),
-    np.broadcast_to: lambda array, shape: views.broadcast_to(array, shape),
-}
-_NUMPYS_FUNCTIONS |= {np.amax: _NUMPYS_FUNCTIONS[np.max], np.amin: _NUMPYS_FUNCTIONS[np.min]}
+def _reversed_axes(self: Tensor) -> Tensor:
+    """The transposed matrix; of three axes and more, say `mT` or `permute(...)`."""
+    if self.ndim > 2:
+        raise ValueError(
+            f"x.T of a tensor of shape {self.shape} is ambiguous: x.mT swaps the last two axes, "
+            "x.permute(...) takes them in any order (NumPy's T and PyTorch's reverse all of them)"
+        )
+    return views.transpose(self) if self.ndim == 2 else self
 
 
-def _call_numpys(
-    self: Tensor, function: Callable[..., Any], types: Any, args: Any, options: Any
-) -> Any:
-    """`function` of NumPy with a Tensor among its arguments (NumPy's `__array_function__`)."""
-    ours = _NUMPYS_FUNCTIONS.get(function)
-    if ours is None:
-        return function(*_arrays(args), **_arrays(options))
-    try:
-        inspect.signature(ours).bind(*args, **options)
-    except TypeError as error:
+def _repeat(self: Tensor, *repeats: Any, **options: Any) -> Tensor:
+    """Each slice along `axis` several times in a row, as the function `repeat`."""
+    if not options:
         raise TypeError(
-            f"np.{function.__name__} of a Tensor: {error}; it takes {inspect.signature(ours)}, "
-            "and tensor.numpy() is an array for which NumPy's function has all its arguments"
-        ) from None
-    return ours(*args, **options)
+            "x.repeat(...) is ambiguous: use x.tile(...) for PyTorch's repeat of the whole tensor, "
+            "and x.repeat_interleave(...) or x.repeat(n, axis=...) for NumPy's repeat of elements"
+        )
+    return rearranging.repeat(self, *repeats, **options)
 
 
-def _arrays(value: Any) -> Any:
-    """`value` with arrays in place of Tensors, also inside tuples, lists and dicts."""
-    if isinstance(value, Tensor):
-        return value._array()
-    if isinstance(value, tuple | list):
-        return type(value)([_arrays(entry) for entry in value])
-    if isinstance(value, dict):
-        return {name: _arrays(entry) for name, entry in value.items()}
-    return value
+def _norm(self: Tensor, p: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """(Σ |x|ᵖ)^(1/p) over `axis`, by default of all elements."""
+    return vector_norm(self, 2 if p == "fro" else p, axis, keepdims)
 
 
 _add = _operator(arithmetic.add, arithmetic.add_scalar)
@@ -167,44 +123,57 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__rmatmul__": _reflected(contraction.matmul),
     "__neg__": arithmetic.negate,
     "__abs__": functions.abs,
-    "__array_function__": _call_numpys,
+    "__round__": functions.round,
     "__getitem__": indexing.getitem,
+    "__setitem__": picking.set_item,
     "__eq__": _operator(arithmetic.equal),
     "__ne__": _operator(arithmetic.not_equal),
     "__lt__": _operator(arithmetic.less),
     "__le__": _operator(arithmetic.less_equal),
     "__gt__": _operator(arithmetic.greater),
     "__ge__": _operator(arithmetic.greater_equal),
-    "T": property(views.transpose),
-    "sum": _over_axes(reductions.summation, "sum"),
+    "T": property(_reversed_axes),
+    "mT": property(views.transpose),
+    "at": property(picking.At),
     "view": _of_numbers(views.reshape),
-    "unsqueeze": _over_axes(views.expand_dims),
-    "to": functions.to,
-    "cpu": functions.cpu,
-    "cuda": functions.cuda,
-    "clamp": _clamp,
+    "unsqueeze": views.expand_dims,
+    "clamp": functions.clip,
     "pow": _pow,
+    "norm": by_any_name(_norm),
+    "repeat": _repeat,
+    "repeat_interleave": rearranging.repeat,
+    **{
+        name: _as_type(name, dtype)
+        for name, dtype in {
+            "bool": "bool", "int": "int32", "long": "int64",
+            "half": "float16", "float": "float32", "double": "float64",
+        }.items()
+    },
     **{
         function.__name__: function
         for function in (
             activations.relu, activations.sigmoid, activations.tanh, contraction.matmul,
-            functions.abs, functions.astype, functions.clip, functions.cos, functions.exp,
-            functions.log, functions.sin, functions.sqrt, reductions.argmax, reductions.cumsum,
-            reductions.prod, views.flatten,
+            functions.abs, functions.arccos, functions.arcsin, functions.arctan,
+            functions.astype, functions.ceil, functions.clip, functions.cos, functions.cosh,
+            functions.cpu, functions.cuda, functions.erf, functions.exp, functions.expm1,
+            functions.floor, functions.isfinite, functions.isinf, functions.isnan, functions.log,
+            functions.log10, functions.log1p, functions.log2, functions.round, functions.sign,
+            functions.sin, functions.sinh, functions.sqrt, functions.tan, functions.to,
+            order.argmax, order.argmin, order.argsort, order.max, order.min, order.sort,
+            order.topk, order.unique, picking.gather, picking.index_select, picking.masked_fill,
+            picking.scatter_add, rearranging.chunk, rearranging.clone, rearranging.diff,
+            rearranging.moveaxis, rearranging.roll, rearranging.swapaxes, rearranging.tile,
+            reductions.all, reductions.any, reductions.cumprod, reductions.cumsum,
+            reductions.logcumsumexp, reductions.logsumexp, reductions.mean, reductions.prod,
+            reductions.softmax, reductions.std, reductions.sum, reductions.var,
+            views.expand_dims, views.flatten, views.flip, views.squeeze,
         )
     },
     **{
         function.__name__: _of_numbers(function)
         for function in (views.broadcast_to, views.permute, views.reshape, views.transpose)
     },
-    **{
-        function.__name__: _over_axes(function)
-        for function in (
-            reductions.logsumexp, reductions.max, reductions.mean, reductions.min,
-            reductions.softmax, reductions.std, reductions.var, views.expand_dims, views.flip,
-            views.squeeze,
-        )
-    },
+    **numpy_functions.METHODS,
 }  # fmt: skip
 
 _TUPLE_METHODS: dict[str, Any] = {

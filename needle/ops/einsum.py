@@ -12,6 +12,7 @@ from ..autograd import Array, Tensor
 from .arithmetic import multiply
 from .kinds import Contraction, normalize_axes
 from .linalg.matrices import diagonal
+from .names import by_any_name
 from .reductions import summation
 from .views import permute, reshape
 
@@ -222,6 +223,7 @@ def _summed(labelled: _Labelled, kept: str) -> _Labelled:
     return "".join(label for label in labels if label in kept), summation(tensor, axes)
 
 
+@by_any_name
 def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     """The sum of products over `axes`: an int (the last of a with the first of b) or two lists.
 

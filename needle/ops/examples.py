@@ -13,6 +13,9 @@ from . import (
     linalg,
     losses,
     normalization,
+    order,
+    picking,
+    rearranging,
     reductions,
     tuples,
     views,
@@ -176,7 +179,7 @@ _EXAMPLES = """
 # ArgSort argsort
 >>> print(ndl.argsort(ndl.Tensor([3.0, 1.0, 2.0])))
 [1 2 0]
-# Sort sort
+# Sort
 >>> print(ndl.sort(ndl.Tensor([3.0, 1.0, 2.0])))
 [1. 2. 3.]
 # TakeAlongAxis
@@ -348,6 +351,60 @@ _EXAMPLES = """
 >>> print(ndl.Embedding()(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]]), ndl.Tensor([1, 0])))
 [[3. 4.]
  [1. 2.]]
+# ArcCos arccos
+>>> print(ndl.arccos(ndl.Tensor([1.0, 0.0])).numpy().round(3))
+[0.    1.571]
+# ArcTan2 arctan2
+>>> print(ndl.arctan2(ndl.Tensor([1.0, -1.0]), ndl.Tensor([0.0, 0.0])).numpy().round(3))
+[ 1.571 -1.571]
+# Floor floor
+>>> print(ndl.floor(ndl.Tensor([1.5, -1.5])))
+[ 1. -2.]
+# Ceil ceil
+>>> print(ndl.ceil(ndl.Tensor([1.5, -1.5])))
+[ 2. -1.]
+# Rint
+>>> print(ndl.Rint()(ndl.Tensor([1.5, 2.5, 2.6])))
+[2. 2. 3.]
+# IsNaN isnan
+>>> print(ndl.isnan(ndl.Tensor([1.0, float("nan")])))
+[False  True]
+# IsInf isinf
+>>> print(ndl.isinf(ndl.Tensor([1.0, float("-inf")])))
+[False  True]
+# IsFinite isfinite
+>>> print(ndl.isfinite(ndl.Tensor([1.0, float("inf"), float("nan")])))
+[ True False False]
+# Log2 log2
+>>> print(ndl.log2(ndl.Tensor([1.0, 8.0])))
+[0. 3.]
+# Log10 log10
+>>> print(ndl.log10(ndl.Tensor([1.0, 1000.0])))
+[0. 3.]
+# Exp2 exp2
+>>> print(ndl.exp2(ndl.Tensor([1.0, 3.0])))
+[2. 8.]
+# AnyTrue any
+>>> print(ndl.any(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]]) > 2.5, axis=1))
+[False  True]
+# AllTrue all
+>>> print(ndl.all(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]]) > 1.5, axis=1))
+[False  True]
+# sum
+>>> print(ndl.sum(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1))
+[3. 7.]
+# ArgMin argmin
+>>> print(ndl.argmin(ndl.Tensor([[3.0, 1.0], [0.0, 2.0]]), axis=1))
+[1 0]
+# Clone clone
+>>> print(ndl.clone(ndl.Tensor([1.0, 2.0])))
+[1. 2.]
+# Put
+>>> print(ndl.Put((0,))(ndl.Tensor([1.0, 2.0]), ndl.Tensor(5.0)))
+[5. 2.]
+# Unique
+>>> print(ndl.Unique()(ndl.Tensor([3, 1, 3]))[0])
+[1 3]
 # BatchNorm
 >>> x, one, zero = ndl.Tensor([[1.0], [3.0]]), ndl.Tensor([1.0]), ndl.Tensor([0.0])
 >>> outputs = ndl.BatchNorm((0,))(x, one, zero, zero, one)
@@ -376,7 +433,7 @@ _EXAMPLES = """
 
 _FAMILIES = (
     activations, arithmetic, contraction, einsum, functions, indexing, linalg, losses,
-    normalization, reductions, tuples, views,
+    normalization, reductions, order, picking, rearranging, tuples, views,
 )  # fmt: skip
 _OPS = {name: value for family in _FAMILIES for name, value in vars(family).items()}
 

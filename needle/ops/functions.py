@@ -6,6 +6,7 @@ Also casts and moves between devices. Activations are in activations.py.
 
 import functools
 from collections.abc import Callable
+from math import log as ln
 from math import pi
 from typing import Any, TypeVar, cast
 
@@ -16,12 +17,15 @@ from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, as_device, device_of
 from .arithmetic import divide_or_zero, equal, greater, less, masked, where
 from .kinds import Elementwise, elementwise, linear_tangent, with_parameters
+from .views import stop_gradient
 
 __all__ = [
-    "Abs", "abs", "ArcSin", "arcsin", "ArcTan", "arctan", "Astype", "astype", "Clip", "clip",
-    "Cos", "cos", "Cosh", "cosh", "Erf", "erf", "Exp", "exp", "Expm1", "expm1", "Log", "log",
-    "Log1p", "log1p", "LogAddExp", "logaddexp", "Sign", "sign", "Sin", "sin", "Sinh", "sinh",
-    "Sqrt", "sqrt", "Tan", "tan",
+    "Abs", "abs", "ArcCos", "arccos", "ArcSin", "arcsin", "ArcTan", "arctan", "ArcTan2", "arctan2",
+    "Astype", "astype", "Ceil", "ceil", "Clip", "clip", "Cos", "cos", "Cosh", "cosh", "Erf", "erf",
+    "Exp", "exp", "Exp2", "exp2", "Expm1", "expm1", "Floor", "floor", "IsFinite", "isfinite",
+    "IsInf", "isinf", "IsNaN", "isnan", "Log", "log", "Log10", "log10", "Log1p", "log1p", "Log2",
+    "log2", "LogAddExp", "logaddexp", "Rint", "round", "Sign", "sign", "Sin", "sin", "Sinh",
+    "sinh", "Sqrt", "sqrt", "Tan", "tan",
 ]  # fmt: skip
 
 
@@ -35,6 +39,12 @@ Log, log = elementwise("Log", "log", np.log, lambda g, y, a: g / a,
     "The natural logarithm, ln a. Adjoint: g/a.")
 Exp, exp = elementwise("Exp", "exp", np.exp, lambda g, y, a: g * y,
     "The exponential, eᵃ. Adjoint: g·y.")
+Log2, log2 = elementwise("Log2", "log2", np.log2, lambda g, y, a: g / (a * ln(2)),
+    "The logarithm to base 2, ln a / ln 2. Adjoint: g/(a·ln 2).")
+Log10, log10 = elementwise("Log10", "log10", np.log10, lambda g, y, a: g / (a * ln(10)),
+    "The logarithm to base 10, ln a / ln 10. Adjoint: g/(a·ln 10).")
+Exp2, exp2 = elementwise("Exp2", "exp2", np.exp2, lambda g, y, a: g * (y * ln(2)),
+    "The power of 2, 2ᵃ. Adjoint: g·y·ln 2.")
 Sqrt, sqrt = elementwise("Sqrt", "sqrt", np.sqrt, lambda g, y, a: g / (y * 2),
     "The square root, √a. Adjoint: g/(2y).")
 Root, root = elementwise("Root", "root", np.sqrt, lambda g, y, a: divide_or_zero(g, y * 2),
@@ -48,14 +58,32 @@ Tan, tan = elementwise("Tan", "tan", np.tan, lambda g, y, a: g * (y**2 + 1),
 ArcSin, arcsin = elementwise(
     "ArcSin", "arcsin", np.arcsin, lambda g, y, a: g / sqrt((1 - a) * (1 + a)),
     "The angle from -π/2 to π/2 whose sine is a. Adjoint: g/√(1 - a²).")
+ArcCos, arccos = elementwise(
+    "ArcCos", "arccos", np.arccos, lambda g, y, a: -(g / sqrt((1 - a) * (1 + a))),
+    "The angle from 0 to π whose cosine is a. Adjoint: -g/√(1 - a²).")
 ArcTan, arctan = elementwise("ArcTan", "arctan", np.arctan, lambda g, y, a: g / (a**2 + 1),
     "The angle from -π/2 to π/2 whose tangent is a. Adjoint: g/(1 + a²).")
+ArcTan2, arctan2 = elementwise("ArcTan2", "arctan2", np.arctan2,
+    lambda g, y, a, b: (g * b / (a**2 + b**2), -(g * a / (a**2 + b**2))),
+    "The angle from -π to π of the point (b, a). Adjoints: g·b/(a² + b²), -g·a/(a² + b²).")
 Sinh, sinh = elementwise("Sinh", "sinh", np.sinh, lambda g, y, a: g * cosh(a),
     "The hyperbolic sine, (eᵃ - e⁻ᵃ)/2. Adjoint: g·cosh a.")
 Cosh, cosh = elementwise("Cosh", "cosh", np.cosh, lambda g, y, a: g * sinh(a),
     "The hyperbolic cosine, (eᵃ + e⁻ᵃ)/2. Adjoint: g·sinh a.")
 Sign, sign = elementwise("Sign", "sign", np.sign, None,
     "-1, 0 or 1. No gradient: the derivative is 0 wherever it exists.")
+Floor, floor = elementwise("Floor", "floor", np.floor, None,
+    "The largest whole number up to a. No gradient: the derivative is 0 wherever it exists.")
+Ceil, ceil = elementwise("Ceil", "ceil", np.ceil, None,
+    "The smallest whole number from a on. No gradient: the derivative is 0 wherever it exists.")
+Rint, _rint = elementwise("Rint", "rint", np.rint, None,
+    "The closest whole number, an even one of two. No gradient.")
+IsNaN, isnan = elementwise(
+    "IsNaN", "isnan", np.isnan, None, "Where a is not a number, as booleans. No gradient.")
+IsInf, isinf = elementwise(
+    "IsInf", "isinf", np.isinf, None, "Where a is infinite, as booleans. No gradient.")
+IsFinite, isfinite = elementwise("IsFinite", "isfinite", np.isfinite, None,
+    "Where a is neither infinite nor NaN, as booleans. No gradient.")
 Abs, abs = elementwise("Abs", "abs", np.absolute, lambda g, y, a: g * sign(a),
     "The absolute value, |a|. Adjoint: g·sign a, which is 0 at 0.")
 Log1p, log1p = elementwise("Log1p", "log1p", np.log1p, lambda g, y, a: g / (a + 1),
@@ -193,8 +221,8 @@ LogAddExp, logaddexp = elementwise("LogAddExp", "logaddexp", np.logaddexp,
 
     Example:
         >>> import needle as ndl
-        >>> round(ndl.logaddexp(ndl.Tensor(1000.0), 1000.0).item(), 3)
-        1000.693
+        >>> f"{ndl.logaddexp(ndl.Tensor(1000.0), 1000.0):.3f}"
+        '1000.693'
     """)
 Erf, erf = elementwise("Erf", "erf", error_function,
     lambda g, y, a: g * (exp(-(a**2)) * (2 / pi**0.5)),
@@ -209,6 +237,23 @@ Erf, erf = elementwise("Erf", "erf", error_function,
     """)
 # fmt: on
 astype = with_parameters(Astype)
+
+
+def round(a: Tensor, decimals: int = 0) -> Tensor:
+    """a to `decimals` places, a half to the even side. No gradient.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.round(ndl.Tensor([1.25, 1.35, 2.5]), 1).numpy()
+        array([1.2, 1.4, 2.5])
+    """
+    if a.dtype.kind != "f" and decimals >= 0:
+        return stop_gradient(a)
+    if not decimals:
+        return _rint(a)
+    if decimals < 0:  # powers of ten that are exact
+        return _rint(a / 10.0**-decimals) * 10.0**-decimals
+    return _rint(a * 10.0**decimals) / 10.0**decimals
 
 
 # --- between devices, as a part of the graph
@@ -236,6 +281,9 @@ def device_and_dtype(*where: Any) -> tuple[Device | None, np.dtype | None]:
     """The device and the dtype among the arguments of `to`, each None where it is not given."""
     device, dtype = None, None
     for entry in where:
+        if isinstance(entry, Tensor):
+            device, dtype = entry.device, entry.dtype
+            continue
         try:
             device = as_device(entry)
         except ValueError as unknown:
@@ -251,7 +299,7 @@ def device_and_dtype(*where: Any) -> tuple[Device | None, np.dtype | None]:
 def to(a: Tensor, *where: Any, device: Device | str | None = None, dtype: Any = None) -> Tensor:
     """a on a device, in a dtype, or both, in the graph: `x.to("cuda")`, `x.to("cpu", "float64")`.
 
-    a itself, if it already is.
+    `x.to(other)` takes over both from another tensor. a itself, if it already is.
     """
     named = [entry for entry in (device, dtype) if entry is not None]
     place, kind = device_and_dtype(*where, *named)

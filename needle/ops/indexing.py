@@ -13,6 +13,7 @@ import numpy as np
 from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, to_numpy
 from .kinds import check_whole_numbers, linear_tangent, normalize_axis
+from .names import by_any_name
 from .views import stop_gradient
 
 __all__ = ["Concatenate", "concatenate", "Embedding", "GetItem", "getitem", "ScatterAdd"]
@@ -157,10 +158,15 @@ def getitem(a: Tensor, index: Any) -> Tensor:
 
     An element that is picked several times gets the sum of the adjoints.
     """
+    static, arrays = taken_apart(index, a.device)
+    return GetItem(static)(a, *arrays)
+
+
+def taken_apart(index: Any, device: Device) -> tuple[Index, list[Tensor]]:
+    """An index with ARRAY in the place of each array, and the arrays as Tensors."""
     arrays: list[Tensor] = []
     parts = index if isinstance(index, tuple) else (index,)
-    static = tuple([_static_part(part, arrays, a.device) for part in parts])
-    return GetItem(static)(a, *arrays)
+    return tuple([_static_part(part, arrays, device) for part in parts]), arrays
 
 
 def _static_part(part: Any, arrays: list[Tensor], device: Device) -> Any:
@@ -182,6 +188,7 @@ def _static_part(part: Any, arrays: list[Tensor], device: Device) -> Any:
     return ARRAY
 
 
+@by_any_name
 def concatenate(args: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Tensors, equal in all other axes, one after another along an existing axis."""
     if not len(args):

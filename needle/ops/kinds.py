@@ -15,6 +15,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 from ..device import to_numpy
+from .names import speller
 
 # the rest is for the modules of ops, which import it from here
 __all__ = ["Axes", "Contraction", "Elementwise", "Reduction", "View"]
@@ -65,6 +66,9 @@ class Reduction(TensorOp):
 
     def __init__(self, axes: Axes = None, keepdims: bool = False) -> None:
         self.axes = axes if axes is None or isinstance(axes, int) else integers(axes, "axes")
+        if keepdims is not False and keepdims is not True and not isinstance(keepdims, np.bool):
+            # x.sum(0, 1) does not sum over both axes
+            raise TypeError(f"keepdims is True or False, got {keepdims!r}: give axes as a tuple")
         self.keepdims = keepdims
 
     def reduced_axes(self, ndim: int) -> tuple[int, ...]:
@@ -141,19 +145,24 @@ def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Ten
 def with_parameters(
     kind: Callable[P, TensorOp], name: str | None = None
 ) -> Callable[Concatenate[Tensor, P], Tensor]:
-    """The public function of an op of one operand with parameters: `flip(a, axes)`, as `unary`."""
+    """The public function of an op of one operand with parameters: `flip(a, axes)`, as `unary`.
+
+    It takes the synonyms of its parameters as keywords, too (see names.py).
+    """
     make = Tensor.make_from_op
+    op_type = cast(type[TensorOp], kind)
+    signature = inspect.signature(kind)
+    spelled = speller(name or op_type.__name__.lower(), signature.parameters)
 
     def function(a: Tensor, *args: P.args, **options: P.kwargs) -> Tensor:
-        op = kind(*args, **options)
+        op = kind(*args, **(spelled(options) if options else options))
         return make(op, (a,)) if isinstance(a, Tensor) else op(a)
 
     operand = inspect.Parameter("a", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Tensor)
-    signature = inspect.signature(kind)
     function.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[operand, *signature.parameters.values()], return_annotation=Tensor
     )
-    return function_of(cast(type[TensorOp], kind), function, name)
+    return function_of(op_type, function, name)
 
 
 Row = tuple[type[Any], Callable[Concatenate[Tensor, P], Tensor]]  # an op's class, its function

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorTuple, TensorTupleOp
 from .kinds import normalize_axes, plain_number, repeated_axes, unbroadcast
+from .names import by_any_name
 from .reductions import mean, sum_over
 
 __all__ = ["BatchNorm", "Normalize", "normalize"]
@@ -173,6 +174,7 @@ def _count(x: Array, reduced: Array) -> int:
 _normalize_adjoint = cache(_NormalizeAdjoint)  # one instance for all calls
 
 
+@by_any_name
 def normalize(x: Tensor, weight: Tensor, bias: Tensor, axes: Any, eps: float = 1e-5) -> Tensor:
     """(x - mean)/√(variance + eps)·weight + bias, with the moments of x over `axes`.
 

@@ -1,4 +1,4 @@
-"""Reductions over axes, cumulative sums and sorting along an axis.
+"""Reductions over axes, and cumulative sums and products along an axis.
 
 `axes` is an int, several ints, or None for all axes, which disappear; with `keepdims`, and in the
 formulas, they stay, at length 1.
@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
-from .arithmetic import equal, masked
-from .functions import astype, exp, in_single_precision, root
+from .arithmetic import equal, masked, multiply
+from .functions import astype, exp, in_single_precision, logaddexp, root
 from .indexing import concatenate
 from .kinds import (
     Axes,
@@ -25,12 +25,13 @@ from .kinds import (
     stated,
     with_parameters,
 )
-from .views import flip, permute, reshape
+from .names import by_any_name
+from .views import flip, permute, reshape, transpose
 
 __all__ = [
-    "ArgMax", "argmax", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max", "max",
-    "Min", "min", "Softmax", "softmax", "Summation", "summation", "mean", "std", "var",
-    "ArgSort", "argsort", "CumSum", "cumsum", "Prod", "prod", "TakeAlongAxis", "Sort", "sort",
+    "AllTrue", "all", "AnyTrue", "any", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max",
+    "Min", "Softmax", "softmax", "Summation", "sum", "summation", "mean", "std", "var",
+    "cumprod", "CumSum", "cumsum", "logcumsumexp", "Prod", "prod",
 ]  # fmt: skip
 
 
@@ -141,12 +142,22 @@ class Min(_Extremum):
     method = "min"
 
 
-ArgMax, argmax = stated(
-    TensorOp, "ArgMax", "argmax", lambda a, /, axis=None, keepdims=False: np.argmax(
-        a, axis=None if axis is None else normalize_axis(axis, a.ndim), keepdims=keepdims
-    ), None,
-    "The index of the first maximum along `axis`, or of the flattened tensor. No gradient.",
-)  # fmt: skip
+class AnyTrue(Reduction):
+    """Whether any element over `axes` is true, or not 0. No gradient."""
+
+    differentiable = False
+
+    def compute(self, a: Array) -> Array:
+        return np.any(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
+
+
+class AllTrue(Reduction):
+    """Whether all elements over `axes` are true, or not 0. No gradient."""
+
+    differentiable = False
+
+    def compute(self, a: Array) -> Array:
+        return np.all(a, axis=self.reduced_axes(a.ndim), keepdims=self.keepdims)
 
 
 def _shifted(a: Array, axes: tuple[int, ...]) -> tuple[Array, Array | float]:
@@ -214,13 +225,15 @@ class LogSoftmax(Softmax):
 
 
 summation = with_parameters(Summation)
-max = with_parameters(Max)
-min = with_parameters(Min)
+sum = with_parameters(Summation, "sum")
+any = with_parameters(AnyTrue, "any")
+all = with_parameters(AllTrue, "all")
 logsumexp = in_single_precision(with_parameters(LogSumExp))
 softmax = in_single_precision(with_parameters(Softmax))
 logsoftmax = in_single_precision(with_parameters(LogSoftmax))
 
 
+@by_any_name
 @in_single_precision
 def mean(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
     """The arithmetic mean over `axes`, Σ a / n."""
@@ -229,9 +242,10 @@ def mean(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
     return summation(a, axes, keepdims) / _count(a, axes)
 
 
+@by_any_name
 @in_single_precision
-def var(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The variance over `axes`, Σ (a - mean)² / (n - ddof), as in NumPy.
+def var(a: Tensor, axes: Axes = None, *, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The variance over `axes`, Σ (a - mean)² / (n - ddof), as in NumPy (in PyTorch ddof is 1).
 
     Where n ≤ ddof, the denominator is 0.
     """
@@ -240,13 +254,19 @@ def var(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
     return summation(deviation**2, axes, keepdims) / (degrees if degrees > 0 else 0)
 
 
+@by_any_name
 @in_single_precision
-def std(a: Tensor, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The standard deviation over `axes`, √var, as in NumPy. Its gradient is 0 where it is 0."""
-    return root(var(a, axes, keepdims, ddof))
+def std(a: Tensor, axes: Axes = None, *, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The standard deviation over `axes`, √var, as in NumPy. Its gradient is 0 where it is 0.
+
+    In PyTorch ddof is 1 unless given.
+    """
+    return root(var(a, axes, keepdims=keepdims, ddof=ddof))
 
 
 def _count(a: Tensor, axes: Axes) -> int:
+    if axes is None:
+        return math.prod(a.shape)
     return math.prod(a.shape[axis] for axis in normalize_axes(axes, a.ndim))
 
 
@@ -273,49 +293,51 @@ class Prod(Reduction):
 
 
 def _products_before(factors: Tensor) -> Tensor:
-    """Π_{j < i} a_j along the last axis, by doubling; made of ops, so differentiable again."""
-    length = factors.shape[-1]
-    products = _moved(factors, 1) if length else factors
+    """Π_{j < i} a_j along the last axis."""
+    return _scan(multiply, 1, _moved(factors, 1, 1) if factors.shape[-1] else factors)
+
+
+def _scan(operation: Callable[..., Tensor], neutral: float, a: Tensor) -> Tensor:
+    """a_0 ∘ a_1 ∘ ... ∘ a_i along the last axis, by doubling.
+
+    Made of ops, so that its derivatives of every order are right where a product is 0.
+    """
     step = 1
-    while step < length:
-        products = products * _moved(products, step)
+    while step < a.shape[-1]:
+        a = operation(a, _moved(a, step, neutral))
         step *= 2
-    return products
+    return a
 
 
-def _moved(factors: Tensor, step: int) -> Tensor:
-    """The elements moved by `step` along the last axis, with ones in front."""
-    ones = constant_like(factors[..., :step], 1)
-    return concatenate((ones, factors[..., :-step]), axis=-1)
+def _moved(a: Tensor, step: int, neutral: float) -> Tensor:
+    """The elements moved by `step` along the last axis, with `neutral` in front."""
+    return concatenate((constant_like(a[..., :step], neutral), a[..., :-step]), axis=-1)
 
 
-TakeAlongAxis: Callable[..., Any]  # used by derivatives that come first
-CumSum: Callable[..., Any]
+def _scanned(operation: Callable[..., Tensor], neutral: float, a: Tensor, axis: int) -> Tensor:
+    ends = (normalize_axis(axis, a.ndim), a.ndim - 1)
+    if ends[0] == ends[1]:
+        return _scan(operation, neutral, a)
+    return transpose(_scan(operation, neutral, transpose(a, ends)), ends)
+
+
+CumSum: Callable[..., Any]  # used by its own derivative
 # fmt: off
 CumSum, _cumsum = stated(TensorOp, "CumSum", "cumsum",
     lambda a, /, axis=-1: np.cumsum(a, axis=normalize_axis(axis, a.ndim)),
     lambda g, y, a, axis: flip(CumSum(axis)(flip(g, axis)), axis),
     "y_i = Σ_{j ≤ i} a_j along an axis. Adjoint: Σ_{j ≥ i} g_j.")
-ArgSort, _argsort = stated(TensorOp, "ArgSort", "argsort",
-    lambda a, /, axis=-1: np.argsort(a, axis=normalize_axis(axis, a.ndim), kind="stable"), None,
-    "The indices that sort a along an axis; equal elements keep their order. No gradient.")
-Sort, _sort = stated(TensorOp, "Sort", "sort",
-    lambda a, /, axis=-1: np.sort(a, axis=normalize_axis(axis, a.ndim)),
-    lambda g, y, a, axis: TakeAlongAxis(axis)(g, argsort(argsort(a, axis), axis)),
-    "a in ascending order along an axis. Adjoint: g, moved back to where the elements were.")
-TakeAlongAxis, _ = stated(TensorOp, "TakeAlongAxis", "take_along_axis",
-    lambda a, order, /, axis=-1: np.take_along_axis(a, order, axis=axis),
-    lambda g, y, a, order, axis: (TakeAlongAxis(axis)(g, argsort(order, axis)), None),
-    "a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹].")
 # fmt: on
 
 
+@by_any_name
 @in_single_precision
 def cumsum(a: Tensor, axis: int | None = None) -> Tensor:
     """The cumulative sums along `axis`, by default of the flattened tensor."""
     return _cumsum(reshape(a, -1), 0) if axis is None else _cumsum(a, axis)
 
 
+@by_any_name
 @in_single_precision
 def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`; its derivatives of every order are right where factors are 0.
@@ -330,11 +352,30 @@ def prod(a: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return Prod(axis, keepdims)(a)
 
 
-def argsort(a: Tensor, axis: int | None = -1) -> Tensor:
-    """The indices that sort a along `axis` (flattened if None); equal elements keep their order."""
-    return _argsort(reshape(a, -1), 0) if axis is None else _argsort(a, axis)
+@by_any_name
+@in_single_precision
+def cumprod(a: Tensor, axis: int | None = None) -> Tensor:
+    """The cumulative products along `axis`, by default of the flattened tensor.
+
+    Its derivatives of every order are right where factors are 0.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.cumprod(ndl.Tensor([1.0, 2.0, 3.0])).numpy()
+        array([1., 2., 6.])
+    """
+    return _scanned(multiply, 1, *((reshape(a, -1), 0) if axis is None else (a, axis)))
 
 
-def sort(a: Tensor, axis: int | None = -1) -> Tensor:
-    """The values in ascending order along `axis` (flattened if None)."""
-    return _sort(reshape(a, -1), 0) if axis is None else _sort(a, axis)
+@by_any_name
+@in_single_precision
+def logcumsumexp(a: Tensor, axis: int | None = None) -> Tensor:
+    """ln Σ_{j ≤ i} exp a_j along `axis`, by default of the flattened tensor, without overflow.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.logcumsumexp(ndl.Tensor([1000.0, 1000.0])).numpy().round(3)
+        array([1000.   , 1000.693])
+    """
+    a = a if a.dtype.kind == "f" else astype(a, np.result_type(a.dtype, 0.0))
+    return _scanned(logaddexp, -np.inf, *((reshape(a, -1), 0) if axis is None else (a, axis)))

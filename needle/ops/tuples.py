@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from .kinds import linear_tangent, normalize_axis, plain_number
+from .names import by_any_name
 
 __all__ = [
     "FusedAddScalars", "fused_add_scalars", "MakeTensorTuple", "make_tuple", "Split", "split",
@@ -145,11 +146,13 @@ def with_entries(like: TensorTuple, entries: Iterable[tuple[int, Tensor]]) -> Te
     )
 
 
+@by_any_name
 def stack(args: Sequence[Tensor] | TensorTuple, axis: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
     return Stack(axis)(args if isinstance(args, TensorTuple) else make_tuple(*args))
 
 
+@by_any_name
 def split(a: Tensor, axis: int = 0) -> TensorTuple:
     """The slices of a along `axis`, each without that axis."""
     return Split(axis)(a)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .kinds import Axes, View, integers, normalize_axes, stated, unbroadcast, with_parameters
+from .names import by_any_name
 
 __all__ = [
     "Identity", "identity", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
@@ -123,6 +124,7 @@ def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return a.reshape((*a.shape[:start], joined, *a.shape[end + 1 :]))
 
 
+@by_any_name
 def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:
     """a with new axes of length 1; `axes` are their positions in the result."""
     given = integers(axes, "axes")
@@ -132,6 +134,7 @@ def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:
     return reshape(a, tuple(1 if axis in new else next(lengths) for axis in range(ndim)))
 
 
+@by_any_name
 def squeeze(a: Tensor, axes: Axes = None) -> Tensor:
     """a without the given axes, which have length 1; by default without all such axes."""
     if axes is None:

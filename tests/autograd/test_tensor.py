@@ -65,7 +65,7 @@ def test_ragged_lists_are_refused():
 def test_shape_dtype_ndim_size_len():
     x = Tensor(np.zeros((2, 3, 4), np.float32))
     assert (x.shape, x.dtype, x.ndim, x.size, len(x)) == ((2, 3, 4), np.float32, 3, 24, 2)
-    assert x.T.shape == (2, 4, 3)
+    assert x.mT.shape == (2, 4, 3)
 
 
 def test_iteration_goes_over_the_first_axis_and_is_differentiable():
@@ -175,11 +175,6 @@ def test_numpy_scalars_on_either_side(scalar):
     assert (scalar < x).item() is True
 
 
-def test_numpys_functions_refuse_tensors():
-    with pytest.raises(TypeError, match="does not support ufuncs"):
-        np.exp(Tensor([1.0]))
-
-
 @pytest.mark.parametrize("other", ["1", None, [1.0], object(), 1j])
 def test_arithmetic_with_other_things_is_refused(other):
     x = Tensor([1.0])
@@ -258,7 +253,7 @@ def test_data_and_detach_stand_outside_the_graph():
     [
         (Tensor([1.0, 2.0], dtype="float32"), ValueError, r"float64 .*\(2,\).*float32.*astype"),
         (Tensor([1.0, 2.0, 3.0]), ValueError, r"\(2,\) cannot be replaced by float64 .*\(3,\)"),
-        (Tensor([[1.0, 2.0]]), ValueError, r"\(1, 2\)"),
+        (Tensor([[1.0], [2.0]]), ValueError, r"\(2, 1\)"),
         (np.array([1.0, 2.0]), TypeError, "data takes a Tensor, got ndarray"),
     ],
 )

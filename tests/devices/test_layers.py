@@ -171,9 +171,14 @@ def test_errors_are_those_of_the_cpu(mistake):
 # --- initialisers
 
 INIT = {
+    "arange": lambda device: ndl.init.arange(3, device=device),
     "constant": lambda device: ndl.init.constant(2, 3, c=0.5, device=device),
+    "eye": lambda device: ndl.init.eye(2, 3, device=device),
+    "full": lambda device: ndl.init.full((2, 3), 0.5, device=device),
+    "full_like": lambda device: ndl.init.full_like(Tensor(MATRIX, device=device), 2),
     "kaiming_normal": lambda device: ndl.init.kaiming_normal(3, 4, device=device),
     "kaiming_uniform": lambda device: ndl.init.kaiming_uniform(3, 4, device=device),
+    "linspace": lambda device: ndl.init.linspace(0, 1, 5, device=device),
     "one_hot": lambda device: ndl.init.one_hot(4, Tensor(LABELS), device=device),
     "one_hot of floats": lambda device: ndl.init.one_hot(
         4, Tensor(LABELS / 1.0, device=device), device=device
@@ -181,6 +186,8 @@ INIT = {
     "ones": lambda device: ndl.init.ones(2, 3, device=device),
     "ones_like": lambda device: ndl.init.ones_like(Tensor(MATRIX, device=device)),
     "orthogonal": lambda device: ndl.init.orthogonal(3, 4, device=device),
+    "rand_like": lambda device: ndl.init.rand_like(Tensor(MATRIX, device=device)),
+    "randn_like": lambda device: ndl.init.randn_like(Tensor(MATRIX, device=device)),
     "rand": lambda device: ndl.init.rand(2, 3, low=-1, device=device),
     "rand of a generator": lambda device: ndl.init.rand(
         2, 3, device=device, generator=ndl.Generator(0)

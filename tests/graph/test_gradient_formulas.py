@@ -96,11 +96,11 @@ CASES = [
 @pytest.mark.parametrize(("left", "right", "swaps"), CASES, ids=str)
 def test_formulas_compute_the_gradients(left, right, swaps):
     a, b = (Tensor(np.random.uniform(0.5, 1.5, size=shape)) for shape in (left, right))
-    names = {"a": a.T.detach() if swaps[0] else a, "b": b.T.detach() if swaps[1] else b}
+    names = {"a": a.mT.detach() if swaps[0] else a, "b": b.mT.detach() if swaps[1] else b}
     for tensor in names.values():
         tensor.requires_grad = True
     a, b = names.values()
-    product = (a.T if swaps[0] else a) @ (b.T if swaps[1] else b)
+    product = (a.mT if swaps[0] else a) @ (b.mT if swaps[1] else b)
     for first in gradients(product, a, b):
         for gradient in (first, *gradients(first, a, b)):
             value = evaluate(expression(gradient, names), names)

@@ -192,7 +192,7 @@ def test_transpose_swaps_two_axes():
     assert x.transpose(-1, 0).shape == (4, 3, 2)
     assert x.transpose(axes=(-1, 0)).shape == (4, 3, 2)
     assert x.permute((2, 0, 1)).shape == (4, 2, 3)
-    assert x.T.shape == (2, 4, 3)
+    assert x.mT.shape == (2, 4, 3)
 
 
 def test_methods_are_the_functions():

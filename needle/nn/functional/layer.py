@@ -14,6 +14,7 @@ from ...autograd import Tensor
 from ...device import Generator
 from ...ops import elu, flatten, gelu, hardtanh, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from ...ops.contraction import affine, matmul
+from ...ops.names import by_any_name
 from ...ops.random import DropoutMask, dropped
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
 
@@ -64,6 +65,7 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     return y if bias is None else y + bias
 
 
+@by_any_name
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """eˣ / Σ eˣ along the axis `dim`: positive, sums to 1.
 
@@ -76,6 +78,7 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
     return ops.softmax(x, dim)
 
 
+@by_any_name
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """ln softmax(x) along the axis `dim`, finite for any finite x.
 
@@ -129,6 +132,7 @@ def embedding(x: Tensor, weight: Tensor) -> Tensor:
 _embedding = ops.Embedding()
 
 
+@by_any_name
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Splits the axis `dim` into axes of the given lengths; one may be -1, which is inferred.
 

@@ -8,11 +8,13 @@ from ...autograd import Array, Tensor
 from ..arithmetic import divide_or_zero, masked, not_equal, where
 from ..functions import abs, astype, in_single_precision, sign
 from ..kinds import Axes, Reduction, normalize_axes, plain_number
-from ..reductions import max, min, summation
+from ..names import by_any_name
+from ..order import max, min
+from ..reductions import summation
 from ..views import permute
 from .factorizations import svdvals
 
-__all__ = ["Norm", "PowerNorm", "norm"]
+__all__ = ["Norm", "PowerNorm", "norm", "vector_norm"]
 
 
 class Norm(Reduction):
@@ -47,8 +49,47 @@ class PowerNorm(Reduction):
         return masked(self.expand(out_grad, a), counts) * (ratio ** (self.p - 1) * sign(a))
 
 
+@by_any_name
 @in_single_precision
+def vector_norm(x: Tensor, ord: Any = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """(Σ |x|ᵖ)^(1/p) over `axis`, by default of all elements; `ord` is p, inf, -inf or 0.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.vector_norm(ndl.Tensor([[3.0, 4.0]]), 1).item()
+        7.0
+    """
+    if x.dtype.kind != "f":  # the absolute value of -128 is no int8
+        x = astype(x, np.float64)
+    return _vector_norm(x, plain_number(ord), normalize_axes(axis, x.ndim), keepdims)
+
+
+@by_any_name
 def norm(
+    x: Tensor, ord: Any = None, axis: int | tuple[int, int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The norm of vectors or matrices: `needle.linalg.norm`, which is np.linalg.norm.
+
+    A matrix and a number as `ord`, without `axis`, are a ValueError here: torch.norm and
+    np.linalg.norm give different numbers.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.norm(ndl.Tensor([[3.0, 4.0]])).item()
+        5.0
+    """
+    if axis is None and x.ndim == 2 and isinstance(ord, int | float | np.number):
+        raise ValueError(
+            f"norm(x, {ord}) of a matrix is ambiguous: needle.linalg.norm(x, {ord}) is the norm of "
+            f"the matrix (np.linalg.norm), needle.vector_norm(x, {ord}) that of all its elements "
+            "(torch.norm)"
+        )
+    return numpys_norm(x, ord, axis, keepdims)
+
+
+@by_any_name
+@in_single_precision
+def numpys_norm(
     x: Tensor, ord: Any = None, axis: int | tuple[int, int] | None = None, keepdims: bool = False
 ) -> Tensor:
     """The norm of vectors (`axis` an int) or matrices (`axis` two ints), as np.linalg.norm.
@@ -65,7 +106,7 @@ def norm(
 
     Example:
         >>> import needle as ndl
-        >>> ndl.norm(ndl.Tensor([3.0, 4.0])).item()
+        >>> ndl.linalg.norm(ndl.Tensor([3.0, 4.0])).item()
         5.0
     """
     ord = plain_number(ord)
@@ -84,13 +125,13 @@ def norm(
     )
 
 
-def _vector_norm(x: Tensor, order: Any, axis: int, keepdims: bool) -> Tensor:
+def _vector_norm(x: Tensor, order: Any, axis: Axes, keepdims: bool) -> Tensor:
     if order is None or order == 2:
         return Norm(axis, keepdims)(x)
     if order == 0:
         return summation(not_equal(x, 0).astype(x.dtype), axis, keepdims)
     if order in _OF_SIZES:
-        return _OF_SIZES[order](abs(x), axis, keepdims)
+        return _OF_SIZES[order](abs(x), axes=axis, keepdims=keepdims)
     if not isinstance(order, int | float):
         raise ValueError(f"norm of vectors takes a number as ord, got {order!r}")
     return PowerNorm(order, axis, keepdims)(x)
@@ -109,10 +150,10 @@ def _matrix_norm(x: Tensor, order: Any, axes: tuple[int, ...], keepdims: bool) -
         extremum, line = _OF_LINES[order]
         along, across = axes[line], axes[1 - line]
         across -= not keepdims and across > along  # an axis has gone
-        return extremum(summation(abs(x), along, keepdims), across, keepdims)
+        return extremum(summation(abs(x), along, keepdims), axes=across, keepdims=keepdims)
     if order in _OF_SINGULAR_VALUES:
         matrices = permute(x, [axis for axis in range(x.ndim) if axis not in axes] + list(axes))
-        norms = _OF_SINGULAR_VALUES[order](svdvals(matrices), -1)
+        norms = _OF_SINGULAR_VALUES[order](svdvals(matrices), axes=-1)
         back = tuple(None if axis in axes else slice(None) for axis in range(x.ndim))
         return norms[back] if keepdims else norms
     raise ValueError(

@@ -127,7 +127,7 @@ def _derivative_of_cofactors(a: Tensor, direction: Tensor) -> Tensor:
 
 
 # fmt: off
-Inverse, inv = stated(MatrixOp, "Inverse", "inv", np.linalg.inv, lambda g, y, a: -(y.T @ g @ y.T),
+Inverse, inv = stated(MatrixOp, "Inverse", "inv", np.linalg.inv, lambda g, y, a: -(y.mT @ g @ y.mT),
     "The inverse A⁻¹ of square matrices, else numpy.linalg.LinAlgError. Adjoint: -yᵀ·g·yᵀ.")
 Cofactor, _cofactor = stated(MatrixOp, "Cofactor", "cofactor", _cofactors, _cofactors_adjoint,
     """C_ij = ∂ det A / ∂ A_ij, which is det A·A⁻ᵀ, and finite where A is singular.

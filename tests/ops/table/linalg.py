@@ -43,6 +43,16 @@ def _rearranged(a):
     return np.take_along_axis(a, np.argsort(a, 0), 0)
 
 
+def _log_cumulative(a, axis=None):
+    a = a.reshape(-1) if axis is None else a
+    return np.logaddexp.accumulate(a, axis=axis or 0)
+
+
+def _top(a):
+    order = np.flip(np.argsort(a, -1, kind="stable"), -1)[..., :2]
+    return np.take_along_axis(a, order, -1), order
+
+
 SQUARE = [[(3, 3)], [(2, 2, 2)]]
 TALL_AND_WIDE = [[(3, 2)], [(2, 3)], [(2, 3, 2)]]
 
@@ -132,6 +142,13 @@ ROWS = [
     ),
     # norms
     ("norm", ops.norm, np.linalg.norm, [[(3,)], [(2, 3)]]),
+    (
+        "vector_norm",
+        lambda a: ops.vector_norm(a, 3, (0, -1), keepdims=True),
+        lambda a: np.linalg.vector_norm(a, ord=3, axis=(0, -1), keepdims=True),
+        [[(2, 3)], [(2, 2, 3)]],
+        "floats",
+    ),
     ("norm 3", lambda a: ops.norm(a, 3, -1), lambda a: np.linalg.norm(a, 3, -1), [[(2, 3)]]),
     (
         "norm nuc",
@@ -185,6 +202,15 @@ ROWS = [
         lambda a: np.cumsum(a, -1),
         [[(2, 3)], [(2, 0)]],
     ),
+    ("cumprod", ops.cumprod, np.cumprod, [[(2, 3)], [()], [(1,)]]),
+    ("cumprod along 0", lambda a: ops.cumprod(a, 0), lambda a: np.cumprod(a, 0), [[(5, 2)]]),
+    ("logcumsumexp", ops.logcumsumexp, _log_cumulative, [[(2, 3)], [()]]),
+    (
+        "logcumsumexp along 0",
+        lambda a: ops.logcumsumexp(a, 0),
+        lambda a: _log_cumulative(a, 0),
+        [[(5, 2)]],
+    ),
     ("prod", ops.prod, np.prod, [[(2, 3)], [(1,)], [()]]),
     (
         "prod over (0, 2)",
@@ -199,6 +225,35 @@ ROWS = [
         ops.argsort,
         lambda a: np.argsort(a, kind="stable"),
         [[(2, 3)], [(2, 0)]],
+        "constant",
+    ),
+    (
+        "sort by dim",
+        lambda a: ops.sort(a, dim=0).values,
+        lambda a: np.sort(a, 0),
+        [[(3, 2)]],
+    ),
+    (
+        "sort descending",
+        lambda a: ops.sort(a, descending=True).values,
+        lambda a: np.flip(np.sort(a), -1),
+        [[(2, 3)]],
+    ),
+    (
+        "argsort descending",
+        lambda a: ops.argsort(a, descending=True),
+        lambda a: np.flip(np.argsort(a, kind="stable"), -1),
+        [[(2, 3)]],
+        "constant",
+    ),
+    ("topk", lambda a: ops.topk(a, 2).values, lambda a: _top(a)[0], [[(2, 3)], [(4,)]]),
+    ("topk where", lambda a: ops.topk(a, 2).indices, lambda a: _top(a)[1], [[(2, 3)]], "constant"),
+    ("unique", ops.unique, np.unique, [[(2, 3)], [(0,)]], "constant"),
+    (
+        "unique and counts",
+        lambda a: ops.unique(a, return_inverse=True, return_counts=True),
+        lambda a: tuple(np.unique(a, return_inverse=True, return_counts=True)),
+        [[(2, 3)]],
         "constant",
     ),
     ("rearranged", lambda a: ops.TakeAlongAxis(0)(a, ops.argsort(a, 0)), _rearranged, [[(3, 2)]]),

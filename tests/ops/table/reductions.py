@@ -25,6 +25,10 @@ def _statistics(x):
     return Tensor.make_const(zeros), Tensor.make_const(ones)
 
 
+def _by_axes(function):
+    return lambda a, axes, keepdims: function(a, axes=axes, keepdims=keepdims)
+
+
 _AXES = [
     (None, [[(2, 3)], [(3,)], [()]]),
     (0, [[(3, 3)], [(1, 2)]]),
@@ -34,9 +38,10 @@ _AXES = [
 ]
 _REDUCTIONS = [
     ("logsumexp", ops.logsumexp, _log_sum_exp),
-    ("max", ops.max, np.max),
+    ("max", _by_axes(ops.max), np.max),
     ("mean", ops.mean, np.mean),
-    ("min", ops.min, np.min),
+    ("min", _by_axes(ops.min), np.min),
+    ("sum", ops.sum, np.sum),
     ("summation", ops.summation, np.sum),
     ("var", ops.var, np.var),
 ]
@@ -89,6 +94,27 @@ ROWS = [
             "constant",
         )
         for axis, shapes in ((None, [[(2, 3)], [()]]), (0, [[(3, 3)], [(3, 0)]]), (-1, [[(2, 3)]]))
+    ],
+    *[
+        (
+            f"argmin over {axis}",
+            lambda a, axis=axis: ops.argmin(a, axis),
+            lambda a, axis=axis: np.argmin(a, axis),
+            shapes,
+            "constant",
+        )
+        for axis, shapes in ((None, [[(2, 3)], [()]]), (0, [[(3, 3)]]), (-1, [[(2, 3)]]))
+    ],
+    *[
+        (
+            f"{name} over {axes}",
+            lambda a, f=function, axes=axes: f(a > 0.5, axes),
+            lambda a, f=reference, axes=axes: f(a > 0.5, axis=axes),
+            shapes,
+            "constant",
+        )
+        for name, function, reference in (("all", ops.all, np.all), ("any", ops.any, np.any))
+        for axes, shapes in _AXES
     ],
     # losses
     (

@@ -24,6 +24,32 @@ def _like(a, numbers):
     return Tensor(numbers, device=a.device, requires_grad=False)
 
 
+def _moved_rows(a):
+    return np.concatenate([a[-1:], a[:-1]])
+
+
+def _gathered(a):
+    return np.take_along_axis(a[:2], np.array([[0, 2], [1, 1]]), 1)
+
+
+def _scattered(a, b):
+    result = a.copy()
+    np.add.at(result, ([[0, 0], [1, 1]], [[0, 2], [1, 1]]), b[:2, :2])
+    return result
+
+
+def _put(a, b):
+    result = a.copy()
+    result[1:] = b
+    return result
+
+
+def _put_rows(a, b):
+    result = a.copy()
+    result[[0, 2, 0]] = b
+    return result
+
+
 def _scatter_add(a):
     result = np.zeros_like(a, shape=(4, 3))
     for row, target in enumerate([0, 2, 2]):
@@ -231,4 +257,94 @@ ROWS = [
         lambda a: np.pad(a, 1),
         [[(2,)]],
     ),
+    # picking along an axis, and assignment
+    (
+        "gather",
+        lambda a: ops.gather(a, 1, _like(a, [[0, 2], [1, 1]])),
+        _gathered,
+        [[(2, 3)], [(3, 3)]],
+    ),
+    (
+        "take_along_axis",
+        lambda a: ops.take_along_axis(a, _like(a, [[2, 0]]), 1),
+        lambda a: a[:, [2, 0]],
+        [[(2, 3)]],
+    ),
+    (
+        "index_select",
+        lambda a: ops.index_select(a, 1, _like(a, [2, 0, 2])),
+        lambda a: a[:, [2, 0, 2]],
+        [[(2, 3)]],
+    ),
+    (
+        "scatter_add along an axis",
+        lambda a, b: ops.scatter_add(a, 1, _like(a, [[0, 2], [1, 1]]), b),
+        _scattered,
+        [[(2, 3), (2, 2)], [(3, 3), (3, 2)]],
+    ),
+    (
+        "masked_fill",
+        lambda a: ops.masked_fill(a, a > 0.5, 2),
+        lambda a: np.where(a > 0.5, np.asarray(2, a.dtype), a),
+        ONE,
+    ),
+    ("put in a slice", lambda a, b: a.at[1:].set(b), _put, [[(3, 2), (2, 2)], [(3, 2), (2,)]]),
+    (
+        "put in rows, one of them twice",
+        lambda a, b: a.at[_like(a, [0, 2, 0])].set(b),
+        _put_rows,
+        [[(3, 2), (3, 2)]],
+    ),
+    # joining, repeating, moving
+    ("cat", lambda a, b: ops.cat([a, b], 1), lambda a, b: np.hstack([a, b]), [[(2, 1), (2, 2)]]),
+    ("chunk", lambda a: ops.chunk(a, 2), lambda a: (a[:2], a[2:]), [[(3, 2)], [(4,)]]),
+    ("clone", ops.clone, np.copy, ONE),
+    ("diff", ops.diff, np.diff, [[(2, 3)], [(1,)]]),
+    ("diff twice", lambda a: ops.diff(a, 2, 0), lambda a: np.diff(a, 2, 0), [[(4, 2)]]),
+    (
+        "meshgrid",
+        lambda a, b: ops.meshgrid(a, b, indexing="ij"),
+        lambda a, b: tuple(np.meshgrid(a, b, indexing="ij")),
+        [[(2,), (3,)]],
+    ),
+    (
+        "meshgrid xy",
+        lambda a, b, c: ops.meshgrid(a, b, c, indexing="xy"),
+        lambda a, b, c: tuple(np.meshgrid(a, b, c)),
+        [[(2,), (3,), (4,)]],
+    ),
+    (
+        "moveaxis",
+        lambda a: ops.moveaxis(a, (0, 1), (-1, 0)),
+        lambda a: np.moveaxis(a, (0, 1), (-1, 0)),
+        [[(2, 3, 4)]],
+    ),
+    ("pad", lambda a: ops.pad(a, 1), lambda a: np.pad(a, 1), [[(2, 3)], [(2,)]]),
+    *[
+        (
+            f"pad {mode}",
+            lambda a, mode=mode: ops.pad(a, ((0, 0), (1, 2)), mode),
+            lambda a, mode=mode: np.pad(a, ((0, 0), (1, 2)), mode),
+            [[(2, 3)]],
+        )
+        for mode in ("edge", "reflect", "symmetric", "wrap")
+    ],
+    ("repeat", lambda a: ops.repeat(a, 2), lambda a: np.repeat(a, 2), [[(2, 3)], [()]]),
+    (
+        "repeat along an axis",
+        lambda a: ops.repeat(a, [2, 0, 1], 1),
+        lambda a: np.repeat(a, [2, 0, 1], 1),
+        [[(2, 3)]],
+    ),
+    ("roll", lambda a: ops.roll(a, 2), lambda a: np.roll(a, 2), [[(2, 3)], [(1,)]]),
+    ("roll along 0", lambda a: ops.roll(a, 1, 0), _moved_rows, [[(3, 2)]]),
+    (
+        "roll along both",
+        lambda a: ops.roll(a, (1, -1), (0, 1)),
+        lambda a: np.roll(a, (1, -1), (0, 1)),
+        [[(3, 2)]],
+    ),
+    ("swapaxes", lambda a: ops.swapaxes(a, 0, -1), lambda a: a.swapaxes(0, -1), [[(2, 3, 4)]]),
+    ("tile", lambda a: ops.tile(a, 2), lambda a: np.tile(a, 2), [[(2, 3)], [()], [(2,)]]),
+    ("tile by axes", lambda a: ops.tile(a, (2, 1, 3)), lambda a: np.tile(a, (2, 1, 3)), [[(2, 3)]]),
 ]
