@@ -17,6 +17,7 @@ from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, as_device, device_of
 from .arithmetic import divide_or_zero, equal, greater, less, masked, where
 from .kinds import Elementwise, elementwise, linear_tangent, with_parameters
+from .names import by_any_name
 from .views import stop_gradient
 
 __all__ = [
@@ -102,6 +103,7 @@ def _has_axes(limit: Any) -> bool:
     return isinstance(limit, Tensor) or (isinstance(limit, np.ndarray) and limit.ndim > 0)
 
 
+@by_any_name
 def clip(a: Tensor, low: Any = None, high: Any = None) -> Tensor:
     """a, limited to [low, high]: numbers, or tensors that broadcast; None leaves a side open.
 
