@@ -51,10 +51,13 @@ class Changes:
 
     def compute_readers(self) -> None:
         """Compute the lazy values that read the memory."""
-        if self.readers:
-            for reader in list(self.readers.values()):
-                reader.realize_cached_data()
-            self.readers.clear()
+        readers: Any = self.readers or {}
+        for key, reader in list(readers.items()):
+            reader.realize_cached_data()
+            if reader.cached_data.__class__ is tuple and reader._changes is not self:
+                reader._changes.compute_readers()  # a tuple may hold the memory of its entries
+            else:
+                readers.pop(key, None)
 
 
 unchanged = Changes()

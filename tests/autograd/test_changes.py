@@ -211,6 +211,18 @@ def test_lazy_values_are_computed_before_a_change():
     np.testing.assert_array_equal(snapshot.numpy(), [1, 2])
 
 
+def test_lazy_values_of_tuples_are_computed_before_their_entries_change():
+    a, b = Tensor([1.0, 2.0]), Tensor([3.0, 4.0], requires_grad=False)
+    for change in (a, b):
+        with ndl.lazy_mode():
+            entries = ndl.make_tuple(a, b)
+            first = ndl.stack(entries)
+        expected = np.stack([a.numpy(), b.numpy()])
+        with ndl.no_grad():
+            change += 1
+        np.testing.assert_array_equal(first.numpy(), expected)
+
+
 def test_lazy_values_are_computed_before_running_statistics_change():
     layer, x = nn.BatchNorm1d(2), ndl.init.randn(5, 2)
     layer.eval()
