@@ -101,11 +101,11 @@ def _claimed(temporary: Path) -> BinaryIO:
 
 def _remove_leftovers(folder: Path, prefix: str) -> None:
     """Remove temporary files that no process has locked."""
-    for entry in os.scandir(folder) if fcntl else ():
-        if entry.name.startswith(prefix) and entry.name.endswith(".part"):
-            with suppress(OSError), open(entry.path, "rb") as file:
+    for name in os.listdir(folder) if fcntl else ():
+        if name.startswith(prefix) and name.endswith(".part"):
+            with suppress(OSError), open(folder / name, "rb") as file:
                 if _lock(file):
-                    os.unlink(entry.path)
+                    os.unlink(folder / name)
 
 
 def _lock(file: BinaryIO) -> bool:
