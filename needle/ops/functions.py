@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, as_device, device_of
-from .arithmetic import divide_or_zero, equal, greater, less, masked, where
+from .arithmetic import divide_or_zero, equal, greater, less, masked, not_equal, where
 from .kinds import Elementwise, elementwise, linear_tangent, with_parameters
 from .names import by_any_name
 from .views import stop_gradient
@@ -112,9 +112,11 @@ def clip(a: Tensor, low: Any = None, high: Any = None) -> Tensor:
     """
     if not (_has_axes(low) or _has_axes(high)):
         return _clip(a, low, high)
-    if low is not None:
-        a = where(less(a, low), low, a)
-    return a if high is None else where(greater(a, high), high, a)
+    for limit, is_beyond in ((low, less), (high, greater)):
+        if limit is not None:
+            is_nan = not_equal(limit, limit) if _has_axes(limit) else False
+            a = where(is_beyond(a, limit) + is_nan, limit, a)
+    return a
 
 
 class Astype(Elementwise):

@@ -274,6 +274,8 @@ def test_limits_of_clip_may_be_tensors(mode, check_derivatives):
         np.testing.assert_array_equal(x.grad.numpy(), other.grad.numpy())
     y = ops.clip(ours[0], arrays[1], 0.5)
     np.testing.assert_array_equal(y.numpy(), np.clip(arrays[0], arrays[1], 0.5))
+    assert np.isnan(ops.clip(Tensor([1.0, 2.0]), Tensor([np.nan, 3.0])).numpy()).tolist() == [1, 0]
+    assert np.isnan(ops.clip(Tensor([np.nan]), Tensor([0.0]), 1.0).numpy()).all()
     assert ours[0].clip(None, ours[2]).numpy().tolist() == np.minimum(*arrays[::2]).tolist()
 
 
