@@ -424,6 +424,41 @@ def test_indexing(name, mapped):
     close(through, looped.numpy())
 
 
+PLACES = {
+    "an integer": lambda i: 1,
+    "slices": lambda i: (slice(1, None), slice(None, None, -1)),
+    "rows": lambda i: i[0],
+    "columns": lambda i: (slice(None), i[0]),
+    "pairs": lambda i: (i[0], i[1]),
+    "two sides": lambda i: (i[0], slice(None), i[1]),
+    "a shared mask": lambda i: np.array([True, False, True]),
+}
+
+
+@pytest.mark.parametrize("mapped", [(0, 0, 0), (0, None, None), (None, 0, None), (None, None, 0)])
+@pytest.mark.parametrize("name", PLACES)
+def test_setting_items(name, mapped):
+    index = PLACES[name]
+    arrays = [RNG.normal(size=(4, 3, 3, 3)), RNG.integers(0, 3, size=(4, 2, 3))]
+    arrays.append(RNG.normal(size=(4, *arrays[0][0][index(arrays[1][0])].shape)))
+    a, i, b = (
+        Tensor(array if axis == 0 else array[0], requires_grad=array.dtype.kind == "f")
+        for array, axis in zip(arrays, mapped, strict=True)
+    )
+
+    def function(a, i, b):
+        return a.at[index(i)].set(b)
+
+    gradient = ndl.grad(lambda a, i, b: (function(a, i, b) ** 3).sum(), (0, 2))
+    for each in (lambda *x: (function(*x),), gradient):
+        examples = [
+            each(*[x[k] if axis == 0 else x for x, axis in zip((a, i, b), mapped, strict=True)])
+            for k in range(4)
+        ]
+        for found, *expected in zip(ndl.vmap(each, mapped)(a, i, b), *examples, strict=True):
+            close(found, np.stack([one.numpy() for one in expected]))
+
+
 def test_a_mask_of_each_example_is_refused():
     with pytest.raises(RuntimeError, match=r"a boolean mask .* needle\.where"):
         ndl.vmap(lambda a: a[a > 0])(x())

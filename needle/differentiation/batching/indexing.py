@@ -11,7 +11,7 @@ from ...autograd import Tensor
 from ...ops.indexing import ARRAY
 from .batches import Operand, aligned, by_loop, full, moved_axes
 
-__all__ = ["embedding", "getitem", "scatter_add"]
+__all__ = ["embedding", "getitem", "put", "scatter_add"]
 
 
 def getitem(op: Any, operands: Sequence[Operand], size: int) -> Tensor:
@@ -32,6 +32,14 @@ def scatter_add(op: Any, operands: Sequence[Operand], size: int) -> Tensor:
     plan = _plan(op.index, len(op.shape), True, arrays, size)
     addends = plan.from_front(full(a, size))
     return type(op)(plan.parts, (size, *op.shape))(addends, *plan.arrays)
+
+
+def put(op: Any, operands: Sequence[Operand], size: int) -> Tensor:
+    a, b, *arrays = operands
+    if _has_flags(op.index, arrays):
+        return by_loop(op, operands, size)
+    plan = _plan(op.index, len(a.shape), True, arrays, size)
+    return type(op)(plan.parts)(full(a, size), plan.from_front(full(b, size)), *plan.arrays)
 
 
 def _has_flags(index: Sequence[Any], arrays: Sequence[Operand]) -> bool:

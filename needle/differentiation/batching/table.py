@@ -18,8 +18,10 @@ from ...autograd import Tensor, TensorTuple
 from ...ops import (
     Affine,
     ArgMax,
+    ArgMin,
     ArgSort,
     BroadcastTo,
+    Clone,
     Concatenate,
     CumSum,
     Diagonal,
@@ -61,6 +63,7 @@ from ...ops.linalg.matrices import DiagonalMatrix
 from ...ops.linalg.solve import MatrixErrors
 from ...ops.losses import NegativeLogLikelihood, SoftmaxCrossEntropy, _SoftmaxMinusOneHot
 from ...ops.normalization import BatchNorm, Normalize, _NormalizeAdjoint
+from ...ops.picking import Put
 from ...ops.random import DropoutMask
 from . import indexing, layers
 from .batches import Operand, aligned, by_loop, changed, full, shifted, widened
@@ -254,6 +257,7 @@ RULES: dict[Any, Rule] = {
     Elementwise: _aligned_by(0),
     Reduction: _along_axes,
     # views
+    Clone: _same,
     Identity: _same,
     StopGradient: _same,
     Reshape: _reshape,
@@ -268,10 +272,12 @@ RULES: dict[Any, Rule] = {
     Einsum: _einsum,
     # indexing
     GetItem: indexing.getitem,
+    Put: indexing.put,
     ScatterAdd: indexing.scatter_add,
     Embedding: indexing.embedding,
     # along one axis
     ArgMax: _argmax,
+    ArgMin: _argmax,
     ArgSort: _along_axis,
     Concatenate: _along_axis,
     CumSum: _along_axis,
