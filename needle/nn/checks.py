@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..ops.kinds import integers
+from ..ops.kinds import integers, plain_number
 
 __all__ = [
     "as_shape", "check_channels", "check_floats", "check_fraction", "check_groups",
@@ -74,7 +74,8 @@ def check_sizes(layer: str, least: int = 0, **sizes: Any) -> None:
 
 
 def check_fraction(what: str, value: float) -> None:
-    if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+    number = plain_number(value)
+    if not isinstance(number, int | float) or not 0 <= number <= 1:
         raise ValueError(f"{what} must be from 0 to 1, got {value}")
 
 
