@@ -6,7 +6,7 @@ from typing import Any
 
 from .modes import grad_enabled, override
 
-__all__ = ["check_unwatched", "is_followed", "records", "watching"]
+__all__ = ["check_unwatched", "is_followed", "is_watching", "records", "watching"]
 
 watched: ContextVar[Callable[[Any], bool] | None] = ContextVar("watched", default=None)
 """Inside `grad`, `jvp` and the like: whether a derivative is taken through a tensor."""
@@ -20,6 +20,11 @@ def watching(is_followed: Callable[[Any], bool]) -> override:
     outer = watched.get()
     both = is_followed if outer is None else lambda value: is_followed(value) or outer(value)
     return override(watched, both)
+
+
+def is_watching() -> bool:
+    """Whether a derivative is being taken."""
+    return watched.get() is not None
 
 
 def records(value: Any) -> bool:

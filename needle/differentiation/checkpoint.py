@@ -3,12 +3,14 @@
 import functools
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple, TensorTupleOp, compute_adjoints, modes
 from ..autograd.changes import tick
+from ..autograd.watch import is_watching, records, watching
 from ..device import to_numpy
 from .draws import Draws
 from .tree import flatten, substituted
@@ -26,6 +28,7 @@ class _Checkpoint(TensorTupleOp):
         self.function = function
         self.draws = Draws()
         self.samples: list[np.ndarray] = []  # of the first call's results
+        self.is_watched = is_watching()
         self.is_lazy = modes.is_lazy.get()  # which decides in what order random ops draw
 
     def run(self, with_graph: bool, is_recomputing: bool = True) -> tuple[Any, list[Tensor]]:
@@ -34,6 +37,7 @@ class _Checkpoint(TensorTupleOp):
             modes.enable_grad(with_graph),
             modes.override(modes.is_lazy, self.is_lazy),
             modes.override(modes.is_recomputing, is_recomputing),
+            watching(records) if with_graph and self.is_watched else nullcontext(),
         ):
             result = self.function()
             outputs = flatten(result)[0]

@@ -85,7 +85,10 @@ def _reversed_axes(self: Tensor) -> Tensor:
             f"x.T of a tensor of shape {self.shape} is ambiguous: x.mT swaps the last two axes, "
             "x.permute(...) takes them in any order (NumPy's T and PyTorch's reverse all of them)"
         )
-    return views.transpose(self) if self.ndim == 2 else self
+    return Tensor.make_from_op(_SWAP, (self,)) if self.ndim == 2 else self
+
+
+_SWAP = views.Transpose()
 
 
 def _repeat(self: Tensor, *repeats: Any, **options: Any) -> Tensor:

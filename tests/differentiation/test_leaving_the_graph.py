@@ -69,6 +69,17 @@ def test_what_says_that_it_leaves_is_allowed(transform, capsys):
     assert capsys.readouterr().out.startswith("0.50")
 
 
+def test_values_do_not_leave_a_checkpoint_inside_of_a_transform():
+    def function(x):
+        return ndl.checkpoint(LEAVING["float"], x)
+
+    for transform in (ndl.grad, ndl.value_and_grad, ndl.jacobian):
+        with pytest.raises(RuntimeError, match=r"x\.detach\(\)"):
+            transform(function)(X)
+    x = Tensor(X)
+    function(x).backward()  # as without the checkpoint
+
+
 def test_outside_of_transforms_numbers_can_be_taken():
     x = Tensor([2.0])
     assert (float(x), int(x), np.asarray(x)[0], math.sqrt(x)) == (2, 2, 2, math.sqrt(2))
