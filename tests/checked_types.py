@@ -20,6 +20,9 @@ def types(x: Tensor) -> None:
     assert_type(needle.maximum(x, 0), Tensor)
     assert_type(needle.clip(x, 0, high=1), Tensor)
     assert_type(needle.flip(x, axes=0), Tensor)
+    assert_type(needle.mean(x, dim=0, keepdim=True), Tensor)
+    assert_type(needle.max(x, axis=0), Tensor)
+    assert_type(needle.zeros(2, 3, dtype="float64"), Tensor)
     unary: Callable[[Tensor], Tensor] = needle.sqrt
     binary: Callable[[Tensor, Any], Tensor] = needle.add
     assert unary is not binary
@@ -34,4 +37,6 @@ def errors(x: Tensor) -> None:
     needle.add(x)  # type: ignore[call-arg]
     needle.flip(x, axis=0, nonsense=1)  # type: ignore[call-arg]
     needle.summation(x, "rows")  # type: ignore[arg-type]
+    needle.mean(x, nonsense=0)  # type: ignore[call-overload]
+    needle.mean()  # type: ignore[call-overload]
     x.nonsense()  # type: ignore[attr-defined]

@@ -206,7 +206,12 @@ def constant(
     return Tensor.make_const(as_device(device).full(shape, c, dtype), requires_grad)
 
 
-def ones(*shape: Any, **kwargs: Any) -> Tensor:
+def ones(
+    *shape: Any,
+    device: Device | str | None = None,
+    dtype: Any = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
     """A tensor of ones; keywords as in `constant`.
 
     Example:
@@ -215,10 +220,15 @@ def ones(*shape: Any, **kwargs: Any) -> Tensor:
         needle.Tensor([[1. 1. 1.]
                        [1. 1. 1.]], dtype=float32, requires_grad=False)
     """
-    return constant(*shape, c=1, **kwargs)
+    return constant(*shape, c=1, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
-def zeros(*shape: Any, **kwargs: Any) -> Tensor:
+def zeros(
+    *shape: Any,
+    device: Device | str | None = None,
+    dtype: Any = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
     """A tensor of zeros; keywords as in `constant`.
 
     Example:
@@ -226,7 +236,7 @@ def zeros(*shape: Any, **kwargs: Any) -> Tensor:
         >>> ndl.init.zeros(2, dtype="int64")
         needle.Tensor([0 0], dtype=int64, requires_grad=False)
     """
-    return constant(*shape, c=0, **kwargs)
+    return constant(*shape, c=0, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
 def one_hot(

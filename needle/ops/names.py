@@ -7,11 +7,13 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
-__all__ = ["by_any_name", "speller"]
+__all__ = ["AnyName", "by_any_name", "speller"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 SYNONYMS = (
     ("axes", "axis", "dim", "dims"),
@@ -51,21 +53,61 @@ def speller(function: str, names: Iterable[str]) -> Callable[[dict[str, Any]], d
     return spelled
 
 
-def by_any_name(function: Callable[..., R]) -> Callable[..., R]:
+class AnyName(Protocol[P, R_co]):
+    """The type of a function that takes synonyms: its own signature, or keywords of the table."""
+
+    __name__: str
+
+    @overload
+    def __call__(self, *args: P.args, **options: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(
+        self,
+        a: Any,
+        /,
+        *args: Any,
+        axes: Any = ...,
+        axis: Any = ...,
+        dim: Any = ...,
+        dims: Any = ...,
+        keepdims: bool = ...,
+        keepdim: bool = ...,
+        ddof: int = ...,
+        correction: int = ...,
+        unbiased: bool = ...,
+        low: Any = ...,
+        min: Any = ...,
+        a_min: Any = ...,
+        high: Any = ...,
+        max: Any = ...,
+        a_max: Any = ...,
+        shift: Any = ...,
+        shifts: Any = ...,
+        ord: Any = ...,
+        p: Any = ...,
+        axis1: int = ...,
+        dim1: int = ...,
+        axis2: int = ...,
+        dim2: int = ...,
+    ) -> R_co: ...
+
+
+def by_any_name(function: Callable[P, R]) -> AnyName[P, R]:
     """Decorator: `function` takes the synonyms of its parameters as keywords.
 
     PyTorch's `dim` without `correction` is a warning for a function with `ddof`, whose default is
     NumPy's.
     """
+    call: Callable[..., R] = function
     name = function.__name__
     parameters = inspect.signature(function).parameters
     spelled = speller(name, parameters)
     has_ddof = "ddof" in parameters
 
     @functools.wraps(function)
-    def accepting(*args: Any, **options: Any) -> R:
+    def accepting(*args: Any, **options: Any) -> Any:
         if not options:
-            return function(*args)
+            return call(*args)
         ours = spelled(options)
         if has_ddof and "dim" in options and "ddof" not in ours:
             warnings.warn(
@@ -73,6 +115,6 @@ def by_any_name(function: Callable[..., R]) -> Callable[..., R]:
                 "correction=0 or correction=1",
                 stacklevel=2,
             )
-        return function(*args, **ours)
+        return call(*args, **ours)
 
-    return accepting
+    return cast(AnyName[P, R], accepting)

@@ -6,15 +6,15 @@ values. So do needle's; where the axis is given as `dim`, the result has the two
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTupleOp
 from ..autograd.tensor import as_operands
 from .indexing import getitem
-from .kinds import Reduction, function_of, normalize_axis, stated
-from .names import by_any_name, speller
+from .kinds import Axes, Reduction, function_of, normalize_axis, stated
+from .names import AnyName, by_any_name, speller
 from .picking import take_along_axis
 from .reductions import Max, Min
 from .tuples import TupleGetItem
@@ -24,6 +24,8 @@ __all__ = [
     "ArgMax", "argmax", "ArgMin", "argmin", "ArgSort", "argsort", "max", "min", "Sort", "sort",
     "TakeAlongAxis", "TopK", "topk", "Unique", "unique",
 ]  # fmt: skip
+
+P = ParamSpec("P")
 
 
 class WithIndices(Tensor):
@@ -82,8 +84,10 @@ def _with_indices(
     return values
 
 
-def _extremum(kind: type[Reduction], name: str, arg: str) -> Callable[..., Tensor]:
-    """`max` or `min`; `arg` is the name of the function that finds where it is."""
+def _extremum(
+    kind: type[Reduction], name: str, arg: str, takes: Callable[P, Tensor]
+) -> AnyName[P, Tensor]:
+    """`max` or `min`, with the signature of `takes`; `arg` names what finds where it is."""
     spelled = speller(name, ("axes", "keepdims"))
     make, make_with_indices = Tensor.make_from_op, WithIndices.make_from_op
 
@@ -100,9 +104,13 @@ def _extremum(kind: type[Reduction], name: str, arg: str) -> Callable[..., Tenso
             make_with_indices(op, (a,)), name, is_pair, lambda: indices(a, axis, op.keepdims)
         )
 
-    takes: Any = lambda a, axes=None, keepdims=False: None  # noqa: E731
     function.__signature__ = inspect.signature(takes)  # type: ignore[attr-defined]
     return function_of(kind, function, name)
+
+
+def _reduced(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """The signature of `max` and `min`."""
+    raise NotImplementedError
 
 
 def _no_tensor(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -139,8 +147,8 @@ TakeAlongAxis, _rearranged = stated(TensorOp, "TakeAlongAxis", "take_along_axis"
     "a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹].")
 # fmt: on
 
-max = _extremum(Max, "max", "argmax")
-min = _extremum(Min, "min", "argmin")
+max = _extremum(Max, "max", "argmax", _reduced)
+min = _extremum(Min, "min", "argmin", _reduced)
 
 
 @by_any_name

@@ -1,5 +1,6 @@
 """Norms of vectors and matrices.; in the formulas the reduced axes stay, at length 1."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -137,8 +138,8 @@ def _vector_norm(x: Tensor, order: Any, axis: Axes, keepdims: bool) -> Tensor:
     return PowerNorm(order, axis, keepdims)(x)
 
 
-_OF_SIZES = {1: summation, np.inf: max, -np.inf: min}
-_OF_SINGULAR_VALUES = {2: max, -2: min, "nuc": summation}
+_OF_SIZES: dict[float, Callable[..., Tensor]] = {1: summation, np.inf: max, -np.inf: min}
+_OF_SINGULAR_VALUES: dict[Any, Callable[..., Tensor]] = {2: max, -2: min, "nuc": summation}
 # how sums of |x| are compared, and whether they are of columns (0) or rows (1)
 _OF_LINES = {1: (max, 0), -1: (min, 0), np.inf: (max, 1), -np.inf: (min, 1)}
 
