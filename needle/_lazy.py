@@ -4,7 +4,6 @@ import ast
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 __all__ = ["attach"]
@@ -19,7 +18,8 @@ def attach(
     only (`if TYPE_CHECKING`) is imported when it is first used.
     """
     module = sys.modules[package]
-    statements = ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")))
+    with open(str(module.__file__), encoding="utf-8") as file:
+        statements = ast.walk(ast.parse(file.read()))
     homes = {
         alias.name: statement.module
         for statement in statements

@@ -3,9 +3,10 @@
 The page is the only list of these names. An installed package has a copy of it beside this file.
 """
 
+import os
 import re
+from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,8 +14,11 @@ from . import nn, optim
 
 __all__: list[str] = []
 
-_HERE = Path(__file__)
-_PLACES = _HERE.with_name("pytorch.md"), _HERE.parents[1] / "docs" / "pytorch.md"
+_FOLDER = os.path.dirname(__file__)
+_PLACES = (
+    os.path.join(_FOLDER, "pytorch.md"),
+    os.path.join(_FOLDER, os.pardir, "docs", "pytorch.md"),
+)
 
 
 def _say_instead(module: ModuleType) -> None:
@@ -41,7 +45,11 @@ for _module in (nn, nn.functional, nn.init, optim, optim.lr_scheduler):
 @cache
 def _instead() -> dict[str, str]:
     """What the page says of each name, and of its plain form."""
-    page = next((path.read_text(encoding="utf-8") for path in _PLACES if path.is_file()), "")
+    page = ""
+    for place in _PLACES:
+        with suppress(FileNotFoundError):
+            with open(place, encoding="utf-8") as file:
+                page = page or file.read()
     page, _, rest = page.partition("\n## Arguments\n")
     tables = [part.partition("\n\n")[0] for part in page.split("| PyTorch | instead |")[1:]]
     entries = [

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cache, cached_property
 from threading import get_ident
 from typing import Any
 
@@ -36,7 +36,7 @@ def drawn(stream: Any, method: str, size: Any) -> Any:
 
 def draw(stream: Any, method: str, size: Any) -> Any:
     """`stream.method(size)`, counted if it draws from NumPy's global random state."""
-    if stream is not global_stream:
+    if stream is not global_stream():
         return getattr(stream, method)(size)
     thread = get_ident()
     global_draws[thread] += 1
@@ -90,16 +90,24 @@ class Generator:
         return f"needle.Generator({'' if self.seed is None else f'seed={self.seed}'})"
 
 
-_rand: Any = np.random.rand
-global_stream = _rand.__self__  # NumPy's global random state
-_global = Generator(0)
-_global._numpy = global_stream
+@cache  # not at import, because NumPy loads numpy.random on first use
+def global_stream() -> Any:
+    """NumPy's global random state."""
+    rand: Any = np.random.rand
+    return rand.__self__
+
+
+@cache
+def _global() -> Generator:
+    generator = Generator(0)
+    generator._numpy = global_stream()
+    return generator
 
 
 def _source(generator: Generator | None) -> Generator:
     """What draws: the generator, or the one of NumPy's global random state."""
     if generator is None:
-        return _global
+        return _global()
     if not isinstance(generator, Generator):
         raise TypeError(f"generator expected a needle.Generator or None, got {generator!r}")
     return generator

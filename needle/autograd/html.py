@@ -1,7 +1,6 @@
 """What notebooks show of a tensor: a table of its elements under a line of shape and dtype."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,8 @@ _EDGE = 5  # rows and columns shown at each end of a long axis
 
 def array_html(array: np.ndarray, caption: str) -> str:
     """An array as HTML: a table if it has one or two axes and elements, else its text."""
+    from html import escape  # only where a notebook asks for it
+
     head = f"<div>{escape(caption)}</div>"
     if array.ndim not in (1, 2) or not array.size:
         return f"<div>{head}<pre>{escape(str(array))}</pre></div>"

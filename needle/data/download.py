@@ -1,12 +1,9 @@
 """Finding the files of MNIST on this machine, or downloading them."""
 
-import hashlib
 import os
-import shutil
 import sys
 import zlib
 from contextlib import suppress
-from tempfile import TemporaryDirectory
 
 from .dataset import DatasetNotFoundError
 from .idx import FilePath, open_unpacked
@@ -95,6 +92,8 @@ def _cached(cache: str, name: str, checksum: str, download: bool, looked: list[s
 
 def _verified(path: str, checksum: str) -> str:
     """The path, if the decompressed content of the file has this SHA-256."""
+    import hashlib  # imported here, as in `_fetch`, because `import needle` need not wait
+
     with open_unpacked(path) as stream:
         actual = hashlib.file_digest(stream, "sha256").hexdigest()
     if actual != checksum:
@@ -104,6 +103,9 @@ def _verified(path: str, checksum: str) -> str:
 
 def _fetch(url: str, target: str, checksum: str) -> str:
     """Download, decompress and verify a file, and only then move it to `target`."""
+    import shutil
+    from tempfile import TemporaryDirectory
+
     import pooch
 
     is_terminal = sys.stderr is not None and sys.stderr.isatty()  # no bar in log files

@@ -36,7 +36,7 @@ class Draws:
         self._global_state: Any = None
         self._draw_once: Any = draw_instead.get() or _draw_reproducibly
         self._others = _draws_of_others()  # before the state, and at the end after it
-        self._before = _state(global_stream)
+        self._before = _state(global_stream())
         self._expected = _fingerprint()
         self._is_as_expected = True
 
@@ -49,7 +49,7 @@ class Draws:
         if drawn.before is not None:
             self._is_as_expected = self._is_as_expected and drawn.before == self._expected
             self._expected = drawn.after
-        self._kept.append(((stream is global_stream, method, size), drawn.again))
+        self._kept.append(((stream is global_stream(), method, size), drawn.again))
         return drawn
 
     def end(self) -> None:
@@ -67,7 +67,7 @@ class Draws:
         kept = iter(self._kept)
 
         def repeat(stream: Any, method: str, size: Any) -> _Drawn:
-            is_global = stream is global_stream
+            is_global = stream is global_stream()
             if is_global and self._global_state is not None:
                 return _draw_reproducibly(stream, method, size)
             request, again = next(kept, (None, None))
@@ -104,7 +104,7 @@ def _draw_reproducibly(stream: Any, method: str, size: Any) -> _Drawn:
     is_atomic = isinstance(lock, _REENTRANT)  # since NumPy 2.3
     with lock if is_atomic else nullcontext():
         state = _state(stream)
-        before = _fingerprint() if stream is global_stream else None
+        before = _fingerprint() if stream is global_stream() else None
         numbers = draw(stream, method, size)
         after = _fingerprint() if before else None
     again: Callable[[], Any] = partial(_draw_from, stream, state, method, size)
@@ -117,11 +117,12 @@ _REENTRANT = type(RLock())
 
 
 def _bits(stream: Any) -> Any:
-    return np.random.mtrand.get_bit_generator() if stream is global_stream else stream.bit_generator
+    is_global = stream is global_stream()
+    return np.random.mtrand.get_bit_generator() if is_global else stream.bit_generator
 
 
 def _state(stream: Any) -> Any:
-    if stream is global_stream:
+    if stream is global_stream():
         return np.random.get_state(legacy=False)
     return stream.bit_generator.state
 
@@ -136,8 +137,8 @@ def _fingerprint() -> bytes:
 
 def _draw_from(stream: Any, state: Any, method: str, size: Any) -> Any:
     """What `stream` would draw from that state."""
-    twin = _twins.of(stream is global_stream, state["bit_generator"])
-    if stream is global_stream:
+    twin = _twins.of(stream is global_stream(), state["bit_generator"])
+    if stream is global_stream():
         twin.set_state(state)
     else:
         twin.bit_generator.state = state

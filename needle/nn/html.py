@@ -1,6 +1,5 @@
 """What notebooks show of a model: its layers as a tree that unfolds."""
 
-from html import escape
 from typing import Any
 
 __all__ = ["module_html"]
@@ -8,6 +7,8 @@ __all__ = ["module_html"]
 
 def module_html(module: Any, name: str = "") -> str:
     """A module as HTML: a line, under which its children unfold."""
+    from html import escape  # only where a notebook asks for it
+
     count = sum(parameter.size for parameter in module.parameters())
     line = f"<b>{type(module).__name__}</b>({escape(module.extra_repr())})"
     if name:
