@@ -47,9 +47,8 @@ def _instead() -> dict[str, str]:
     """What the page says of each name, and of its plain form."""
     page = ""
     for place in _PLACES:
-        with suppress(FileNotFoundError):
-            with open(place, encoding="utf-8") as file:
-                page = page or file.read()
+        with suppress(FileNotFoundError), open(place, encoding="utf-8") as file:
+            page = page or file.read()
     page, _, rest = page.partition("\n## Arguments\n")
     tables = [part.partition("\n\n")[0] for part in page.split("| PyTorch | instead |")[1:]]
     entries = [
