@@ -29,9 +29,9 @@ class _Needle:
     def __getattr__(self, name: str) -> Any:
         return getattr(ndl, name)
 
-    max = staticmethod(lambda a, axis: ndl.max(a, axis))
-    min = staticmethod(lambda a, axis: ndl.min(a, axis))
-    sort = staticmethod(lambda a, axis: ndl.sort(a, axis))
+    max = staticmethod(lambda a, axis: ndl.max(a, axis=axis))
+    min = staticmethod(lambda a, axis: ndl.min(a, axis=axis))
+    sort = staticmethod(lambda a, axis: ndl.sort(a, axis=axis))
     sum = staticmethod(lambda a, axis, keepdims: ndl.summation(a, axis, keepdims=keepdims))
     mean = staticmethod(lambda a, axis: ndl.mean(a, axis))
     var = staticmethod(lambda a, axis: ndl.var(a, axis))
