@@ -1,14 +1,17 @@
 """Type checkers see the names of needle and the operands and parameters of its functions."""
 
+import ast
 import inspect
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import needle
+from needle.ops.names import SYNONYMS, AnyName
 
 ROOT = Path(__file__).parents[1]
 SNIPPET = ROOT / "tests" / "checked_types.py"  # in which each line that is wrong says so
@@ -69,3 +72,13 @@ def test_pyright(tmp_path: Path) -> None:
     result = run("pyright", "--outputjson", "--project", str(tmp_path))
     found = json.loads(result.stdout)["generalDiagnostics"]
     assert [(each["range"]["start"]["line"] + 1, each["message"]) for each in found] == []
+
+
+def test_type_checkers_know_all_synonyms_of_parameters() -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(AnyName))))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    keywords = {argument.arg for argument in calls[-1].args.kwonlyargs}
+    assert keywords == {name for group in SYNONYMS for name in group}
