@@ -24,6 +24,7 @@ def with_needle(arrays: tuple[np.ndarray, np.ndarray]) -> Job:
     p = ndl.Tensor(arrays[1])
 
     def step() -> ndl.Tensor:
+        p.grad = None
         z = start
         for _ in range(LENGTH):
             z = z * p + p
