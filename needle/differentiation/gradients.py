@@ -19,6 +19,7 @@ def gradients(
     create_graph: bool = False,
     allow_unused: bool = False,
     materialize_grads: bool = False,
+    only_inputs: bool = True,
 ) -> tuple[Any, ...]:
     """What `grad` gives for tensors, see there."""
     ys, xs = _tensors("outputs", outputs), _tensors("inputs", inputs)

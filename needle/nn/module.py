@@ -409,6 +409,11 @@ def _note_layer(module: Module, error: Exception) -> None:
 
 
 def _array(name: str, value: Any) -> Any:
+    if type(value).__module__.partition(".")[0] == "torch":
+        raise TypeError(
+            f"state of {name}: got a tensor of PyTorch, which has the weights of Linear layers "
+            "transposed: use needle.interop.load_torch_state_dict(model, state)"
+        )
     array = value.realize_cached_data() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind not in "biuf":
         kind = getattr(value, "dtype", type(value).__name__)

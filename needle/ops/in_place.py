@@ -10,25 +10,37 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, assign, no_grad
-from ..autograd.modes import grad_enabled
+from ..autograd.modes import grad_enabled, observers
+from ..autograd.watch import is_followed
 
 __all__: list[str] = []
 
 
 def augmented(symbol: str, operator: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
-    """`a += b` and the like: in place under no_grad(); otherwise a new value, as `a = a + b`."""
+    """`a += b` and the like: in place, except where that would leave out a derivative.
+
+    The result is a new value, as of `a = a + b`, if a graph is recorded from an operand or a
+    derivative taken through it; and, unless gradients are off, if observers watch or if the
+    result has another shape or dtype.
+    """
 
     def method(self: Tensor, other: Any) -> Any:
-        if grad_enabled.get():
-            if self._is_parameter:
-                raise RuntimeError(
-                    f"`parameter {symbol}= ...` while a graph is recorded would put another tensor "
-                    f"in the place of this Parameter of shape {self.shape}: use it in a block of "
-                    "needle.no_grad(), where it changes the Parameter in place"
-                )
-            return NotImplemented
+        has_gradients = grad_enabled.get()
+        if self._is_parameter and has_gradients:
+            raise RuntimeError(
+                f"`parameter {symbol}= ...` while a graph is recorded would put another tensor "
+                f"in the place of this Parameter of shape {self.shape}: use it in a block of "
+                "needle.no_grad(), where it changes the Parameter in place"
+            )
         result = operator(self, other)
-        return result if result is NotImplemented else _assigned(self, result, f"{symbol}=")
+        if result is NotImplemented:
+            return result
+        if is_followed(self) or (isinstance(other, Tensor) and is_followed(other)):
+            return result
+        is_alike = result.shape == self.shape and result.dtype == self.dtype
+        if has_gradients and (observers.get() or not is_alike):
+            return result
+        return _assigned(self, result, f"{symbol}=")
 
     return method
 
@@ -37,13 +49,13 @@ def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     """The method `name`, which gives a tensor the value of `function` of it."""
 
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
-        if grad_enabled.get():
-            for tensor in (self, *args, *options.values()):
-                if isinstance(tensor, Tensor) and tensor.requires_grad:
-                    raise RuntimeError(
-                        f"{name}() would leave out the gradient of a tensor of shape "
-                        f"{tensor.shape}: use it in a block of needle.no_grad()"
-                    )
+        for tensor in (self, *args, *options.values()):
+            if isinstance(tensor, Tensor) and is_followed(tensor):
+                raise RuntimeError(
+                    f"{name}() would leave out the derivative through a tensor of shape "
+                    f"{tensor.shape}: use it in a block of needle.no_grad(), or on "
+                    "tensor.detach()"
+                )
         with no_grad():
             return _assigned(self, function(self, *args, **options), f"{name}()")
 

@@ -245,6 +245,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.linalg.matrix_transpose: lambda x, /: views.transpose(x),
     np.linalg.solve: lambda a, b: linalg.solve(*_tensors((a, b))),
     np.linalg.inv: lambda a: linalg.inv(a),
+    np.linalg.pinv: lambda a, rcond=None, hermitian=False, *, rtol=None: linalg.pinv(
+        a, rcond, hermitian, rtol=rtol),
+    np.linalg.multi_dot: lambda arrays: linalg.multi_dot(_tensors(arrays)),
     np.linalg.det: lambda a: linalg.det(a),
     np.linalg.slogdet: lambda a: linalg.slogdet(a),
     np.linalg.cholesky: lambda a: linalg.cholesky(a),

@@ -94,3 +94,41 @@ def test_numbers_keep_their_precision():
     assert whole.fill_(Tensor(7, requires_grad=False)).numpy().tolist() == [7, 7]
     with pytest.raises(ValueError, match="size"):
         whole.fill_([1, 2])
+
+
+def test_without_gradients_operators_change_the_tensor():
+    velocities = [ndl.zeros(2)]
+    for velocity in velocities:
+        velocity *= 0.9
+        velocity += 1
+    np.testing.assert_array_equal(velocities[0].numpy(), [1, 1])
+    whole = former = Tensor([1, 2], requires_grad=False)
+    whole += 0.5  # another dtype
+    np.testing.assert_array_equal(whole.numpy(), [1.5, 2.5])
+    np.testing.assert_array_equal(former.numpy(), [1, 2])
+    constant = Tensor([1.0], requires_grad=False)
+    constant += Tensor([2.0])
+    assert constant.requires_grad
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_no_transformation_loses_a_derivative(requires_grad):
+    x = Tensor([1.0, 2.0], requires_grad=requires_grad)
+
+    def function(x):
+        y, total = x * 2, ndl.zeros(2, dtype="float64")
+        y += x
+        y *= y
+        total += y
+        return total
+
+    for derivative in (
+        ndl.jvp(function, (x,), (ndl.init.ones(2, dtype="float64"),))[1],
+        ndl.grad(lambda x: function(x).sum())(x),
+        ndl.vjp(function, x)[1](ndl.init.ones(2, dtype="float64"))[0],
+        ndl.vmap(ndl.grad(lambda x: (x.__iadd__(x * 2) ** 2).sum()))(x),
+    ):
+        np.testing.assert_allclose(derivative.numpy(), [18, 36])
+    np.testing.assert_array_equal(x.numpy(), [1, 2])
+    with pytest.raises(RuntimeError, match="add_"):
+        ndl.jvp(lambda x: (x * 2).add_(x), (x,), (x,))
