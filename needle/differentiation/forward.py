@@ -9,6 +9,7 @@ from ..autograd.watch import watching
 from ..ops import identity
 from ..ops.kinds import or_zeros
 from .arguments import Arguments, Function, check_outputs, matching
+from .arrays import as_arrays, as_tensors, only_arrays
 from .checkpoint import checkpoint
 from .tree import flatten
 
@@ -23,7 +24,7 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     again. A tensor that is assigned to has no tangent from there on.
 
     `primals` are the arguments, and `tangents` have their structure, shapes and dtypes (for a
-    Module a dict under the names of its parameters).
+    Module a dict under the names of its parameters). Arrays give arrays.
 
     Raises:
         ValueError: structures or shapes of tangents and primals differ.
@@ -39,6 +40,8 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     """
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise TypeError("jvp takes tuples of primals and of tangents: write (x,) for one argument")
+    if only_arrays(primals):
+        return as_arrays(jvp(function, as_tensors(primals), as_tensors(tangents)))
     given = matching("tangents", tuple(tangents), "the primals", tuple(primals))
 
     def run() -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from .arguments import (
     name_of,
     with_gradients,
 )
+from .arrays import as_arrays, as_tensors, only_arrays
 from .gradients import gradients
 from .tree import flatten, substituted
 
@@ -122,6 +123,7 @@ def grad(
     create_graph: bool = False,
     allow_unused: bool = False,
     materialize_grads: bool = False,
+    only_inputs: bool = True,
 ) -> tuple[Any, ...]: ...
 def grad(*args: Any, **options: Any) -> Any:
     """The gradient of a function, as a function; or of tensors by tensors, as a tuple.
@@ -180,7 +182,7 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
     """The value of `function` at `primals`, and its vector-Jacobian product, a function.
 
     It takes cotangents in the structure of the value and returns a tuple with the product
-    cotangent·Jacobian for each primal. It may be called several times.
+    cotangent·Jacobian for each primal. It may be called several times. Arrays give arrays.
 
     Example:
         >>> import needle as ndl
@@ -188,6 +190,9 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
         >>> pull_back(ndl.Tensor([1.0, 10.0]))[0].numpy()
         array([ 2., 40.])
     """
+    if only_arrays(primals):
+        value, of_tensors = vjp(function, *as_tensors(primals))
+        return as_arrays(value), lambda cotangents: as_arrays(of_tensors(as_tensors(cotangents)))
     tape = GradientTape(function, primals, range(len(primals)))
     check_outputs(function, tape.outputs)
 

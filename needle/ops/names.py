@@ -9,6 +9,10 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
+import numpy as np
+
+from ..autograd import Tensor
+
 __all__ = ["AnyName", "by_any_name", "speller"]
 
 P = ParamSpec("P")
@@ -95,8 +99,8 @@ class AnyName(Protocol[P, R_co]):
 def by_any_name(function: Callable[P, R]) -> AnyName[P, R]:
     """Decorator: `function` takes the synonyms of its parameters as keywords.
 
-    PyTorch's `dim` without `correction` is a warning for a function with `ddof`, whose default is
-    NumPy's.
+    An array as first argument becomes a constant. PyTorch's `dim` without `correction` is a
+    warning for a function with `ddof`, whose default is NumPy's.
     """
     call: Callable[..., R] = function
     name = function.__name__
@@ -106,6 +110,8 @@ def by_any_name(function: Callable[P, R]) -> AnyName[P, R]:
 
     @functools.wraps(function)
     def accepting(*args: Any, **options: Any) -> Any:
+        if args and isinstance(args[0], np.ndarray):
+            args = (Tensor(args[0], requires_grad=False), *args[1:])
         if not options:
             return call(*args)
         ours = spelled(options)

@@ -153,6 +153,7 @@ def pad(a: Tensor, pad_width: Any, mode: str = "constant", constant_values: floa
         >>> ndl.pad(ndl.Tensor([[1.0, 2.0]]), ((0, 0), (1, 2))).numpy()
         array([[0., 1., 2., 0., 0.]])
     """
+    a = a if isinstance(a, Tensor) else Tensor(a, requires_grad=False)
     widths = np.asarray(pad_width)
     if widths.ndim == 1 and widths.size != 1 and a.ndim > 1:
         raise ValueError(

@@ -104,6 +104,7 @@ def expm(a: Tensor) -> Tensor:
         array([[1., 1.],
                [0., 1.]])
     """
+    a = a if isinstance(a, Tensor) else Tensor(a, requires_grad=False)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(
             f"expm of shape {a.shape}: it takes square matrices in the last two axes"
