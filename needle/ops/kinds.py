@@ -230,7 +230,7 @@ def plain_number(setting: Any) -> Any:
     if setting.__class__ is float or setting.__class__ is int:
         return setting
     if isinstance(setting, _ARRAYS):
-        if setting.ndim or isinstance(setting, Tensor):
+        if isinstance(setting, Tensor) or setting.size != 1:
             raise TypeError(
                 f"expected a number, got a {type(setting).__name__} of shape {setting.shape}: "
                 "the item() of a tensor of one element is a number, without a gradient"

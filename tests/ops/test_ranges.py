@@ -341,3 +341,13 @@ def test_lazy_losses_check_labels_before_their_gradient(loss, label):
         y = Tensor(np.array([0, label]), requires_grad=False)
         with pytest.raises(ValueError, match=r"label|indices"):
             loss(x, y).backward()
+
+
+def test_an_array_of_one_element_is_a_number():
+    """The course's tests give such arrays."""
+    x = Tensor([1.0, 2.0], dtype="float32")
+    for found in (ndl.divide_scalar(x, np.array([2.0])), ndl.mul_scalar(x, np.array([0.5]))):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found.numpy(), [0.5, 1])
+    with pytest.raises(TypeError, match="expected a number"):
+        ndl.mul_scalar(x, np.ones(2))
