@@ -226,3 +226,11 @@ def test_a_file_that_is_written_again_keeps_its_permissions(tmp_path):
     save({"n": 2}, path)
     assert load(path) == {"n": 2}
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_name_in_the_header_is_no_file_of_another_library(tmp_path):
+    path = tmp_path / "file"
+    save({"a": np.int8(1)}, path)
+    path.write_bytes(path.read_bytes().replace(b"needle", b"neddle"))
+    with pytest.raises(ValueError, match="damaged"):
+        load(path)
