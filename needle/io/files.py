@@ -93,8 +93,8 @@ def _claimed(temporary: Path) -> BinaryIO:
         if not fcntl:
             file.close()  # Windows moves no open files
             return file
-        # has another process removed it between these two calls?
-        if not _lock(file) or temporary.exists():
+        # has another process removed it between these two calls, or is it about to?
+        if not _lock(file, wait=True) or temporary.exists():
             return file
         file.close()
 
@@ -108,12 +108,12 @@ def _remove_leftovers(folder: Path, prefix: str) -> None:
                     os.unlink(folder / name)
 
 
-def _lock(file: BinaryIO) -> bool:
+def _lock(file: BinaryIO, wait: bool = False) -> bool:
     """Whether the file is now locked, which ends when it is closed or the process is killed."""
     if not fcntl:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:  # another process has it, or the file system has no locks
         return False
     return True
