@@ -104,8 +104,9 @@ def _remove_leftovers(folder: Path, prefix: str) -> None:
     for name in os.listdir(folder) if fcntl else ():
         if name.startswith(prefix) and name.endswith(".part"):
             with suppress(OSError), open(folder / name, "rb") as file:
-                if _lock(file):
-                    os.unlink(folder / name)
+                # another file may have the name by now
+                if _lock(file) and os.path.samestat(os.fstat(file.fileno()), os.stat(file.name)):
+                    os.unlink(file.name)
 
 
 def _lock(file: BinaryIO, wait: bool = False) -> bool:

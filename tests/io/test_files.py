@@ -132,10 +132,10 @@ def test_what_is_left_of_other_files_stays(tmp_path, writer):
 def test_a_temporary_file_that_was_removed_at_once_is_made_again(tmp_path, monkeypatch):
     lock = files._lock
 
-    def late(file):
+    def late(file, **options):
         monkeypatch.setattr(files, "_lock", lock)
         os.unlink(file.name)
-        return lock(file)
+        return lock(file, **options)
 
     monkeypatch.setattr(files, "_lock", late)
     save({"n": 1}, tmp_path / "x")
