@@ -67,7 +67,7 @@ def _reserve(folder: Path) -> TextIO:
     for attempt in range(_ATTEMPTS):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = open(folder / _NAME, "a+", encoding="utf-8")  # noqa: SIM115
+            file = open(folder / _NAME, "a+", encoding="utf-8")  # noqa: SIM115 - the caller closes it
         except (FileNotFoundError, FileExistsError):  # or another run has just removed the folder
             if attempt == _ATTEMPTS - 1:
                 raise

@@ -8,6 +8,7 @@ leaves. This package knows no op: `needle.ops` binds the operators of `Tensor` t
 from . import compatibility  # noqa: F401 - imported for what it does: LAZY_MODE, TENSOR_COUNTER
 from .abstract import AbstractArray
 from .assign import assign
+from .hooks import Hook
 from .modes import accumulate_gradients, enable_grad, lazy_mode, no_grad
 from .op import Array, Op
 from .reverse import (
@@ -18,7 +19,7 @@ from .reverse import (
     find_topo_sort,
 )
 from .tensor import Tensor, TensorOp, TensorTuple, TensorTupleOp
-from .value import Hook, Value, count_live_tensors
+from .value import Value, count_live_tensors
 
 __all__ = [
     "AbstractArray", "Array", "GradientReplacedWarning", "Hook", "Op", "Tensor", "TensorOp",

@@ -220,11 +220,10 @@ _made = operator.attrgetter("made")
 def _walk_back(
     adjoints: dict[Value, Any], order: list[Value], relevant: set[Value] | None = None
 ) -> Iterator[tuple[Value, Any]]:
-    """Reverse mode: each leaf of `order`, last first, with its adjoint, None if it gets none.
+    """Reverse mode: the leaves of `order`, and values that retain their gradient, with adjoints.
 
-    So are values that retain their gradient.
-
-    `order` holds values that require a gradient.
+    `order` holds values that require a gradient; the last one comes first. A value that no adjoint
+    reaches comes with None.
 
     The adjoint of a value is the sum of the partial adjoints that its users pass back; it is
     dropped as soon as its op has used it. `adjoints` holds those of the outputs, and at the end

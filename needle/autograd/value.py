@@ -10,10 +10,11 @@ from typing import Any, Self
 from . import modes
 from .abstract import abstract_like
 from .changes import changes_of, tick, unchanged
+from .hooks import Hook
 from .op import Array, Op
 from .reverse import RETAINED
 
-__all__ = ["Hook", "Value", "count_live_tensors"]
+__all__ = ["Value", "count_live_tensors"]
 
 LAZY_MODE = False  # `needle.autograd.LAZY_MODE`, see compatibility.py
 
@@ -29,33 +30,6 @@ def count_live_tensors() -> int:
         1
     """
     return sum(issubclass(type(candidate), Value) for candidate in gc.get_objects())
-
-
-class Hook:
-    """The handle of a registered hook: `remove()`, or the end of a `with` block, removes it.
-
-    Example:
-        >>> import needle as ndl
-        >>> x = ndl.Tensor([1.0])
-        >>> with x.register_hook(lambda grad: grad * 10):
-        ...     (x * 2).backward()
-        >>> print(x.grad)
-        [20.]
-    """
-
-    def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self._hooks = hooks
-        hooks[self] = hook
-
-    def remove(self) -> None:
-        """Remove the hook; removing it again does nothing."""
-        self._hooks.pop(self, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 class Value:

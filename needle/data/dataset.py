@@ -78,7 +78,7 @@ class Dataset:
         """What `repr` shows between the parentheses, before the transforms."""
         try:
             return f"{len(self):,} items"
-        except Exception:  # made in part, or without a length: seeing it helps to find out
+        except (AttributeError, NotImplementedError, TypeError):  # made in part, or no length
             return ""
 
 

@@ -18,7 +18,8 @@ class DrawnModule(Module):
     """A layer whose parameters are drawn by the functions in `_draws()`, in their order."""
 
     def _draws(self) -> Mapping[str, Callable[..., Tensor]]:
-        raise NotImplementedError
+        """The function that draws each parameter, by name; called with a device and a dtype."""
+        raise NotImplementedError(f"{type(self).__name__} defines no _draws()")
 
     def _draw(self, device: Any, dtype: Any, absent: Container[str] = ()) -> None:
         """Make the parameters; those in `absent` are None."""

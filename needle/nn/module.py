@@ -15,6 +15,7 @@ from ..ops.functions import device_and_dtype
 from .hooks import call_with_hooks
 from .html import module_html
 from .parameter import Parameter, assigned, check_listed
+from .paths import distinct, join, once, unpack
 
 __all__ = ["Module"]
 
@@ -82,7 +83,7 @@ class Module:
             kind = type(value).__name__
             raise TypeError(f"cannot assign {kind} as the buffer {name!r}: expected a Tensor")
         elif isinstance(value, list | tuple | dict):
-            listed = check_listed(self, _unpack({name: value}, ""), self._listed)
+            listed = check_listed(self, unpack({name: value}, ""), self._listed)
             if listed:
                 vars(self)["_listed"] = self._listed | listed
         if isinstance(value, Parameter):
@@ -120,11 +121,11 @@ class Module:
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """Pairs of dotted path and parameter, without duplicates."""
-        return _distinct(_once(self._walk(prefix), Parameter))
+        return distinct(once(self._walk(prefix), Parameter))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Pairs of dotted path and module, this one and all below it, parents first."""
-        return _once(self._walk(prefix), Module)
+        return once(self._walk(prefix), Module)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, without duplicates, parents first."""
@@ -132,7 +133,7 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Pairs of name and module directly below this one."""
-        return _once(self._entries(), Module)
+        return once(self._entries(), Module)
 
     def children(self) -> Iterator[Module]:
         """The modules directly below this one."""
@@ -162,14 +163,14 @@ class Module:
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """Pairs of dotted path and buffer, without duplicates."""
-        pairs = _once(self._walk(prefix), Tensor)
+        pairs = once(self._walk(prefix), Tensor)
         return (pair for pair in pairs if not isinstance(pair[1], Parameter))
 
     def _entries(self) -> Iterator[tuple[str, Any]]:
         """Names and values of the attributes; entries of lists, tuples and dicts as `name.key`."""
         attributes = dict(vars(self))
-        yield from _unpack(attributes.pop(self._contents, ()), "")
-        yield from _unpack(attributes, "")
+        yield from unpack(attributes.pop(self._contents, ()), "")
+        yield from unpack(attributes, "")
 
     def _walk(self, path: str, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
         """Paths and values: this module, and all modules, parameters and buffers below it.
@@ -184,9 +185,9 @@ class Module:
             vars(self)["_listed"] = listed
         for name, value in entries:
             if isinstance(value, Parameter) or (name in self._buffers and value is not None):
-                yield _join(path, name), value
+                yield join(path, name), value
             elif isinstance(value, Module) and not any(value is module for module in above):
-                yield from value._walk(_join(path, name), above)
+                yield from value._walk(join(path, name), above)
 
     # --- changes
 
@@ -260,13 +261,13 @@ class Module:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and persistent buffers by their paths, as Tensors that share their memory."""
-        return {path: tensor.detach() for path, tensor in _distinct(self._state())}
+        return {path: tensor.detach() for path, tensor in distinct(self._state())}
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:
         left_out: set[str] = set()
         for path, value in self._walk(""):
             if isinstance(value, Module):
-                left_out |= {_join(path, name) for name, kept in value._buffers.items() if not kept}
+                left_out |= {join(path, name) for name, kept in value._buffers.items() if not kept}
             elif path not in left_out:
                 yield path, value
 
@@ -282,7 +283,7 @@ class Module:
                 f"load_state_dict takes a dict of names and Tensors, got {type(state).__name__}: "
                 "needle.load(path) gives the one in a file"
             )
-        own = dict(_distinct(self._state()))
+        own = dict(distinct(self._state()))
         arrays = {name: _array(name, state[name]) for name in own if name in state}
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
@@ -356,41 +357,6 @@ class Module:
         return "\n".join([head[:-1] + size, *lines, ")"])
 
     _repr_html_ = module_html
-
-
-def _unpack(container: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    pairs = container.items() if isinstance(container, dict) else enumerate(container)
-    for key, value in pairs:
-        name = _join(prefix, str(key))
-        if isinstance(value, list | tuple | dict):
-            yield from _unpack(value, name)
-        else:
-            yield name, value
-
-
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
-
-
-def _once(pairs: Iterator[tuple[str, Any]], kind: type) -> Iterator[tuple[str, Any]]:
-    """The pairs whose value is a `kind`, each value under its first path."""
-    seen: set[int] = set()
-    for path, value in pairs:
-        if isinstance(value, kind) and id(value) not in seen:
-            seen.add(id(value))
-            yield path, value
-
-
-def _distinct(pairs: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """The pairs; two values under one path are a ValueError."""
-    values: dict[str, Any] = {}
-    for path, value in pairs:
-        if values.setdefault(path, value) is not value:
-            raise ValueError(
-                f"two tensors have the path {path!r}, under which only one can be saved: give them "
-                'different keys (1 and "1" are the same in a path)'
-            )
-        yield path, value
 
 
 def _note_layer(module: Module, error: Exception) -> None:

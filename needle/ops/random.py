@@ -36,9 +36,17 @@ class DropoutMask(TensorOp):
 
 
 dropout_mask = with_parameters(DropoutMask, "dropout_mask")
+
+
+def _drop(a: Array, factors: Array) -> Array:
+    result = mask(a, np.not_equal(factors, 0))
+    result *= factors
+    return result
+
+
 dropped: Callable[[Tensor, Any], Tensor]  # its derivative has it, too
 Dropped, dropped = elementwise(
-    "Dropped", "dropped", lambda a, factors: mask(a, np.not_equal(factors, 0)) * factors,
+    "Dropped", "dropped", _drop,
     lambda g, y, a, factors: (dropped(g, factors), None),
     "a·factors, 0 where a factor is 0, also if a is infinite. Adjoint: that of g.",
 )  # fmt: skip

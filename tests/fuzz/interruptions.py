@@ -4,10 +4,10 @@ The KeyboardInterrupt is raised by a trace function, at any bytecode of needle's
 """
 
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import needle as ndl
 from needle import Tensor, nn
 from needle.autograd import modes
 from needle.io import replacing
+from tests.interruption import interrupted
 
 from . import repeated
 
@@ -24,29 +25,11 @@ HOME = os.path.dirname(ndl.__file__)
 
 def _interrupted(function: Callable[[], Any], at: int) -> bool:
     """Whether `function()` was interrupted at the `at`-th bytecode of needle; else it has run."""
-    left = at
+    return interrupted(function, at, is_inside=_is_needles)
 
-    def trace(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal left
-        del argument
-        if not frame.f_code.co_filename.startswith(HOME):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            left -= 1
-            if left == 0:
-                raise KeyboardInterrupt
-        return trace
 
-    former = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        function()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(former)
-    return False
+def _is_needles(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(HOME)
 
 
 def _modes() -> tuple[Any, ...]:

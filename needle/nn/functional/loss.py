@@ -30,7 +30,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-@in_single_precision
 def softmax_loss(logits: Tensor, y: Tensor) -> Tensor:
     """Mean of logsumexp(z) - z_y over the rows z of logits (N, C) and class numbers y (N,).
 
