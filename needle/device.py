@@ -145,25 +145,32 @@ class Device:
         """A new array with a copy of `data`, which may live on another device."""
         if device_of(data, self) is not self:
             data = to_numpy(data)
+        if hasattr(data, "__array_function__"):  # also of what stands for an array
+            return self.module.array(data, dtype=dtype, like=data)
         return self.module.array(data, dtype=dtype)
 
     def full(self, shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
         """An array of `shape` filled with `value`."""
         return self.module.full(shape, value, dtype=dtype)
 
+    def _placed(self, numbers: Any) -> Any:
+        """What NumPy has drawn, as an array of this device."""
+        is_array = self.module is np and hasattr(numbers, "__array_function__")
+        return numbers if is_array else self.module.asarray(numbers)
+
     # draws come from `generator`, or from NumPy's global random state
 
     def rand(self, *shape: int, generator: Generator | None = None) -> Any:
         """float64 draws from U(0, 1)."""
-        return self.module.asarray(_source(generator).rand(*shape))
+        return self._placed(_source(generator).rand(*shape))
 
     def randn(self, *shape: int, generator: Generator | None = None) -> Any:
         """float64 draws from N(0, 1)."""
-        return self.module.asarray(_source(generator).randn(*shape))
+        return self._placed(_source(generator).randn(*shape))
 
     def permutation(self, n: int, generator: Generator | None = None) -> Any:
         """0 ... n - 1 in random order."""
-        return self.module.asarray(_source(generator).permutation(n))
+        return self._placed(_source(generator).permutation(n))
 
     def one_hot(self, n: int, classes: Any, dtype: Any) -> Any:
         """1 at each class number, 0 elsewhere: shape classes.shape + (n,)."""

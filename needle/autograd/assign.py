@@ -52,6 +52,8 @@ def assign(
     """
     if modes.is_recomputing.get():
         return
+    if (effects := modes.effects.get()) is not None:
+        return effects.assign(target, value, in_place, is_read_by_gradients)
     array = value._array() if in_place else value.realize_cached_data()
     if in_place:
         own = target.realize_cached_data()  # first: it gives a broadcast view its own memory

@@ -29,6 +29,11 @@ While one of them runs, only the outer ones are called, so that transformations 
 differentiate: ContextVar[Callable[..., Any] | None] = ContextVar("differentiate", default=None)
 """If set, called with (out_grad, node) instead of `node.op.gradient_as_tuple`."""
 
+effects: ContextVar[Any] = ContextVar("effects", default=None)
+"""If set, told of what ops do not show: `assign(...)` instead of writing, `accumulate(leaf)` of a
+gradient that is added to the former one, `clear(leaves)` of gradients that are reset, and
+`act(action)` of an optimizer or a schedule that steps. Nothing has numbers then."""
+
 _WITH_GRAD, _WITHOUT_GRAD = override(grad_enabled, True), override(grad_enabled, False)
 _LAZY, _ACCUMULATING = override(is_lazy, True), override(accumulate, True)
 

@@ -153,13 +153,17 @@ class Op:
             return np.asarray(data)  # NumPy gives a scalar object where the result has no axes
         return data
 
-    def _checked_run(self, arrays: Sequence[Array]) -> Any:
+    def _checked(self, arrays: Sequence[Array]) -> None:
+        """`check`, with an error that names the op and the shapes."""
         try:
             self.check(*arrays)
         except (ValueError, TypeError, IndexError, OverflowError) as cause:
             if _is_of_user(cause):
                 raise
             raise self._error(cause, arrays) from None
+
+    def _checked_run(self, arrays: Sequence[Array]) -> Any:
+        self._checked(arrays)
         return Op._run(self, arrays)
 
     def _checked_gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:

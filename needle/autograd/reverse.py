@@ -96,6 +96,8 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
                 leaf.grad = None
             continue
         gradient = _in_precision_of(leaf, adjoint)
+        if accumulate and modes.effects.get() is not None:
+            modes.effects.get().accumulate(leaf)
         if leaf._grad is not None:
             if accumulate:
                 gradient = leaf._grad + gradient
@@ -135,6 +137,8 @@ def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
         >>> x.grad is None
         True
     """
+    if (effects := modes.effects.get()) is not None:
+        effects.clear(leaves := list(leaves))
     for leaf in leaves:
         if leaf._stored is not None:
             leaf._stored.is_used = True

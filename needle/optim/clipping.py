@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor
+from .. import ops
+from ..autograd import Array, Tensor, modes
 from ..device import to_numpy
 from .settings import tensors_of
 
@@ -35,7 +36,7 @@ def clip_grad_norm_(
         error_if_nonfinite: raise an error where the norm is infinite or NaN.
 
     Returns:
-        The norm before clipping.
+        The norm before clipping; a Tensor in a function that is compiled.
 
     Raises:
         TypeError: `parameters` is a model, or holds something that is not a Tensor.
@@ -57,6 +58,8 @@ def clip_grad_norm_(
     if not norm_type > 0:
         raise ValueError(f"norm_type must be positive, got {norm_type}")
     params = _with_gradient(parameters, "clip_grad_norm_")
+    if modes.effects.get() is not None:
+        return _clip_recorded(params, max_norm, norm_type, error_if_nonfinite)
     norm = _norm([param.grad.realize_cached_data() for param in params], norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
@@ -87,7 +90,33 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """
     if not clip_value >= 0:
         raise ValueError(f"clip_value must be at least 0, got {clip_value}")
-    _replace(_with_gradient(parameters, "clip_grad_value_"), np.clip, -clip_value, clip_value)
+    params = _with_gradient(parameters, "clip_grad_value_")
+    if modes.effects.get() is not None:
+        for param in params:
+            param.grad = ops.clip(param.grad, -clip_value, clip_value)
+    else:
+        _replace(params, np.clip, -clip_value, clip_value)
+
+
+def _clip_recorded(params: list[Tensor], max_norm: float, p: float, is_checked: bool) -> Any:
+    """The same by ops on Tensors, which branch on no values. In float64, which no power exceeds."""
+    if is_checked:
+        raise TypeError(
+            "clip_grad_norm_ in a compiled function cannot raise errors that depend on values: "
+            "return the norm and look at it, without error_if_nonfinite"
+        )
+    sizes = [abs(ops.astype(param.grad, np.float64)) for param in params if param.size]
+    if not sizes:
+        return 0.0
+    if p == math.inf:
+        norm = reduce(ops.maximum, [ops.max(size) for size in sizes])
+    else:
+        powers = [size * size if p == 2 else size**p for size in sizes]
+        norm = sum([ops.summation(power) for power in powers]) ** (1 / p)
+    scale = ops.minimum(max_norm / (norm + 1e-6), 1.0)
+    for param in params:
+        param.grad = param.grad * ops.astype(scale, param.grad.dtype)
+    return norm
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor], function: str) -> list[Tensor]:

@@ -20,6 +20,7 @@ from .. import ops
 from ..autograd import Array, Tensor, no_grad
 from ..autograd.assign import assign
 from ..autograd.changes import before_change
+from ..autograd import modes
 from ..autograd.modes import observers, override
 from .program import Program, structure
 from .settings import ParamGroup
@@ -80,7 +81,7 @@ class Executor:
                 bucket = parts[0]
             bucket.prepare(optimizer, self.programs)
             if is_recorded:
-                bucket.record()
+                bucket.record(optimizer)
                 self.recorded.append(bucket)
             else:
                 before_change(bucket.params)
@@ -192,13 +193,14 @@ class Bucket:
     def gradients(self) -> list[Array]:
         """The gradients there are, in order; looks up where the parameters' arrays are now."""
         gradients = []
+        is_recorded = modes.effects.get() is not None
         for position, param in enumerate(self.params):
             values = param.cached_data
             if values is not self.arrays[position]:
                 values = self._moved(position)
             grad = param._grad
             if grad is not None:
-                if param._stored is not None:  # by `backward`, which must know that it was read
+                if param._stored is not None and not is_recorded:  # by `backward`, which must know that it was read
                     param._stored.is_used = True
                 try:
                     gradient = grad.cached_data
@@ -284,22 +286,23 @@ class Bucket:
                 function(*piece, *buffers, self.group, steps)
         self.steps = steps
 
-    def record(self) -> None:
-        """The same update by ops on Tensors, one parameter after another, seen by observers."""
+    def record(self, optimizer: Optimizer) -> None:
+        """The same update by ops on Tensors, seen by observers."""
         if self.numbers is None:
             numbers = [np.zeros_like(self.arrays[0], shape=()) for _ in self.program.numbers]
             self.numbers = [Tensor.make_const(number) for number in numbers]
-            parts = zip(self.arrays, *map(self._parts, self.used_state), strict=True)
-            self.state_tensors = [[Tensor.make_const(part) for part in own] for _, *own in parts]
-        self.advance()
-        for param, states in zip(self.params, self.state_tensors, strict=True):
-            with no_grad():
-                gradient = ops.astype(param.grad, param.dtype)
-                results = self.program.run([param, gradient, *states, *self.numbers])
-            for _, value in results:  # in lazy mode, from values before the step
-                value.realize_cached_data()
-            for target, value in results:
-                assign(target, value)
+            self.state_tensors = [Tensor.make_const(array) for array in self.used_state]
+        if (effects := modes.effects.get()) is not None:
+            effects.act(RecordedUpdate(optimizer, self))
+        else:
+            self.advance()
+        with no_grad():
+            gradients = [ops.astype(param.grad, param.dtype) for param in self.params]
+            results = self.program.run(self.params, gradients, self.state_tensors, self.numbers)
+        for _, value in results:  # in lazy mode, from values before the step
+            value.realize_cached_data()
+        for target, value in results:
+            assign(target, value)
 
     def advance(self) -> None:
         """Count a step, and give the recorded step its numbers."""
@@ -309,6 +312,35 @@ class Bucket:
         with override(observers, ()):  # a recorded assignment would repeat this step's numbers
             for tensor, number in zip(self.numbers or (), numbers, strict=True):
                 assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
+
+
+class RecordedUpdate:
+    """The update of a bucket in a step that is recorded: what Python does whenever it runs."""
+
+    def __init__(self, optimizer: Optimizer, bucket: Bucket) -> None:
+        self.optimizer, self.bucket = optimizer, bucket
+        self.params = bucket.params
+
+    def fits(self) -> bool:
+        """Whether the recorded ops are still those of the optimizer."""
+        bucket = self.bucket
+        return bucket in self.optimizer._executor.buckets and (
+            [*bucket.group.values()] == bucket.settings
+            or structure(bucket.group) == bucket.structure
+        )
+
+    def begin(self) -> None:
+        """Give the recorded ops the numbers of the next step."""
+        bucket = self.bucket
+        steps = bucket.steps + 1 if bucket.used_state else 0
+        numbers = bucket.program.compute_numbers(bucket.group, steps)
+        for tensor, number in zip(bucket.numbers, numbers):  # type: ignore[arg-type] # noqa: B905
+            tensor.cached_data[...] = number
+
+    def end(self) -> None:
+        """The step was made."""
+        if self.bucket.used_state:
+            self.bucket.steps += 1
 
 
 def _cut(buffers: list[Array], size: int, shape: tuple[int, ...]) -> list[Array]:

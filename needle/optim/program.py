@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -104,6 +105,7 @@ class Program:
             )
         operands = [x for call in self.calls if call.is_array for x in call.symbols]
         self.numbers = list(dict.fromkeys(x for x in operands if not x.is_array))
+        self.last, self.change_call = _last_call(self.theta, self.calls, next(iter(self.results)))
         self._lines: list[str] = []  # compute the numbers
         for call in self.calls:
             if not call.is_array:
@@ -133,19 +135,33 @@ class Program:
                 results[value] = array
         return results
 
-    def run(self, tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """By needle's ops, from θ, g, state and `numbers`: Tensors that change, with new values."""
-        given = [self.theta, self.gradient, *self.state.values(), *self.numbers]
-        values: dict[Symbol, Any] = dict(zip(given, tensors, strict=True))
-        for call in self.calls:
-            if call.is_array:
-                name = call.function.__name__
-                op = _OPS.get(call.function) or getattr(ops, name, None)
-                if op is None:
-                    raise TypeError(f"np.{name} has no op: this update rule cannot be recorded")
-                operands = [values[x] if isinstance(x, Symbol) else x for x in call.operands]
-                values[call] = op(*operands)
-        return [(values[array], values[value]) for value, array in self.results.items()]
+    def run(
+        self,
+        thetas: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        state: Sequence[Tensor],
+        numbers: Sequence[Tensor],
+    ) -> list[tuple[Tensor, Tensor]]:
+        """By needle's ops: pairs of a Tensor that changes and its new value.
+
+        Several parameters are updated together, by their joined gradients and state.
+        """
+        given = [*self.state.values(), *self.numbers]
+        values: dict[Symbol, Any] = dict(zip(given, [*state, *numbers], strict=True))
+        values[self.gradient] = _joined(gradients)
+        calls = [call for call in self.calls if call.is_array and call is not self.last]
+        if any(x is self.theta for call in calls for x in call.symbols):
+            values[self.theta] = _joined(thetas)
+        for call in calls:
+            values[call] = _applied(call, values)
+        results = []
+        for theta, change in zip(thetas, _parts(values[self.change_call], thetas), strict=True):
+            new = _applied(self.last, {**values, self.theta: theta, self.change_call: change})
+            results.append((theta, new))
+        for value, array in self.results.items():
+            if array is not self.theta:
+                results.append((values[array], values[value]))
+        return results
 
     @cached_property
     def compute_numbers(self) -> Callable[..., list[float]]:
@@ -166,7 +182,7 @@ class Program:
         A new value goes into the array that it is for, once nothing needs the old value; any
         other result into one of the scratch arrays, of which a free one is taken again.
         """
-        last, change = _last_call(self.theta, self.calls, next(iter(self.results)))
+        last, change = self.last, self.change_call
         calls = [call for call in self.calls if call.is_array and call is not last]
         targets = {value: x.name for value, x in self.results.items() if x is not self.theta}
         names = [array.name for array in self.state.values()]
@@ -212,6 +228,32 @@ class Program:
         first = "thetas, gs, changes" if joined else "theta, g"
         parameters = ", ".join([first, *names, "settings, step"])
         self.function, self.source = self._define(parameters, lines)
+
+
+def _applied(call: Symbol, values: Mapping[Symbol, Any]) -> Tensor:
+    """A call, by the op of Tensors."""
+    name = call.function.__name__
+    op = _OPS.get(call.function) or getattr(ops, name, None)
+    if op is None:
+        raise TypeError(f"np.{name} has no op: this update rule cannot be recorded")
+    return op(*[values[x] if isinstance(x, Symbol) else x for x in call.operands])
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    if len(tensors) == 1:
+        return tensors[0]
+    return ops.concatenate([tensor.reshape((-1,)) for tensor in tensors])
+
+
+def _parts(joined: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """`joined` apart, in the shapes of `like`."""
+    if len(like) == 1:
+        return [joined]
+    ends = list(itertools.accumulate(tensor.size for tensor in like))
+    return [
+        joined[end - tensor.size : end].reshape(tensor.shape)
+        for tensor, end in zip(like, ends, strict=True)
+    ]
 
 
 def _last_call(theta: Symbol, calls: list[Symbol], new: Symbol) -> tuple[Symbol, Symbol]:

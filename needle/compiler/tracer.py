@@ -1,0 +1,337 @@
+"""Tracer: runs a function once on recording arrays, and so makes a program of it.
+
+The function runs in lazy mode, so that nothing is computed, under an observer that opens each op by
+running its `compute` on recording arrays. An op that cannot be opened stays a call of it. What else
+a step does is reported to the tracer: assignments, random draws, optimizer steps.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Op, Tensor, Value, modes
+from ..autograd.abstract import AbstractArray, NeedsNumbers, abstract_like
+from ..device import draw_instead, drawn
+from ..ops import GetItem
+from .program import (
+    Captured,
+    Check,
+    Constant,
+    Draw,
+    Input,
+    Node,
+    entry,
+    evaluate,
+    kind_of,
+    nodes_in,
+)
+from .recording import Escaped, RecordingArray, _operands, count, limited, recorded
+
+__all__ = ["Call", "Tracer"]
+
+_LONGEST = 3_000
+"""An op that makes more nodes, by a loop over time steps, say, stays a call."""
+
+
+class Call:
+    """An op as the function of a node, because it cannot be opened."""
+
+    def __init__(self, op: Op, abstract: Any) -> None:
+        self.op = op
+        self.__name__ = type(op).__name__
+        self._key = op.key
+        self._expected = _shapes(abstract)
+
+    def __call__(self, *arrays: Any) -> Any:
+        result = self.op._run(arrays)
+        if _shapes(result) != self._expected:
+            raise RuntimeError(
+                f"{self.__name__} gave {_shapes(result)} where {self._expected} was recorded: in a "
+                "compiled function shapes must not depend on the values of tensors"
+            )
+        return result
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Call) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+def _shapes(arrays: Any) -> Any:
+    return tuple(map(_shapes, arrays)) if isinstance(arrays, tuple) else (arrays.shape, arrays.dtype)
+
+
+class Tracer:
+    """One recording. `known` are tensors that live outside, which an array is looked up among."""
+
+    def __init__(self, name: str, known: Iterable[Tensor], gradients: Iterable[Tensor]) -> None:
+        self.name = name
+        self.is_open = True
+        self.inputs: list[Input] = []
+        self.checks: list[Check] = []
+        self.draws: list[Node] = []
+        self.actions: list[Any] = []
+        """What the step does in Python: optimizers' buckets that step, functions to call."""
+        self.captured: list[tuple[Captured, RecordingArray]] = []
+        self.replaced: set[Node] = set()
+        """Leaves whose tensors get other arrays, in place of other values in their own."""
+        self.unread: set[Node] = set()
+        """Leaves that no gradient reads, such as running statistics."""
+        self.cleared: set[Tensor] = set()
+        """Tensors whose gradients were reset."""
+        self.accumulated: set[Tensor] = set()
+        """Tensors whose former gradients were read, as far as there were some."""
+        self._arrays: dict[int, tuple[Any, RecordingArray]] = {}
+        self._arguments: list[Any] = []
+        self.gradients: dict[Node, Tensor] = {}
+        """The leaves that are former gradients, and whose."""
+        for tensor in known:
+            self._capture(tensor, Captured(tensor))
+        for tensor in gradients:
+            read = lambda tensor=tensor: tensor._grad.realize_cached_data()  # noqa: E731
+            node = Captured(tensor._grad, read)
+            self.gradients[node] = tensor
+            self._capture(tensor._grad, node)
+
+    # --- what the function works on
+
+    def _capture(self, tensor: Any, node: Captured) -> RecordingArray:
+        array = tensor.realize_cached_data()
+        recording = RecordingArray(self, node)
+        self._arrays[id(array)] = array, recording
+        self.captured.append((node, recording))
+        return recording
+
+    def argument(self, tensor: Tensor) -> Tensor:
+        """A tensor in the place of an argument."""
+        array = tensor.realize_cached_data()
+        node = Input(len(self.inputs), array.shape, array.dtype)
+        self.inputs.append(node)
+        self._arguments.append(array)
+        recording = RecordingArray(self, node)
+        self.captured.append((node, recording))  # type: ignore[arg-type] # it may be assigned to
+        return Tensor.make_const(recording, tensor.requires_grad)
+
+    def array_of(self, value: Value) -> Any:
+        """The recording array of a tensor, or the tuple of those of a tuple."""
+        data = value.cached_data
+        if data is None:
+            with modes.override(modes.observers, ()):
+                data = value.realize_cached_data()
+        if isinstance(data, RecordingArray):
+            data.tracer.check_open()
+            return data
+        if isinstance(data, tuple):
+            return tuple([self._of_array(value, each) for each in data])
+        return self._of_array(value, data)
+
+    def _of_array(self, value: Any, array: Any) -> RecordingArray:
+        if isinstance(array, RecordingArray):
+            return array
+        found = self._arrays.get(id(array))
+        if found is not None:
+            return found[1]
+        holder = value if value.cached_data is array else Tensor.make_const(array)
+        return self._capture(holder, Captured(holder))
+
+    # --- recording
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """The function runs inside."""
+        try:
+            with ExitStack() as stack:
+                for variable, value in (
+                    (modes.observers, (self._observe,)),
+                    (modes.is_lazy, True),
+                    (modes.effects, self),
+                    (draw_instead, self._draw),
+                ):
+                    stack.enter_context(modes.override(variable, value))
+                yield
+        finally:
+            self.is_open = False
+
+    def _observe(self, value: Any, op: Op, inputs: tuple[Any, ...]) -> None:
+        arrays = [self.array_of(operand) for operand in inputs]
+        value.cached_data = self._opened(op, arrays)
+
+    def _opened(self, op: Op, arrays: list[Any]) -> Any:
+        """The result of an op as recording arrays: by the functions that it calls, or as a call."""
+        if op.check is not None:
+            self.checks.append(Check(op, _operands(tuple(arrays))))
+        draws = len(self.draws)
+        try:
+            with limited(_LONGEST), modes.override(modes.observers, ()):
+                result = self._as_recorded(op.compute(*arrays))
+        except Exception:
+            if isinstance(op, GetItem) and _has_mask(arrays[1:]):
+                raise self._error(
+                    "the shape of x[mask] depends on the values of the mask: use needle.where, or "
+                    "multiply by the mask"
+                ) from None
+            del self.draws[draws:]
+            return self._called(op, arrays)
+        if op.is_random and len(self.draws) == draws:  # it draws by itself
+            return self._called(op, arrays)
+        return result
+
+    def _as_recorded(self, result: Any) -> Any:
+        if isinstance(result, tuple):
+            return tuple([self._as_recorded(each) for each in result])
+        if isinstance(result, RecordingArray):
+            # no array is shared: what is written to one result must not change another
+            return RecordingArray(self, result.node)
+        return RecordingArray(self, Constant(np.array(result)))
+
+    def _called(self, op: Op, arrays: list[Any]) -> Any:
+        try:
+            abstract = op.infer(*[_abstract(array) for array in arrays])
+        except Exception:
+            abstract = abstract_like(op._run(self._values(arrays)))
+        operands = _operands(tuple(arrays))
+        function = Call(op, abstract)
+        if isinstance(abstract, tuple):
+            entries = tuple([(each.shape, each.dtype) for each in abstract])
+            node = Node(function, operands, {}, entries=entries)
+            parts = [Node(entry, (node, i), {}, *each) for i, each in enumerate(entries)]
+            result: Any = tuple([RecordingArray(self, part) for part in parts])
+        else:
+            node = Node(function, operands, {}, abstract.shape, abstract.dtype)
+            result = RecordingArray(self, node)
+        if op.is_random:
+            self.draws.append(node)
+        return result
+
+    def _values(self, arrays: Any) -> Any:
+        """The arrays that the nodes have in this call; where they depend on draws, some others."""
+        nodes = list(nodes_in(_operands(tuple(arrays))))
+        known: dict[Node, Any] = dict(zip(self.inputs, self._arguments, strict=True))
+        for node, _ in self.captured:
+            if isinstance(node, Captured):
+                known[node] = node.read()
+        for node in self.draws:
+            if node.shape is not None:
+                known[node] = np.full(node.shape, 0.5).astype(node.dtype)
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, Constant):
+                known[node] = node.array
+            waiting += [each for each in node.nodes if each not in known]
+        with modes.override(modes.is_lazy, False), modes.override(modes.observers, ()):
+            evaluate(nodes, known)
+
+        def value(array: Any) -> Any:
+            return tuple(map(value, array)) if isinstance(array, tuple) else known[array.node]
+
+        return [value(array) for array in arrays]
+
+    def recorded(self, function: Any, *args: Any, **options: Any) -> Any:
+        """What NumPy's `function` gives for recording arrays."""
+        return recorded(self, function, args, options)
+
+    def recorded_as(
+        self, function: Any, args: tuple[Any, ...], options: dict[str, Any], abstract: Any
+    ) -> Any:
+        """A node for `function(*args, **options)`, of the shape and dtype of `abstract`."""
+        if isinstance(abstract, RecordingArray):
+            return abstract
+        operands = _operands(args)
+        if isinstance(abstract, tuple):
+            entries = tuple([(each.shape, each.dtype) for each in abstract])
+            node = Node(function, operands, options, entries=entries)
+            parts = [Node(entry, (node, i), {}, *each) for i, each in enumerate(entries)]
+            return tuple([RecordingArray(self, part) for part in parts])
+        node = Node(function, operands, options, abstract.shape, abstract.dtype)
+        count()
+        is_view = kind_of(node) == "view" and isinstance(args[0], RecordingArray)
+        return RecordingArray(self, node, args[0] if is_view else None)
+
+    def _draw(self, stream: Any, method: str, size: Any) -> tuple[Any]:
+        shape = (size,) if isinstance(size, int | np.integer) else tuple(size)
+        dtype = np.int64 if method == "permutation" else np.float64
+        node = Node(Draw(stream, method, size, drawn), (), {}, shape, dtype)
+        self.draws.append(node)
+        return (RecordingArray(self, node),)
+
+    # --- effects, reported by needle
+
+    def assign(
+        self, target: Tensor, value: Tensor, in_place: bool, is_read_by_gradients: bool
+    ) -> None:
+        """`target` takes the values of `value`."""
+        own, new = self.array_of(target), self.array_of(value)
+        if in_place or isinstance(target.cached_data, np.ndarray):
+            own.write(new)
+            leaf = next((node for node, array in self.captured if array is own), None)
+            if leaf is not None and not in_place:
+                self.replaced.add(leaf)
+            if leaf is not None and not is_read_by_gradients:
+                self.unread.add(leaf)
+        else:
+            target.cached_data = RecordingArray(self, new.node)
+
+    def accumulate(self, leaf: Tensor) -> None:
+        """A gradient is added to the one that `leaf` has."""
+        if leaf not in self.cleared:
+            self.accumulated.add(leaf)
+
+    def clear(self, leaves: Iterable[Tensor]) -> None:
+        """The gradients of `leaves` are reset."""
+        self.cleared.update(leaves)
+
+    def act(self, action: Any) -> None:
+        """Something to do in Python whenever the step runs."""
+        self.actions.append(action)
+
+    # --- errors
+
+    def check_open(self) -> None:
+        if not self.is_open:
+            raise Escaped(
+                f"a tensor that was made while {self.name} was recorded is used outside of it, "
+                "where it has no numbers: a compiled function must return what is used later, not "
+                "store it in an attribute, a list or a variable from outside"
+            )
+
+    def error_of_reading(self) -> Exception:
+        """What to raise where the numbers of a tensor are asked for."""
+        try:
+            self.check_open()
+        except Escaped as error:
+            return error
+        return self._error(
+            "the values of a tensor are asked for (item(), numpy(), float(), bool(), `if`, print), "
+            "but there are none while a function is recorded: return the tensor and read it "
+            "outside, or choose between tensors by needle.where"
+        )
+
+    def _error(self, text: str) -> Exception:
+        return NeedsNumbers(f"in the compiled function {self.name}, {_line_of_user()}: {text}")
+
+
+def _line_of_user() -> str:
+    frame: Any = sys._getframe(1)
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        package, "numpy", "contextlib",
+    ):  # fmt: skip
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _abstract(array: Any) -> Any:
+    if isinstance(array, tuple):
+        return tuple(map(_abstract, array))
+    return AbstractArray(array.shape, array.dtype)
+
+
+def _has_mask(arrays: Sequence[Any]) -> bool:
+    return any(not isinstance(array, tuple) and array.dtype == bool for array in arrays)
