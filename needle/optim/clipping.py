@@ -93,7 +93,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     params = _with_gradient(parameters, "clip_grad_value_")
     if modes.effects.get() is not None:
         for param in params:
-            param.grad = ops.clip(param.grad, -clip_value, clip_value)
+            param.grad = ops.clip(param._grad, -clip_value, clip_value)
     else:
         _replace(params, np.clip, -clip_value, clip_value)
 
@@ -105,7 +105,7 @@ def _clip_recorded(params: list[Tensor], max_norm: float, p: float, is_checked: 
             "clip_grad_norm_ in a compiled function cannot raise errors that depend on values: "
             "return the norm and look at it, without error_if_nonfinite"
         )
-    sizes = [abs(ops.astype(param.grad, np.float64)) for param in params if param.size]
+    sizes = [abs(ops.astype(param._grad, np.float64)) for param in params if param.size]
     if not sizes:
         return 0.0
     if p == math.inf:
@@ -115,12 +115,13 @@ def _clip_recorded(params: list[Tensor], max_norm: float, p: float, is_checked: 
         norm = sum([ops.summation(power) for power in powers]) ** (1 / p)
     scale = ops.minimum(max_norm / (norm + 1e-6), 1.0)
     for param in params:
-        param.grad = param.grad * ops.astype(scale, param.grad.dtype)
+        gradient = param._grad
+        param.grad = gradient * ops.astype(scale, gradient.dtype)
     return norm
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor], function: str) -> list[Tensor]:
-    return [param for param in tensors_of(parameters, function) if param.grad is not None]
+    return [param for param in tensors_of(parameters, function) if param._grad is not None]
 
 
 def _replace(params: list[Tensor], function: Callable[..., Any], *numbers: float) -> None:

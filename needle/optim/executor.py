@@ -297,7 +297,7 @@ class Bucket:
         else:
             self.advance()
         with no_grad():
-            gradients = [ops.astype(param.grad, param.dtype) for param in self.params]
+            gradients = [ops.astype(param._grad, param.dtype) for param in self.params]
             results = self.program.run(self.params, gradients, self.state_tensors, self.numbers)
         for _, value in results:  # in lazy mode, from values before the step
             value.realize_cached_data()
