@@ -25,6 +25,7 @@ from . import _missing  # noqa: F401 - imported for what it does: errors for nam
 
 if TYPE_CHECKING:  # imported on first use
     from . import graph as graph, interop as interop, io as io, linalg as linalg, testing as testing
+    from .compiler import compile as compile
     from .differentiation import (
         checkpoint as checkpoint, detect_anomaly as detect_anomaly, grad as grad,
         hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,

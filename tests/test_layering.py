@@ -24,6 +24,7 @@ FLOORS = {
     "nn": {*TENSORS, "init"},
     "optim": TENSORS,  # never modules
     "data": TENSORS,  # never models
+    "compiler": {*MODELS, "optim", "differentiation"},
     "differentiation": TENSORS,  # never modules: what they need of it, they register
     "linalg": TENSORS,
     "graph": {*MODELS, "differentiation"},

@@ -51,7 +51,7 @@ def assign(
         [3. 4.]
     """
     if modes.is_recomputing.get():
-        return
+        return None
     if (effects := modes.effects.get()) is not None:
         return effects.assign(target, value, in_place, is_read_by_gradients)
     array = value._array() if in_place else value.realize_cached_data()

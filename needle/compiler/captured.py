@@ -45,7 +45,9 @@ class Reached:
     def holds(self) -> bool:
         """Whether everything is as it was."""
         try:
-            same = map(operator.is_, map(_get, self._getters, self._containers, self._keys), self._values)
+            same = map(
+                operator.is_, map(_get, self._getters, self._containers, self._keys), self._values
+            )
             return all(same) and [*map(_requires_grad, self.tensors)] == self._flags
         except (LookupError, AttributeError, ValueError):
             return False
@@ -80,7 +82,9 @@ class Reached:
         self._keys.append(key)
         self._values.append(value)
 
-    def _visit(self, getter: Any, container: Any, key: Any, value: Any, is_named: bool = True) -> bool:
+    def _visit(
+        self, getter: Any, container: Any, key: Any, value: Any, is_named: bool = True
+    ) -> bool:
         """Walk on from `value`; whether it is, or holds, something that a recording depends on."""
         is_relevant = is_named if isinstance(value, _SIMPLE) else self._walk(value)
         if is_relevant:
@@ -109,16 +113,25 @@ class Reached:
         if isinstance(value, list | tuple):
             if len(value) > 10_000:
                 return False
-            found = [self._visit(operator.getitem, value, i, each, False) for i, each in enumerate(value)]
+            found = [
+                self._visit(operator.getitem, value, i, each, False) for i, each in enumerate(value)
+            ]
             if any(found) and isinstance(value, list):
                 self._guard(_length_is, value, len(value), True)
             return any(found)
         if isinstance(value, dict):
-            return any([self._visit(operator.getitem, value, key, value[key], False) for key in list(value)])
+            return any(
+                [
+                    self._visit(operator.getitem, value, key, value[key], False)
+                    for key in list(value)
+                ]
+            )
         if isinstance(value, Module):
             own = vars(value)
             for name in list(own):
-                self._visit(dict.__getitem__, own, name, own[name], isinstance(own[name], bool | float))
+                self._visit(
+                    dict.__getitem__, own, name, own[name], isinstance(own[name], bool | float)
+                )
             self._walk(type(value).forward)
             return True
         if isinstance(value, types.MethodType):

@@ -70,7 +70,9 @@ class Executable:
     def _leaves(self, arrays: Sequence[Any]) -> dict[Node, Any]:
         known: dict[Node, Any] = dict(zip(self.program.inputs, arrays, strict=True))
         known.update(zip(self.captured, self.arrays, strict=True))
-        known.update((node, node.array) for node in self.program.nodes if isinstance(node, Constant))
+        known.update(
+            (node, node.array) for node in self.program.nodes if isinstance(node, Constant)
+        )
         return known
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.util
 import threading
@@ -107,8 +108,6 @@ class CompiledFunction:
         return f"needle.compile({self.__wrapped__!r}, executor={self.executor!r})"
 
     def __deepcopy__(self, memo: Any) -> Any:
-        import copy
-
         return CompiledFunction(copy.deepcopy(self.__wrapped__, memo), self.executor)
 
     def __reduce__(self) -> Any:
@@ -171,7 +170,9 @@ def _key(tree: Any, tensors: list[Tensor]) -> Any:
 
 
 @overload
-def compile(function: None = None, *, executor: str = "auto") -> Callable[[Any], CompiledFunction]: ...
+def compile(
+    function: None = None, *, executor: str = "auto"
+) -> Callable[[Any], CompiledFunction]: ...
 @overload
 def compile(function: Callable[..., Any], *, executor: str = "auto") -> CompiledFunction: ...
 def compile(function: Any = None, *, executor: str = "auto") -> Any:

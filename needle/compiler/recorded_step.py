@@ -10,7 +10,7 @@ from ..autograd.changes import before_change
 from ..differentiation.tree import flatten, substituted
 from .captured import Reached
 from .executors import Executable, executable
-from .program import Captured, Input, Node, Program
+from .program import Captured, Program
 from .recording import RecordingArray
 from .tracer import Tracer
 
@@ -24,7 +24,9 @@ def record(
     reached = Reached(function, (args, kwargs))
     arguments = {id(tensor) for tensor in flatten((args, kwargs))[0] if not tensor._is_parameter}
     outside = set(Reached(function, ()).tensors)
-    known = {tensor for tensor in reached.tensors if id(tensor) not in arguments or tensor in outside}
+    known = {
+        tensor for tensor in reached.tensors if id(tensor) not in arguments or tensor in outside
+    }
     tensors = [tensor for tensor in reached.tensors if tensor in known]
     name = getattr(function, "__name__", type(function).__name__)
     former = {tensor: (tensor._grad, tensor._stored) for tensor in tensors}
@@ -119,10 +121,14 @@ def _gradients(
         gradient = leaf._grad
         is_new = gradient is not None and isinstance(gradient.cached_data, RecordingArray)
         was_read = leaf._stored is not None and leaf._stored.is_used
-        is_kept = leaf not in used or was_read or leaf in tracer.accumulated or id(gradient) in returned
+        is_kept = (
+            leaf not in used or was_read or leaf in tracer.accumulated or id(gradient) in returned
+        )
         if is_new and is_kept:
             stored.append((leaf, gradient))
-        elif is_new or leaf in tracer.cleared or (gradient is None and former.get(leaf, (None,))[0]):
+        elif (
+            is_new or leaf in tracer.cleared or (gradient is None and former.get(leaf, (None,))[0])
+        ):
             cleared.append(leaf)
     return stored, [leaf for leaf in cleared if not isinstance(leaf.cached_data, RecordingArray)]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..autograd.abstract import _RULES, AbstractArray, NeedsNumbers
 from ..device import Device, cpu
-from .program import Constant, Node, add_at, cast, entry, getitem, put_along_axis, set_item
+from .program import Constant, Node, add_at, cast, getitem, put_along_axis, set_item
 
 __all__ = ["Escaped", "RecordingArray", "TooLong", "count", "limited", "recorded"]
 
@@ -158,7 +158,9 @@ class RecordingArray(AbstractArray):
         result = tracer.recorded(ufunc, *inputs, **options)
         if out is None:
             return result
-        for target, value in zip(out, result if isinstance(result, tuple) else (result,), strict=True):
+        for target, value in zip(
+            out, result if isinstance(result, tuple) else (result,), strict=True
+        ):
             if not isinstance(target, RecordingArray):
                 raise NeedsNumbers("an array outside of the recording is written to")
             target.write(value)
@@ -367,7 +369,9 @@ def _filling(fill: Any) -> Any:
     return lambda like, function, shape, dtype=float, order="C": _filled(like, fill, dtype, shape)
 
 
-def _full(like: Any, function: Any, shape: Any, fill: Any, dtype: Any = None, order: Any = "C") -> Any:
+def _full(
+    like: Any, function: Any, shape: Any, fill: Any, dtype: Any = None, order: Any = "C"
+) -> Any:
     return _filled(like, fill, np.asarray(fill).dtype if dtype is None else dtype, shape)
 
 
@@ -390,7 +394,12 @@ def _clipped(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **op
 
 def _reduction(function: Any) -> Any:
     def rule(
-        a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        **options: Any,
     ) -> Any:
         if options or out is not None or not isinstance(a, RecordingArray):
             return NotImplemented
@@ -420,7 +429,9 @@ def _argument(function: Any) -> Any:
         found = _RULES[function](_plain(a), axis=axis, keepdims=bool(keepdims))
         if axis is not None:
             axis = int(axis) % a.ndim
-        return a.tracer.recorded_as(function, (a,), {"axis": axis, "keepdims": bool(keepdims)}, found)
+        return a.tracer.recorded_as(
+            function, (a,), {"axis": axis, "keepdims": bool(keepdims)}, found
+        )
 
     return rule
 

@@ -64,7 +64,9 @@ class Call:
 
 
 def _shapes(arrays: Any) -> Any:
-    return tuple(map(_shapes, arrays)) if isinstance(arrays, tuple) else (arrays.shape, arrays.dtype)
+    return (
+        tuple(map(_shapes, arrays)) if isinstance(arrays, tuple) else (arrays.shape, arrays.dtype)
+    )
 
 
 class Tracer:

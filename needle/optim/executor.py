@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ops
-from ..autograd import Array, Tensor, no_grad
+from ..autograd import Array, Tensor, modes, no_grad
 from ..autograd.assign import assign
 from ..autograd.changes import before_change
-from ..autograd import modes
 from ..autograd.modes import observers, override
 from .program import Program, structure
 from .settings import ParamGroup
@@ -200,7 +199,9 @@ class Bucket:
                 values = self._moved(position)
             grad = param._grad
             if grad is not None:
-                if param._stored is not None and not is_recorded:  # by `backward`, which must know that it was read
+                if (
+                    param._stored is not None and not is_recorded
+                ):  # by `backward`, which must know that it was read
                     param._stored.is_used = True
                 try:
                     gradient = grad.cached_data
