@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from . import binding, examples, tangents  # noqa: F401
 from .activations import *
 from .arithmetic import *
+from .attention import *
 from .contraction import *
 from .einsum import *
 from .functions import *

@@ -6,6 +6,7 @@ A line that starts with # has the names that the lines after it are for, as they
 from . import (
     activations,
     arithmetic,
+    attention,
     contraction,
     einsum,
     functions,
@@ -414,6 +415,14 @@ _EXAMPLES = """
 >>> x = ndl.Tensor([[1.0, 3.0]])
 >>> print(ndl.normalize(x, ndl.init.ones(2), ndl.init.zeros(2), axes=(1,)).numpy().round(3))
 [[-1.  1.]]
+# Attention attention
+>>> q, k, v = (ndl.Tensor(rows) for rows in ([[0.0]], [[1.0], [2.0]], [[3.0], [5.0]]))
+>>> print(ndl.attention(q, k, v))
+[[4.]]
+# attention_weights
+>>> q, k, v = (ndl.Tensor(rows) for rows in ([[0.0]], [[1.0], [2.0]], [[3.0], [5.0]]))
+>>> print(ndl.attention_weights(q, k, v)[1])
+[[0.5 0.5]]
 # BinaryCrossEntropy binary_cross_entropy
 >>> p, t = ndl.Tensor([0.5, 0.9]), ndl.Tensor([1.0, 1.0])
 >>> print(ndl.binary_cross_entropy(p, t).numpy().round(4))
@@ -432,7 +441,7 @@ _EXAMPLES = """
 """
 
 _FAMILIES = (
-    activations, arithmetic, contraction, einsum, functions, indexing, linalg, losses,
+    activations, arithmetic, attention, contraction, einsum, functions, indexing, linalg, losses,
     normalization, reductions, order, picking, rearranging, tuples, views,
 )  # fmt: skip
 _OPS = {name: value for family in _FAMILIES for name, value in vars(family).items()}

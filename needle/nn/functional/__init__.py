@@ -1,8 +1,9 @@
 """Layers and losses as functions of their parameters, with all checks of their inputs."""
 
-from . import layer, loss, normalization
+from . import attention, layer, loss, normalization
+from .attention import *
 from .layer import *
 from .loss import *
 from .normalization import *
 
-__all__ = [*layer.__all__, *loss.__all__, *normalization.__all__]
+__all__ = [*attention.__all__, *layer.__all__, *loss.__all__, *normalization.__all__]
