@@ -152,7 +152,8 @@ def defaults(function):
 OTHER_DEFAULTS = {
     ("SGD", "lr"), ("SGD", "dampening"), ("Adam", "lr"), ("Adam", "betas"), ("AdamW", "betas"),
     ("Softmax", "dim"), ("LogSoftmax", "dim"), ("softmax", "dim"), ("log_softmax", "dim"),
-    ("ModuleDict", "modules"),
+    ("ModuleDict", "modules"), ("Transformer", "dropout"), ("Transformer", "activation"),
+    ("TransformerEncoderLayer", "activation"), ("TransformerDecoderLayer", "activation"),
 }  # fmt: skip
 
 

@@ -2,27 +2,38 @@
 
 from . import (
     activation,
+    attention,
     container,
+    encoder_decoder,
     functional,
     init,
     layer,
     loss,
     module,
+    multihead_attention,
     normalization,
     parameter,
+    positions,
     stateless,
+    transformer,
 )  # fmt: skip
 from .activation import *
+from .attention import *
 from .container import *
+from .encoder_decoder import *
 from .layer import *
 from .loss import *
 from .module import *
+from .multihead_attention import *
 from .normalization import *
 from .parameter import *
+from .positions import *
 from .stateless import *
+from .transformer import *
 
 __all__ = [
-    "functional", "init", *activation.__all__, *container.__all__, *layer.__all__, *loss.__all__,
-    *module.__all__, *normalization.__all__, *parameter.__all__,
-    *stateless.__all__,
+    "functional", "init", *activation.__all__, *attention.__all__, *container.__all__,
+    *encoder_decoder.__all__, *layer.__all__, *loss.__all__, *module.__all__,
+    *multihead_attention.__all__, *normalization.__all__, *parameter.__all__, *positions.__all__,
+    *stateless.__all__, *transformer.__all__,
 ]  # fmt: skip

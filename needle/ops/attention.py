@@ -52,7 +52,8 @@ class _Scores(TensorTupleOp):
 
     def _scores(self, q: Array, k: Array, others: dict[str, Array], first: int = 0) -> Array:
         """scale·q·kᵀ + mask; `first` is the number of the first query."""
-        scores = np.matmul(q * self.scale, np.swapaxes(k, -2, -1))
+        scores = np.matmul(q, np.swapaxes(k, -2, -1))
+        scores *= self.scale
         if "mask" in others:
             scores += _bias(others["mask"], scores)
         if self.diagonal is not None:
@@ -144,7 +145,7 @@ class Attention(_Scores):
 
 
 def _softmax(scores: Array) -> tuple[Array, Array]:
-    """The softmax of each row, in the memory of the scores, and the logarithm of its denominator."""
+    """The softmax of each row, in the memory of the scores, and the logarithm of its sum."""
     if not scores.size:
         return scores, np.zeros_like(scores, shape=(*scores.shape[:-1], 1))
     highest = scores.max(axis=-1, keepdims=True)
@@ -256,7 +257,8 @@ class _AttentionAdjoint(_Scores):
             mask = others["mask"]
             scores = where(mask, scores, -np.inf) if mask.dtype.kind == "b" else scores + mask
         if self.diagonal is not None:
-            seen = np.tri(*scores.shape[-2:], self.diagonal, dtype=bool)
+            rows, keys = scores.shape[-2:]
+            seen = np.tri(rows, keys, self.diagonal, dtype=bool)
             scores = where(Tensor.make_const(scores.device.array(seen)), scores, -np.inf)
         return scores
 

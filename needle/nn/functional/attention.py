@@ -1,11 +1,10 @@
-"""Attention, rotations by position, and gated units.
+"""Attention.
 
 Raises:
     TypeError: an operand is not a Tensor of floating-point numbers, or a mask holds integers.
     ValueError: shapes do not fit.
 """
 
-import math
 from typing import Any
 
 import numpy as np
