@@ -13,6 +13,7 @@ MATRIX = np.asarray(RNG.normal(size=(6, 4)), "float32")
 IMAGES = np.asarray(RNG.normal(size=(3, 4, 2, 2)), "float32")
 SHARES = np.asarray(RNG.uniform(0.1, 0.9, size=(6, 4)), "float32")
 LABELS = np.array([0, 3, 1, 1, 2, 0])
+SEQUENCES = np.asarray(RNG.normal(size=(3, 2, 4)), "float32")
 
 LAYERS = {
     **{
@@ -42,6 +43,39 @@ LAYERS = {
     "LayerNorm": (lambda device: nn.LayerNorm((2, 2), device=device), IMAGES),
     "LayerNorm1d": (lambda device: nn.LayerNorm1d(4, device=device), MATRIX),
     "RMSNorm": (lambda device: nn.RMSNorm(4, device=device), MATRIX),
+    "AttentionLayer": (lambda device: nn.AttentionLayer(4, 2, 3, device=device), SEQUENCES),
+    "MultiHeadAttention": (lambda device: nn.MultiHeadAttention(dropout=0.1), IMAGES),
+    "MultiheadAttention": (lambda device: nn.MultiheadAttention(4, 2, device=device), SEQUENCES),
+    "MultiheadAttention with added positions": (
+        lambda device: nn.MultiheadAttention(4, 2, 0.1, True, True, True, device=device), SEQUENCES
+    ),
+    "Transformer": (lambda device: nn.Transformer(4, 5, 1, device=device), SEQUENCES),
+    "TransformerLayer": (lambda device: nn.TransformerLayer(4, 2, 3, 5, device=device), SEQUENCES),
+    **{
+        f"Transformer{kind}": (
+            lambda device, kind=kind: getattr(nn, f"Transformer{kind}")(
+                getattr(nn, f"Transformer{kind}Layer")(4, 2, 5, device=device), 1
+            ),
+            SEQUENCES,
+        )
+        for kind in ("Encoder", "Decoder")
+    },
+    **{
+        f"Transformer{kind}Layer": (
+            lambda device, kind=kind: getattr(nn, f"Transformer{kind}Layer")(
+                4, 2, 5, device=device
+            ),
+            SEQUENCES,
+        )
+        for kind in ("Encoder", "Decoder")
+    },
+    "SwiGLU": (lambda device: nn.SwiGLU(4, 3, device=device), SEQUENCES),
+    "SinusoidalPositions": (lambda device: nn.SinusoidalPositions(4, 9, device=device), SEQUENCES),
+    "RotaryEmbedding": (lambda device: nn.RotaryEmbedding(4, 9, device=device), SEQUENCES),
+}  # fmt: skip
+OPERANDS = {  # 1 for the other layers
+    "Bilinear": 2, "MultiheadAttention": 3, "MultiHeadAttention": 3, "TransformerDecoder": 2,
+    "TransformerDecoderLayer": 2,
 }  # fmt: skip
 
 
@@ -53,8 +87,9 @@ def test_layers(name, training, mode, check_both, explained_nones):
     def run(device):
         layer = make(device).train(training)
         x = Tensor(array, device=device)
-        arguments = (x, x * 0.5) if name == "Bilinear" else (x,)
-        y = layer(*arguments)
+        others = range(1, OPERANDS.get(name.split()[0], 1))
+        y = layer(x, *[x * 0.5**number for number in others])
+        y = y[0] if isinstance(y, tuple) else y
         (y * y).sum().backward()
         parameters = layer.parameters()
         leaves = [*parameters, *([] if name.startswith("Embedding") else [x])]
@@ -65,7 +100,10 @@ def test_layers(name, training, mode, check_both, explained_nones):
 
 
 def test_no_layer_is_left_out():
-    containers = {"Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList", "Sequential"}
+    containers = {
+        "KeyValueCache", "Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList",
+        "Sequential",
+    }  # fmt: skip
     layers = {
         name
         for name in nn.__all__
