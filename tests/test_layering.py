@@ -27,6 +27,7 @@ FLOORS = {
     "compiler": {*MODELS, "optim", "differentiation"},
     "differentiation": TENSORS,  # never modules: what they need of it, they register
     "linalg": TENSORS,
+    "compile": {*MODELS, "differentiation", "graph", "io", "optim"},
     "graph": {*MODELS, "differentiation"},
     "io": MODELS,
     "interop": {"io"},

@@ -1,0 +1,3 @@
+"""Compiled functions of tensors."""
+
+__all__: list[str] = []

@@ -1,0 +1,38 @@
+"""A program of calls of kernels, run by one call of machine code.
+
+A program is an array of int64: for each call the address of a kernel, how many arguments it has,
+and the arguments (addresses of operands, sizes, strides); 0 at the end.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from .cache import load
+
+__all__ = ["runner"]
+
+_SOURCE = """
+def kernel(program):
+    at = 0
+    while program[at] != 0:
+        call(program[at], address_plus(program, at + 2))
+        at += 2 + program[at + 1]
+"""
+
+
+@cache
+def runner() -> Callable[[int], None]:
+    """The function that runs the program at an address. Other threads go on meanwhile."""
+    (address,) = load([_SOURCE])
+    pointer = ctypes.c_void_p
+    function = ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(address)
+    scratch = np.empty(2, np.int64)  # where Numba's functions put results and exceptions: none
+    result, exception = pointer(scratch.ctypes.data), pointer(scratch.ctypes.data + 8)
+
+    def run(program: int, keep: np.ndarray = scratch) -> None:
+        function(result, exception, program)
+
+    return run
