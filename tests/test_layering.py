@@ -24,10 +24,9 @@ FLOORS = {
     "nn": {*TENSORS, "init"},
     "optim": TENSORS,  # never modules
     "data": TENSORS,  # never models
-    "compiler": {*MODELS, "optim", "differentiation"},
+    "compiler": {*MODELS, "optim", "differentiation", "io"},
     "differentiation": TENSORS,  # never modules: what they need of it, they register
     "linalg": TENSORS,
-    "compile": {*MODELS, "differentiation", "graph", "io", "optim"},
     "graph": {*MODELS, "differentiation"},
     "io": MODELS,
     "interop": {"io"},

@@ -14,8 +14,8 @@ from tests.interruption import interrupted
 
 pytest.importorskip("numba")
 
-from needle.compile.native import cache, compiler
-from needle.compile.native.runner import runner
+from needle.compiler.native import cache, compiler
+from needle.compiler.native.runner import runner
 
 SOURCE = """
 def kernel(arguments):
@@ -182,8 +182,8 @@ def test_interrupted(folder, at):
 
 SCRIPT = """
 import numpy as np
-from needle.compile.native.cache import load
-from needle.compile.native.runner import runner
+from needle.compiler.native.cache import load
+from needle.compiler.native.runner import runner
 source = '''{source}'''
 sources = [source.format(number=n) for n in range(8)]
 out = np.zeros(1)
@@ -214,7 +214,7 @@ def test_without_numba_where_all_is_in_the_folder():
 
 
 def test_import_needle_imports_no_compiler():
-    script = "import needle, needle.compile.native.runner, sys\nprint(*sys.modules)"
+    script = "import needle, needle.compiler.native.runner, sys\nprint(*sys.modules)"
     printed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("numba")
 
-from needle.compile.native import blas
-from needle.compile.native.cache import load
-from needle.compile.native.runner import runner
+from needle.compiler.native import blas
+from needle.compiler.native.cache import load
+from needle.compiler.native.runner import runner
 
 addresses = blas.addresses()
 needs_blas = pytest.mark.skipif(addresses is None, reason="NumPy's BLAS exports no function")
@@ -48,7 +48,7 @@ def test_products(dtype, transposed):
 def test_the_library_is_numpys():
     """PyTorch's BLAS is loaded first and is not the one that is found."""
     pytest.importorskip("torch")
-    script = "{}; from needle.compile.native import blas; import ctypes; print(blas._libraries())"
+    script = "{}; from needle.compiler.native import blas; import ctypes; print(blas._libraries())"
     for before in ("pass", "import torch"):
         printed = subprocess.run(
             [sys.executable, "-c", script.format(before)],

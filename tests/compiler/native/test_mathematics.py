@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("numba")
 
-from needle.compile.native.cache import load
-from needle.compile.native.runner import runner
+from needle.compiler.native.cache import load
+from needle.compiler.native.runner import runner
 
 SOURCE = """
 def kernel(arguments):

@@ -1,3 +1,0 @@
-"""Compiled functions of tensors."""
-
-__all__: list[str] = []
