@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.abstract import AbstractArray, NeedsNumbers
+from .passes import optimised
 from .program import Captured, Check, Constant, Input, Node, Program, evaluate, nodes_in, substitute
 
 __all__ = ["Executable", "executable"]
@@ -20,7 +21,8 @@ class Executable:
     """A program on the arrays of the captured tensors. This one calls one node after another."""
 
     def __init__(self, program: Program) -> None:
-        self.program = program
+        self.program, self.table = optimised(program)
+        program = self.program
         leaves = [leaf for leaf, _ in program.assignments]
         self.captured = [
             node for node in dict.fromkeys([*program.nodes, *leaves]) if isinstance(node, Captured)

@@ -344,7 +344,8 @@ def _filled(a: Any, fill: Any, dtype: Any, shape: Any) -> Any:
     if not isinstance(fill, RecordingArray):
         node = Constant(np.asarray(fill, dtype))
         fill = RecordingArray(a.tracer, node)
-    return np.broadcast_to(fill.astype(dtype, copy=False), shape)
+    filled = np.broadcast_to(fill.astype(dtype, copy=False), shape)
+    return RecordingArray(a.tracer, filled.node)  # no view: it may be written to
 
 
 def _like(fill: Any) -> Any:
