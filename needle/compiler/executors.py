@@ -12,7 +12,7 @@ from ..autograd.abstract import AbstractArray, NeedsNumbers
 from .passes import optimised
 from .program import Captured, Check, Constant, Input, Node, Program, evaluate, nodes_in, substitute
 
-__all__ = ["Executable", "executable"]
+__all__ = ["Executable"]
 
 _cached_data = operator.attrgetter("cached_data")
 
@@ -108,8 +108,3 @@ def _with_leaves(check: Check) -> tuple[Check, list[Node], dict[Node, Any]]:
         node: AbstractArray(node.shape, node.dtype) for node in nodes if node.shape is not None
     }
     return check, leaves, abstract
-
-
-def executable(program: Program, executor: str) -> Executable:
-    """A program, compiled."""
-    return Executable(program)

@@ -9,7 +9,8 @@ from ..autograd import Tensor, modes
 from ..autograd.changes import before_change
 from ..differentiation.tree import flatten, substituted
 from .captured import Reached
-from .executors import Executable, executable
+from .executors import Executable
+from .numpy_executor import NumpyExecutable
 from .program import Captured, Program
 from .recording import RecordingArray
 from .tracer import Tracer
@@ -95,7 +96,7 @@ def _finished(
     ]
     step.recorded_program = program
     with modes.override(modes.effects, None):
-        step.executable = executable(program, executor)
+        step.executable = _EXECUTORS[executor](program)
     step.changed = [
         leaf.tensor for leaf, _ in program.assignments
         if isinstance(leaf, Captured) and not is_statistic(leaf, tracer)
@@ -131,6 +132,12 @@ def _gradients(
         ):
             cleared.append(leaf)
     return stored, [leaf for leaf in cleared if not isinstance(leaf.cached_data, RecordingArray)]
+
+
+_EXECUTORS: dict[str, Callable[[Program], Executable]] = {
+    "numba": NumpyExecutable,
+    "numpy": NumpyExecutable,
+}
 
 
 class RecordedStep:
