@@ -55,7 +55,9 @@ class NumpyExecutable(Executable):
         self._name_of: dict[Node, str] = {}
         self._prologue: list[str] = []  # views of captured arrays
         self._place()
-        lines = [line for node in self.plan.order[: self.plan.updates_from] for line in self._lines(node)]
+        lines = [
+            line for node in self.plan.order[: self.plan.updates_from] for line in self._lines(node)
+        ]
         lines += self._late_checks()
         self._updates: list[str] = []
         for node in self.plan.order[self.plan.updates_from :]:
@@ -108,7 +110,10 @@ class NumpyExecutable(Executable):
                 self._name_of[node] = self._name_of[reused[0]]  # in place
             elif isinstance(home, Buffer):
                 self.names[f"a{number}"] = np.ndarray(
-                    node.shape, node.dtype, arena, start + home.offset  # type: ignore[arg-type]
+                    node.shape,
+                    node.dtype,
+                    arena,
+                    start + home.offset,  # type: ignore[arg-type]
                 )
             elif isinstance(home, Node) and kind_of(node) != "view":
                 self._name_of[node] = self._name_of[home]  # computed in the place of a leaf
@@ -155,13 +160,21 @@ class NumpyExecutable(Executable):
             return self._view(node, name, home)
         if home == "dynamic":
             return [f"{name} = {self._call(node)}"]
-        made = [f"{name} = empty({node.shape}, {self._object(node.dtype)})"] if home == "result" else []
+        made = (
+            [f"{name} = empty({node.shape}, {self._object(node.dtype)})"]
+            if home == "result"
+            else []
+        )
         return made + self._written_to(node, name)
 
     def _view(self, node: Node, name: str, home: Any) -> list[str]:
         if not isinstance(home, Node):  # a reshape that copies
             a = self._text(node.operands[0])
-            made = [] if home != "result" else [f"{name} = empty({node.shape}, {self._object(node.dtype)})"]
+            made = (
+                []
+                if home != "result"
+                else [f"{name} = empty({node.shape}, {self._object(node.dtype)})"]
+            )
             return [*made, f"copyto({name}.reshape({a}.shape), {a})"]
         line = f"{name} = {self._call(node)}"
         if isinstance(self.plan.owner(node), Captured) and self._is_steady(node):
@@ -203,7 +216,11 @@ class NumpyExecutable(Executable):
             return [f"{self._object(function)}({', '.join(map(self._text, operands))}, {out})"]
         if kind == "product":
             is_flat = all(len(each.shape) == 2 for each in operands) and node.dtype.kind == "f"
-            name = "dot" if is_flat and operands[0].dtype == operands[1].dtype == node.dtype else "matmul"
+            name = (
+                "dot"
+                if is_flat and operands[0].dtype == operands[1].dtype == node.dtype
+                else "matmul"
+            )
             return [f"{name}({self._text(operands[0])}, {self._text(operands[1])}, {out})"]
         if kind == "reduction":
             return self._reduction(node, out)
@@ -246,7 +263,11 @@ class NumpyExecutable(Executable):
     def _changed(self, node: Node, out: str) -> list[str]:
         """`set_item` and the like, in place of the first operand or of a copy."""
         a, *rest = node.operands
-        lines = [] if self._text(a) == out or self._is_same(node, a) else [f"copyto({out}, {self._text(a)})"]
+        lines = (
+            []
+            if self._text(a) == out or self._is_same(node, a)
+            else [f"copyto({out}, {self._text(a)})"]
+        )
         if node.function is set_item:
             return [*lines, f"{out}[{self._text(rest[0])}] = {self._text(rest[1])}"]
         if node.function is add_at:
@@ -304,7 +325,11 @@ class NumpyExecutable(Executable):
 
     def _locals(self, lines: list[str]) -> list[str]:
         """The names that the lines assign."""
-        return [line.partition(" = ")[0] for line in lines if " = " in line and "[" not in line.partition(" = ")[0]]
+        return [
+            line.partition(" = ")[0]
+            for line in lines
+            if " = " in line and "[" not in line.partition(" = ")[0]
+        ]
 
 
 def _with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

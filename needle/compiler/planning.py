@@ -67,9 +67,7 @@ class Plan:
         for node in self.order:
             self._place(node)
         self.copied = [
-            (leaf, value)
-            for leaf, value in program.assignments
-            if self.home.get(value) is not leaf
+            (leaf, value) for leaf, value in program.assignments if self.home.get(value) is not leaf
         ]
         self.nbytes = _packed(self.buffers)
 

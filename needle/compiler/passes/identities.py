@@ -187,7 +187,9 @@ def _sum_of_broadcast(node: Node, a: Node, axes: tuple[int, ...], keepdims: bool
     inner = a.operands[0]
     added = len(a.shape or ()) - len(inner.shape)
     stretched = [
-        axis for axis in axes if axis < added or (inner.shape[axis - added] == 1 != a.shape[axis])  # type: ignore[index]
+        axis
+        for axis in axes
+        if axis < added or (inner.shape[axis - added] == 1 != a.shape[axis])  # type: ignore[index]
     ]
     if not stretched:
         return node
