@@ -1,13 +1,15 @@
 """Datasets: numbered items, each an array or a tuple of arrays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Dataset", "DatasetNotFoundError", "NDArrayDataset"]
+from .transforms import Compose, Function, draw_numbers, for_batches
 
-Transforms = Sequence[Callable[[np.ndarray], np.ndarray]] | None
+__all__ = ["Dataset", "DatasetNotFoundError", "NDArrayDataset", "TensorDataset"]
+
+Transforms = Sequence[Function] | Compose | None
 
 
 def check_flags(**flags: Any) -> None:
@@ -34,7 +36,8 @@ class Dataset:
     `takes_index_arrays` is True; that must return what stacking the items would.
 
     Args:
-        transforms: functions from image to image, applied in order by `apply_transforms`.
+        transforms: functions from image to image, or a `Compose`, applied in order by
+            `apply_transforms`.
 
     Example:
         >>> import numpy as np
@@ -51,9 +54,11 @@ class Dataset:
     """
 
     takes_index_arrays = False
-    transforms: Transforms = None  # for subclasses that do not call our __init__
+    transforms: Sequence[Function] | None = None  # for subclasses that do not call our __init__
 
     def __init__(self, transforms: Transforms = None) -> None:
+        if isinstance(transforms, Compose):
+            transforms = [transforms]
         if callable(transforms):
             raise TypeError("transforms takes a list of functions: write transforms=[...]")
         self.transforms = transforms
@@ -80,6 +85,22 @@ class Dataset:
             return f"{len(self):,} items"
         except (AttributeError, NotImplementedError, TypeError):  # made in part, or no length
             return ""
+
+    # what a DataLoader with workers needs to draw in order, whoever prepares a batch
+
+    def _streams(self) -> set[Any] | None:
+        """The generators that batches draw from (None: NumPy's global state), if that is known.
+
+        If not, this is None: `__getitem__` may draw from anything.
+        """
+        return None
+
+    def _draw(self, count: int, streams: Mapping[Any, Any]) -> Any:
+        """What `_get` needs of random numbers for so many items."""
+
+    def _get(self, indices: np.ndarray, drawn: Any) -> Any:
+        """`self[indices]` with these random numbers; draws none itself."""
+        return self[indices]
 
 
 class NDArrayDataset(Dataset):
@@ -127,15 +148,68 @@ class NDArrayDataset(Dataset):
         return len(self.arrays[0])
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        parts = self._pick(index)
+        if self.transforms:
+            if parts[0].ndim < self.arrays[0].ndim:  # one item
+                parts[0] = self.apply_transforms(parts[0])
+            elif len(parts[0]):
+                drawn = self._draw(len(parts[0]), _OWN_STREAMS)
+                parts[0] = self._transformed(parts[0], drawn)
+        return tuple(parts)
+
+    def _pick(self, index: Any) -> list[Any]:
+        """The entries of all arrays at an index, copied."""
         try:
             parts = [array[index] for array in self.arrays]
         except IndexError as error:
             raise IndexError(f"{type(self).__name__} of {len(self)} items: {error}") from None
         if not isinstance(index, np.ndarray | list):  # those copy by themselves
             parts = [part.copy() for part in parts]
+        return parts
+
+    def _transformed(self, images: np.ndarray, drawn: list[np.ndarray] | None) -> np.ndarray:
+        """Images after the transforms, which take them all at once where they can."""
+        if drawn is None:
+            return np.stack([self.apply_transforms(image) for image in images])
+        for transform, numbers in zip(for_batches(self.transforms) or (), drawn, strict=True):
+            images = transform.apply(images, numbers)
+        return images
+
+    def _streams(self) -> set[Any] | None:
+        if type(self).__getitem__ is not NDArrayDataset.__getitem__:
+            return None
+        transforms = for_batches(self.transforms)
+        if transforms is None:
+            return None
+        return {transform.generator for transform in transforms if transform.uniforms}
+
+    def _draw(self, count: int, streams: Mapping[Any, Any]) -> list[np.ndarray] | None:
+        transforms = for_batches(self.transforms)
+        return None if transforms is None else draw_numbers(transforms, count, streams)
+
+    def _get(self, indices: np.ndarray, drawn: Any) -> tuple[Any, ...]:
+        parts = self._pick(indices)
         if self.transforms:
-            if parts[0].ndim < self.arrays[0].ndim:  # one item
-                parts[0] = self.apply_transforms(parts[0])
-            elif len(parts[0]):
-                parts[0] = np.stack([self.apply_transforms(image) for image in parts[0]])
+            parts[0] = self._transformed(parts[0], drawn)
         return tuple(parts)
+
+
+class _OwnStreams(dict[Any, Any]):
+    """Each generator for itself, and NumPy's global random state for None."""
+
+    def __missing__(self, generator: Any) -> Any:
+        return np.random if generator is None else generator
+
+
+_OWN_STREAMS = _OwnStreams()
+
+
+class TensorDataset(NDArrayDataset):
+    """PyTorch's name of `NDArrayDataset`: item i is the tuple of the i-th entries, as arrays.
+
+    Example:
+        >>> import needle as ndl
+        >>> dataset = ndl.data.TensorDataset(ndl.zeros(3, 2), ndl.arange(3))
+        >>> dataset[1][0].shape
+        (2,)
+    """

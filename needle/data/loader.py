@@ -1,46 +1,46 @@
 """Batches of a dataset."""
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
-from ..device import Generator, cpu
-from .dataset import Dataset, NDArrayDataset, check_flags
+from ..device import Generator
+from .collate import Batch, Fetcher, tensor
+from .dataset import Dataset, check_flags
+from .prefetch import Prefetched
+from .samplers import (
+    BatchSampler,
+    RandomSampler,
+    SequentialSampler,
+    check_count,
+    index_arrays,
+)  # fmt: skip
+from .workers import end_workers, make_workers
 
-__all__ = ["Batch", "DataLoader"]
-
-
-class Batch(tuple[Tensor, ...]):
-    """A tuple of Tensors that compares by identity, because `==` of Tensors is elementwise.
-
-    Example:
-        >>> import needle as ndl
-        >>> batch = ndl.data.Batch((ndl.Tensor([1.0, 2.0]), ndl.Tensor([0, 1])))
-        >>> inputs, labels = batch
-        >>> batch == ndl.data.Batch((inputs, labels))
-        False
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-    __hash__ = object.__hash__
+__all__ = ["DataLoader"]
 
 
 class DataLoader:
     """Iterates over a dataset in batches: tuples of Tensors that require no gradient.
 
     A batch has one Tensor for each array of an item, with the items along the first axis and the
-    dataset's dtype. Floats of Python become float32, and so do ints among them. It does not share
-    memory with the dataset.
+    dataset's dtype; a batch of dicts is a dict. Floats of Python become float32, and so do ints
+    among them. It does not share memory with the dataset.
     Several iterators over one loader are independent.
+
+    With `num_workers`, batches are prepared ahead while a model trains, and come in order. For
+    needle's array datasets with transforms that declare their draws, workers are threads: NumPy
+    works outside of Python's lock, and nothing is copied between processes. For other datasets
+    and with `collate_fn`, they are processes, because Python code would wait for the lock.
+    An error in a worker is raised here, with the worker's traceback.
+
+    Workers draw the random numbers that `num_workers=0` draws, as long as nothing else draws from
+    the same stream during a pass: where a model with dropout does, give transforms a `generator`.
+    Process workers whose dataset draws by itself from NumPy's or Python's global state, or from
+    a `needle.Generator`, prepare one batch at a time, in order; other generators are not followed.
 
     Args:
         dataset: has `len` and `dataset[i]`; see `Dataset` for fast fetching.
@@ -48,11 +48,25 @@ class DataLoader:
         shuffle: draw a new random order for each pass, by `np.random.permutation`.
         drop_last: leave out a last batch that is smaller.
         generator: where the order is drawn instead of from NumPy's global random state.
+        sampler: yields the indices of a pass, instead of `shuffle`.
+        batch_sampler: yields lists of indices, instead of all of the above but `dataset`.
+        num_workers: how many threads or processes prepare batches.
+        worker: "thread", "process", or None to choose as above.
+        collate_fn: makes a batch of a list of items, instead of `default_collate`.
+        prefetch_factor: batches in preparation for each worker; 2 by default.
+        timeout: seconds to wait for a batch of a worker; 0 is for ever.
+        persistent_workers: keep worker processes for the next pass; they keep their dataset, too.
+        worker_init_fn: called with the worker's number before its first batch.
+        multiprocessing_context: how processes are started: by default "fork" on Linux.
+        pin_memory: accepted, and of no effect: arrays are in ordinary memory.
 
     Raises:
-        ValueError: the dataset is empty, or `batch_size` is less than 1.
+        ValueError: the dataset is empty, `batch_size` is less than 1, or arguments exclude each
+            other.
         TypeError: `batch_size` is not an integer; while iterating, floats of Python come after
             batches of ints.
+        RuntimeError: while iterating, a worker process was killed, or a batch took longer than
+            `timeout`.
 
     Example:
         >>> import needle as ndl
@@ -70,27 +84,65 @@ class DataLoader:
         shuffle: bool = False,
         drop_last: bool = False,
         generator: Generator | None = None,
+        *,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[Sequence[int]] | None = None,
+        num_workers: int = 0,
+        worker: str | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        prefetch_factor: int | None = None,
+        timeout: float = 0,
+        persistent_workers: bool = False,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
+        pin_memory: bool = False,
     ) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
-            raise TypeError(f"batch_size is a whole number, got {batch_size!r}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size is 1 or more, got {batch_size}")
-        check_flags(shuffle=shuffle, drop_last=drop_last)
+        check_flags(
+            shuffle=shuffle, drop_last=drop_last, persistent_workers=persistent_workers,
+            pin_memory=pin_memory,
+        )  # fmt: skip
+        batch_size = check_count("batch_size", batch_size)
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler or drop_last):
+            raise ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last")
+        if sampler is not None and shuffle:
+            raise ValueError("sampler excludes shuffle: the sampler gives the order")
         if len(dataset) == 0:
             raise ValueError(f"empty dataset: {type(dataset).__name__} has no items to load")
-        self.dataset, self.batch_size = dataset, int(batch_size)
+        self.num_workers = check_count("num_workers", num_workers, 0)
+        if not num_workers and (prefetch_factor is not None or persistent_workers):
+            raise ValueError("prefetch_factor and persistent_workers need num_workers above 0")
+        if worker not in (None, "thread", "process"):
+            raise ValueError(f'worker is "thread", "process" or None, got {worker!r}')
+        if not timeout >= 0:
+            raise ValueError(f"timeout is 0 or more seconds, got {timeout}")
+        self.prefetch_factor = check_count(
+            "prefetch_factor", 2 if prefetch_factor is None else prefetch_factor
+        )
+        self.dataset, self.batch_size = dataset, batch_size
         self.shuffle, self.drop_last, self.generator = shuffle, drop_last, generator
-        self._kinds: dict[int, str] = {}  # of the columns of Python's numbers: "i" or "f"
+        self.batch_sampler = batch_sampler
+        if sampler is None and shuffle:
+            sampler = RandomSampler(dataset, generator=generator)
+        self.sampler: Iterable[int] = SequentialSampler(dataset) if sampler is None else sampler
+        self.worker, self.collate_fn, self.timeout = worker, collate_fn, timeout
+        self.persistent_workers, self.worker_init_fn = persistent_workers, worker_init_fn
+        self.multiprocessing_context, self.pin_memory = multiprocessing_context, pin_memory
+        self._idle: list[Any] = []  # workers for the next pass
+        if persistent_workers:
+            weakref.finalize(self, end_workers, self._idle)
+        self._kinds: dict[Any, str] = {}  # of the columns of Python's numbers: "i" or "f"
         for item in dataset if isinstance(dataset, list | tuple) else ():
-            for column, part in enumerate(_columns(item)):
+            for column, part in enumerate(item if isinstance(item, tuple | list) else (item,)):
                 if not hasattr(part, "dtype") and np.asarray(part).dtype.kind == "f":
                     self._kinds[column] = "f"
 
     def __repr__(self) -> str:
-        settings = [
-            f"{name}={value!r}"
-            for name, value in vars(self).items()
-            if name == "batch_size" or (value and name in ("shuffle", "drop_last", "generator"))
+        defaults = {"shuffle": False, "drop_last": False, "generator": None, "num_workers": 0}
+        settings = [f"batch_size={self.batch_size!r}"]
+        settings += [
+            f"{name}={getattr(self, name)!r}"
+            for name, default in defaults.items()
+            if getattr(self, name) != default
         ]
         data = self.dataset
         shown = data if isinstance(data, Dataset) else f"{type(data).__name__} of {len(data):,}"
@@ -99,70 +151,42 @@ class DataLoader:
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
-        full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        return len(BatchSampler(self.sampler, self.batch_size, self.drop_last))
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
+        batches: Iterator[Any]
         # drawn now, not at the first batch: the order of draws follows the order of calls
-        count = len(self.dataset)
-        order = cpu().permutation(count, self.generator) if self.shuffle else np.arange(count)
-        starts = range(0, len(self) * self.batch_size, self.batch_size)
-        parts = (order[start : start + self.batch_size] for start in starts)
-        return (Batch(_tensor(each, len(part)) for each in self._fetch(part)) for part in parts)
+        if self.batch_sampler is None:
+            batches = index_arrays(self.sampler, self.batch_size, self.drop_last)
+        else:
+            batches = iter(self.batch_sampler)
+        fetch = Fetcher(self.dataset, self.collate_fn)
+        if self.num_workers:
+            return self._prefetched(batches, fetch)
+        if fetch.is_plain:  # the whole of it, for speed
+            take = self.dataset.__getitem__
+            return (Batch(tensor(part, len(each)) for part in take(each)) for each in batches)
+        return (fetch.finish(self._kinds, fetch(each), len(each)) for each in batches)
 
-    def _fetch(self, indices: np.ndarray) -> Sequence[Any]:
-        """The arrays of a batch: by one call if the dataset allows it, else item by item."""
-        # declared, not tried: `x - x.mean()` works on an index array, too, with another meaning
-        if getattr(self.dataset, "takes_index_arrays", False):
-            if type(self.dataset).__getitem__ is NDArrayDataset.__getitem__:  # which copies
-                return self.dataset[indices]
-            return [np.array(_array(part)) for part in _columns(self.dataset[indices])]
-        items = [_columns(self.dataset[index]) for index in indices.tolist()]
-        widths = {len(item) for item in items}
-        if len(widths) > 1:
-            raise ValueError(f"items of a dataset have equally many parts, got {sorted(widths)}")
-        parts = enumerate(zip(*items, strict=True))
-        return [self._stack(column, each) for column, each in parts]
-
-    def _stack(self, column: int, parts: tuple[Any, ...]) -> np.ndarray:
-        """Parts of the items of a batch as one array; floats of Python become float32."""
-        arrays = list(map(np.asarray, parts))
-        shapes = {array.shape for array in arrays}
-        if len(shapes) > 1:
-            raise ValueError(f"items of one batch have equal shapes, got {sorted(shapes)}")
-        own = [position for position, part in enumerate(parts) if not hasattr(part, "dtype")]
-        kinds = {arrays[position].dtype.kind for position in own}
-        if "f" in kinds or (self._kinds.get(column) == "f" and kinds <= {"i", "b"}):
-            if self._kinds.setdefault(column, "f") == "i":
-                raise TypeError(
-                    f"part {column} of the items is an int of Python in former batches and a float "
-                    "in this one: return floats only, or NumPy's numbers of one dtype"
-                )
-            for position in own:  # else NumPy would make float64 of int64 and float32
-                arrays[position] = arrays[position].astype(np.float32)
-        elif "i" in kinds:
-            self._kinds[column] = "i"
-        return np.stack(arrays)
-
-
-def _columns(item: Any) -> Sequence[Any]:
-    """The parts of an item; a bare array or label is its only part."""
-    return item if isinstance(item, tuple | list) else (item,)
-
-
-def _array(part: Any) -> np.ndarray:
-    """A part of an item, or of a batch, as an array; floats of Python are float32."""
-    array = np.asarray(part)
-    is_python = array.dtype == np.float64 and not hasattr(part, "dtype")
-    return array.astype(np.float32) if is_python else array
-
-
-def _tensor(array: Any, count: int) -> Tensor:
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"a batch holds real numbers, got items of dtype {array.dtype}")
-    if array.ndim == 0 or len(array) != count:
-        raise ValueError(
-            f"a dataset that takes index arrays returns one entry per index: {count} indices gave "
-            f"an array of shape {array.shape}"
+    def _prefetched(self, batches: Iterator[Any], fetch: Fetcher) -> Iterator[Any]:
+        declared = None
+        if self.collate_fn is None and isinstance(self.dataset, Dataset):
+            declared = self.dataset._streams()
+        kind = self.worker or ("process" if declared is None else "thread")
+        workers, self._idle[:] = self._idle[:], []
+        if not workers:
+            workers = make_workers(
+                kind, self.num_workers, fetch, self.worker_init_fn, self.multiprocessing_context
+            )
+        return Prefetched(
+            self.dataset,
+            declared,
+            batches,
+            workers,
+            ahead=self.num_workers * self.prefetch_factor,
+            finish=partial(fetch.finish, self._kinds),
+            timeout=self.timeout,
+            idle=self._idle if self.persistent_workers else None,
         )
-    return Tensor.make_const(array)
