@@ -1,4 +1,4 @@
-"""Arithmetic: sums, products, powers, extrema, comparison and selection, element by element."""
+"""Arithmetic, comparison, logic and selection, element by element."""
 
 import math
 from collections.abc import Callable
@@ -23,9 +23,13 @@ __all__ = [
     "EWiseMul", "multiply", "MulScalar", "mul_scalar",
     "EWiseDiv", "divide", "DivScalar", "divide_scalar",
     "EWisePow", "power", "PowerScalar", "power_scalar",
+    "FloorDivide", "floor_divide", "Remainder", "remainder",
     "Maximum", "maximum", "Minimum", "minimum", "Where", "where",
     "Equal", "equal", "Greater", "greater", "GreaterEqual", "greater_equal",
     "Less", "less", "LessEqual", "less_equal", "NotEqual", "not_equal",
+    "BitwiseAnd", "bitwise_and", "BitwiseNot", "bitwise_not", "BitwiseOr", "bitwise_or",
+    "BitwiseXor", "bitwise_xor", "LogicalAnd", "logical_and", "LogicalNot", "logical_not",
+    "LogicalOr", "logical_or", "LogicalXor", "logical_xor",
 ]  # fmt: skip
 
 
@@ -95,7 +99,20 @@ def _range(dtype: np.dtype) -> tuple[float, float]:
     return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
+class Bitwise(Elementwise):
+    """Acts on the bits of integers, and on booleans as logic does."""
+
+    def _reason(self, cause: Exception, *arrays: Array) -> str:
+        if floats := [str(each.dtype) for each in arrays if each.dtype.kind == "f"]:
+            return (
+                f"expected integers or booleans, got {floats[0]}: comparisons such as x > 0 give "
+                "booleans, and astype('int64') integers"
+            )
+        return super()._reason(cause, *arrays)
+
+
 comparison: _ElementwiseRow = cast(Any, partial(stated, Comparison))
+bitwise: _ElementwiseRow = cast(Any, partial(stated, Bitwise))
 _INTEGERS = {  # of the widths of floats
     np.dtype(f"f{width}"): np.dtype(f"i{width}") for width in (2, 4, 8)
 }
@@ -153,6 +170,27 @@ Greater, greater = comparison(
 GreaterEqual, greater_equal = comparison(
     "GreaterEqual", "greater_equal", np.greater_equal, None,
     "Where a ≥ b, as booleans. No gradient.")
+BitwiseAnd, bitwise_and = bitwise("BitwiseAnd", "bitwise_and", np.bitwise_and, None,
+    "a & b, of booleans or of the bits of integers. No gradient.")
+BitwiseOr, bitwise_or = bitwise("BitwiseOr", "bitwise_or", np.bitwise_or, None,
+    "a | b, of booleans or of the bits of integers. No gradient.")
+BitwiseXor, bitwise_xor = bitwise("BitwiseXor", "bitwise_xor", np.bitwise_xor, None,
+    "a ^ b, of booleans or of the bits of integers. No gradient.")
+BitwiseNot, bitwise_not = bitwise("BitwiseNot", "bitwise_not", np.invert, None,
+    "~a, of booleans or of the bits of integers. No gradient.")
+LogicalAnd, logical_and = elementwise("LogicalAnd", "logical_and", np.logical_and, None,
+    "Where a and b are true, or not 0, as booleans. No gradient.")
+LogicalOr, logical_or = elementwise("LogicalOr", "logical_or", np.logical_or, None,
+    "Where a or b is true, or not 0, as booleans. No gradient.")
+LogicalXor, logical_xor = elementwise("LogicalXor", "logical_xor", np.logical_xor, None,
+    "Where one of a and b is true, or not 0, as booleans. No gradient.")
+LogicalNot, logical_not = elementwise("LogicalNot", "logical_not", np.logical_not, None,
+    "Where a is false, or 0, as booleans. No gradient.")
+FloorDivide, floor_divide = elementwise("FloorDivide", "floor_divide", np.floor_divide, None,
+    "a // b, the quotient rounded down. No gradient: the derivative is 0 wherever it exists.")
+Remainder, remainder = elementwise("Remainder", "remainder", np.remainder,
+    lambda g, y, a, b: (g, -(g * floor_divide(a, b)) if b.requires_grad else None),
+    "a % b = a - b·⌊a/b⌋, with the sign of b. Adjoints: g, -g·⌊a/b⌋.")
 DivideOrZero, divide_or_zero = elementwise("DivideOrZero", "divide_or_zero",
     lambda a, b: mask(np.divide(a, np.where(np.equal(b, 0), 1, b)), np.not_equal(b, 0)),
     lambda g, y, a, b: (divide_or_zero(g, b), -divide_or_zero(g * y, b)),

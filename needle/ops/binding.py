@@ -122,8 +122,16 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__rtruediv__": _reflected(arithmetic.divide),
     "__pow__": _operator(arithmetic.power, arithmetic.power_scalar),
     "__rpow__": _reflected(arithmetic.power),
-    "__matmul__": _operator(contraction.matmul),
-    "__rmatmul__": _reflected(contraction.matmul),
+    **{
+        f"__{side}{name}__": make(function)
+        for name, function in {
+            "matmul": contraction.matmul, "floordiv": arithmetic.floor_divide,
+            "mod": arithmetic.remainder, "and": arithmetic.bitwise_and,
+            "or": arithmetic.bitwise_or, "xor": arithmetic.bitwise_xor,
+        }.items()
+        for side, make in (("", _operator), ("r", _reflected))
+    },
+    "__invert__": arithmetic.bitwise_not,
     "__neg__": arithmetic.negate,
     "__abs__": functions.abs,
     "__round__": functions.round,
@@ -189,6 +197,7 @@ _AUGMENTED = {
     f"__i{name}__": in_place.augmented(symbol, _TENSOR_METHODS[f"__{name}__"])
     for name, symbol in {
         "add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "matmul": "@",
+        "floordiv": "//", "mod": "%", "and": "&", "or": "|", "xor": "^",
     }.items()
 }  # fmt: skip
 _TENSOR_METHODS |= _AUGMENTED | in_place.METHODS

@@ -78,6 +78,36 @@ _EXAMPLES = """
 # GreaterEqual greater_equal
 >>> print(ndl.greater_equal(ndl.Tensor([1.0, 2.0]), ndl.Tensor([3.0, 2.0])))
 [False  True]
+# FloorDivide floor_divide
+>>> print(ndl.floor_divide(ndl.Tensor([7, -7]), 3))
+[ 2 -3]
+# Remainder remainder
+>>> print(ndl.remainder(ndl.Tensor([7, -7]), 3))
+[1 2]
+# BitwiseAnd bitwise_and
+>>> print(ndl.bitwise_and(ndl.Tensor([1, 6]), 3))
+[1 2]
+# BitwiseOr bitwise_or
+>>> print(ndl.bitwise_or(ndl.Tensor([1, 6]), 3))
+[3 7]
+# BitwiseXor bitwise_xor
+>>> print(ndl.bitwise_xor(ndl.Tensor([1, 6]), 3))
+[2 5]
+# BitwiseNot bitwise_not
+>>> print(ndl.bitwise_not(ndl.Tensor([True, False])))
+[False  True]
+# LogicalAnd logical_and
+>>> print(ndl.logical_and(ndl.Tensor([True, True]), ndl.Tensor([True, False])))
+[ True False]
+# LogicalOr logical_or
+>>> print(ndl.logical_or(ndl.Tensor([True, False]), ndl.Tensor([False, False])))
+[ True False]
+# LogicalXor logical_xor
+>>> print(ndl.logical_xor(ndl.Tensor([True, True]), ndl.Tensor([True, False])))
+[False  True]
+# LogicalNot logical_not
+>>> print(ndl.logical_not(ndl.Tensor([0, 2])))
+[ True False]
 # Abs abs
 >>> print(ndl.abs(ndl.Tensor([-1.0, 0.0, 2.0])))
 [1. 0. 2.]

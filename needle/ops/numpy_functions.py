@@ -56,6 +56,12 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     np.true_divide: _operator("truediv"),
     np.power: _operator("pow"),
     np.matmul: _operator("matmul"),
+    np.floor_divide: _operator("floordiv"),
+    np.remainder: _operator("mod"),
+    np.bitwise_and: _operator("and"),
+    np.bitwise_or: _operator("or"),
+    np.bitwise_xor: _operator("xor"),
+    np.invert: arithmetic.bitwise_not,
     np.less: _operator("lt"),
     np.less_equal: _operator("le"),
     np.greater: _operator("gt"),
@@ -76,7 +82,8 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     **{
         getattr(np, function.__name__): function
         for function in (
-            arithmetic.maximum, arithmetic.minimum, functions.arccos, functions.arcsin,
+            arithmetic.logical_and, arithmetic.logical_not, arithmetic.logical_or,
+            arithmetic.logical_xor, arithmetic.maximum, arithmetic.minimum, functions.arccos, functions.arcsin,
             functions.arctan, functions.arctan2, functions.ceil, functions.cos, functions.cosh,
             functions.exp, functions.exp2, functions.expm1, functions.floor, functions.isfinite,
             functions.isinf, functions.isnan, functions.log, functions.log10, functions.log1p,
@@ -275,8 +282,7 @@ _WITHOUT_GRADIENT = {
     np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero, np.searchsorted, np.digitize,
     np.argpartition, np.nanargmax, np.nanargmin, np.lexsort, np.histogram_bin_edges, np.bincount,
     np.broadcast_shapes, np.isin, np.intersect1d, np.unravel_index,
-    np.logical_and, np.logical_or, np.logical_not, np.logical_xor, np.signbit, np.bitwise_and,
-    np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift, np.floor_divide,
+    np.signbit, np.left_shift, np.right_shift,
 }  # fmt: skip
 
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex)

@@ -104,6 +104,25 @@ ROWS = [
         TWO,
     ),
     ("divide_or_zero", divide_or_zero, np.true_divide, TWO, "positive"),
+    ("floor_divide", ops.floor_divide, np.floor_divide, TWO, "constant", "positive"),
+    ("remainder", ops.remainder, np.remainder, TWO, "positive"),
+    # logic
+    *[
+        (name, getattr(ops, name), getattr(np, name), TWO, "constant")
+        for name in ("logical_and", "logical_or", "logical_xor")
+    ],
+    ("logical_not", ops.logical_not, np.logical_not, ONE, "constant"),
+    ("bitwise_not", lambda a: ops.bitwise_not(a > 0), lambda a: np.invert(a > 0), ONE, "constant"),
+    *[
+        (
+            name,
+            lambda a, b, name=name: getattr(ops, name)(a > 0, b > 0),
+            lambda a, b, name=name: getattr(np, name)(a > 0, b > 0),
+            TWO,
+            "constant",
+        )
+        for name in ("bitwise_and", "bitwise_or", "bitwise_xor")
+    ],
     # comparisons
     ("equal", ops.equal, np.equal, TWO, "constant"),
     ("greater", ops.greater, np.greater, TWO, "constant"),
