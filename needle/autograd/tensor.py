@@ -273,20 +273,45 @@ def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
     for position, operand in enumerate(operands):
         if isinstance(operand, Value):
             values.append(operand)
-        elif isinstance(operand, np.ndarray) and operand.dtype.kind in "biuf":
-            # a copy, because the owner of the array may write to it before backward
-            values.append(Tensor.make_const(device.array(operand)))
         elif isinstance(operand, int | float | np.bool | np.integer | np.floating):
             number = operand.item() if isinstance(operand, np.generic) else operand
             array = device.array(number, np.result_type(*dtypes, number))
             values.append(Tensor.make_const(array))
         else:
-            kind = getattr(operand, "dtype", type(operand).__name__)
-            raise TypeError(
-                f"{type(op).__name__} expected a Tensor of real numbers as operand {position}, "
-                f"got {kind}: wrap it with needle.Tensor(...)"
-            )
+            values.append(as_constant(type(op).__name__, position, operand, device))
     return tuple(values)
+
+
+def as_constant(name: str, position: int, operand: Any, device: Device) -> Tensor:
+    """An array, a number, or nested lists of numbers, as a constant: operand `position` of `name`.
+
+    A copy, because the owner of an array may write to it before backward.
+    """
+    hint = "wrap it with needle.Tensor(...)"
+    if isinstance(operand, list | tuple):
+        if _holds_values(operand):
+            hint = "needle.stack(...) makes one tensor of several, in the graph"
+        else:
+            try:
+                operand = np.asarray(operand)
+            except ValueError:
+                hint = "its rows differ in length"
+    kind = getattr(operand, "dtype", None)
+    if kind is None and isinstance(operand, int | float):
+        kind = np.result_type(operand)
+    if kind is None or kind.kind not in "biuf":
+        raise TypeError(
+            f"{name} expected a Tensor of real numbers as operand {position}, "
+            f"got {type(operand).__name__ if kind is None else kind}: {hint}"
+        )
+    return Tensor.make_const(device.array(operand))
+
+
+def _holds_values(entries: Any) -> bool:
+    return any(
+        isinstance(each, Value) or (isinstance(each, list | tuple) and _holds_values(each))
+        for each in entries
+    )
 
 
 def _call(op: Op, *operands: Any) -> Any:

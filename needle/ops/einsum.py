@@ -12,7 +12,7 @@ from ..autograd import Array, Tensor
 from .arithmetic import multiply
 from .kinds import Contraction, normalize_axes
 from .linalg.matrices import diagonal
-from .names import by_any_name
+from .names import as_tensors, by_any_name
 from .reductions import summation
 from .views import permute, reshape
 
@@ -97,6 +97,7 @@ def einsum(subscripts: Any, *operands: Any, optimize: bool | str = "greedy") -> 
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists((subscripts, *operands))
+    operands = tuple(as_tensors("einsum", operands))
     shapes = tuple(operand.shape for operand in operands)
     terms, result = _terms(subscripts, shapes)
     length = _lengths(subscripts, terms, shapes)
@@ -249,6 +250,7 @@ def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     return _einsum(f"{left},{''.join(right)}->{result}")(a, b)
 
 
+@by_any_name
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """The matrix a_i·b_j of two vectors; tensors of more axes are flattened.
 

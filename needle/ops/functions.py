@@ -243,6 +243,7 @@ Erf, erf = elementwise("Erf", "erf", error_function,
 astype = with_parameters(Astype)
 
 
+@by_any_name
 def round(a: Tensor, decimals: int = 0) -> Tensor:
     """a to `decimals` places, a half to the even side. No gradient.
 

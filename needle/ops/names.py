@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
-import numpy as np
-
 from ..autograd import Tensor
+from ..autograd.tensor import as_constant
+from ..device import default_device
 
-__all__ = ["AnyName", "by_any_name", "speller"]
+__all__ = ["AnyName", "as_tensors", "by_any_name", "speller"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,10 +96,19 @@ class AnyName(Protocol[P, R_co]):
     ) -> R_co: ...
 
 
+def as_tensors(name: str, operands: Iterable[Any]) -> list[Tensor]:
+    """The operands of the function `name`, with constants in place of arrays and lists."""
+    return [
+        each if isinstance(each, Tensor) else as_constant(name, place, each, default_device())
+        for place, each in enumerate(operands)
+    ]
+
+
 def by_any_name(function: Callable[P, R]) -> AnyName[P, R]:
     """Decorator: `function` takes the synonyms of its parameters as keywords.
 
-    An array as first argument becomes a constant. PyTorch's `dim` without `correction` is a
+    An array or a list of numbers in the place of one of the first Tensors becomes a constant.
+    PyTorch's `dim` without `correction` is a
     warning for a function with `ddof`, whose default is NumPy's.
     """
     call: Callable[..., R] = function
@@ -107,11 +116,15 @@ def by_any_name(function: Callable[P, R]) -> AnyName[P, R]:
     parameters = inspect.signature(function).parameters
     spelled = speller(name, parameters)
     has_ddof = "ddof" in parameters
+    kinds = [each.annotation for each in parameters.values()]
+    tensors = range(next((at for at, kind in enumerate(kinds) if kind is not Tensor), len(kinds)))
 
     @functools.wraps(function)
     def accepting(*args: Any, **options: Any) -> Any:
-        if args and isinstance(args[0], np.ndarray):
-            args = (Tensor(args[0], requires_grad=False), *args[1:])
+        for place in tensors:
+            if place < len(args) and not isinstance(args[place], Tensor):
+                constant = as_constant(name, place, args[place], default_device())
+                args = (*args[:place], constant, *args[place + 1 :])
         if not options:
             return call(*args)
         ours = spelled(options)

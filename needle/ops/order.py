@@ -241,6 +241,7 @@ class Unique(TensorTupleOp):
         return tuple(np.unique(a, return_index=True, return_inverse=True, return_counts=True))
 
 
+@by_any_name
 def unique(
     a: Tensor,
     *,

@@ -111,6 +111,7 @@ def index_select(a: Tensor, axis: int, index: Any) -> Tensor:
     return getitem(a, (slice(None),) * normalize_axis(axis, a.ndim) + (index,))
 
 
+@by_any_name
 def masked_fill(a: Tensor, mask: Any, value: Any) -> Tensor:
     """`value`, a number or a tensor, where the mask is true; else a.
 

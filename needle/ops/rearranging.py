@@ -8,7 +8,7 @@ import numpy as np
 from ..autograd import Tensor, TensorOp
 from .indexing import concatenate, getitem
 from .kinds import Axes, integers, normalize_axes, normalize_axis, stated
-from .names import by_any_name
+from .names import as_tensors, by_any_name
 from .views import broadcast_to, permute, reshape, transpose
 
 __all__ = [
@@ -120,6 +120,7 @@ def repeat(a: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
     return getitem(a, (slice(None),) * axis + (rows,))
 
 
+@by_any_name
 def tile(a: Tensor, *reps: Any) -> Tensor:
     """The whole tensor several times along each axis: `tile(a, (2, 3))`; PyTorch's `x.repeat`.
 
@@ -138,6 +139,7 @@ def tile(a: Tensor, *reps: Any) -> Tensor:
     return reshape(wide, [count * each for count, each in zip(counts, shape, strict=True)])
 
 
+@by_any_name
 def pad(a: Tensor, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Tensor:
     """a with elements added before and after each axis, as np.pad.
 
@@ -153,7 +155,6 @@ def pad(a: Tensor, pad_width: Any, mode: str = "constant", constant_values: floa
         >>> ndl.pad(ndl.Tensor([[1.0, 2.0]]), ((0, 0), (1, 2))).numpy()
         array([[0., 1., 2., 0., 0.]])
     """
-    a = a if isinstance(a, Tensor) else Tensor(a, requires_grad=False)
     widths = np.asarray(pad_width)
     if widths.ndim == 1 and widths.size != 1 and a.ndim > 1:
         raise ValueError(
@@ -197,7 +198,7 @@ def meshgrid(*tensors: Tensor, indexing: str | None = None) -> tuple[Tensor, ...
             f"got {indexing!r}"
         )
     ndim = len(tensors)
-    vectors = [reshape(each, -1) for each in tensors]
+    vectors = [reshape(each, -1) for each in as_tensors("meshgrid", tensors)]
     order = list(range(ndim))
     if indexing == "xy":
         order[:2] = order[:2][::-1]

@@ -110,6 +110,7 @@ transpose = with_parameters(Transpose)
 permute = with_parameters(Permute)
 
 
+@by_any_name
 def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """a with the axes from `start_dim` to `end_dim` joined into one."""
     if not a.ndim:

@@ -15,6 +15,7 @@ from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from ...device import to_numpy
 from ..indexing import concatenate
 from ..kinds import stated, unary, unbroadcast
+from ..names import by_any_name
 from ..views import expand_dims
 from .matrices import diagonal_mask, diagonal_matrix, tril
 from .solve import FiniteMatrices, MatrixOp, Solve, entries, name_matrix, solve
@@ -261,6 +262,7 @@ class QRResult(NamedTuple):
     R: Tensor
 
 
+@by_any_name
 def cholesky(a: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L with a = L·Lᵀ (or its transpose, `upper`) of symmetric matrices.
 
@@ -270,6 +272,7 @@ def cholesky(a: Tensor, *, upper: bool = False) -> Tensor:
     return Cholesky()(a.transpose()).transpose() if upper else Cholesky()(a)
 
 
+@by_any_name
 def eigh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> EighResult:
     """Eigenvalues, ascending, and eigenvectors of symmetric matrices: a·v_i = w_i·v_i.
 
@@ -286,11 +289,13 @@ def eigh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> EighResult:
     return EighResult(*entries(Eigh(UPLO)(a), 2))
 
 
+@by_any_name
 def eigvalsh(a: Tensor, UPLO: Literal["L", "U"] = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, ascending."""
     return Eigvalsh(UPLO)(a)
 
 
+@by_any_name
 def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult | Tensor:
     """The singular value decomposition a = U·diag(S)·Vh, S descending; S alone if not compute_uv.
 
@@ -308,6 +313,7 @@ def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> SVDRe
     return SVDResult(*entries(SVD(full_matrices)(a), 3)) if compute_uv else svdvals(a)
 
 
+@by_any_name
 def qr(a: Tensor, mode: str = "reduced") -> QRResult | Tensor:
     """Q with orthonormal columns and upper triangular R, a = Q·R; R alone with mode "r".
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...autograd import Array, Tensor, TensorOp
 from ...autograd.abstract import NeedsNumbers
 from ..arithmetic import greater
+from ..names import by_any_name
 from ..reductions import summation
 from ..views import expand_dims
 from .factorizations import svdvals
@@ -70,6 +71,7 @@ class LstsqResult(NamedTuple):
     singular_values: Tensor
 
 
+@by_any_name
 def pinv(
     a: Tensor, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None
 ) -> Tensor:
@@ -94,6 +96,7 @@ def pinv(
     return PseudoInverse(rtol if rcond is None else rcond, hermitian)(a)
 
 
+@by_any_name
 def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> LstsqResult:
     """The x of least norm among those that make ‖a·x - b‖ least, as np.linalg.lstsq, batched.
 

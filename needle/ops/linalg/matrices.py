@@ -7,6 +7,7 @@ import numpy as np
 
 from ...autograd import Array, Tensor, TensorOp
 from ..kinds import View, normalize_axes, stated, unbroadcast
+from ..names import by_any_name
 
 __all__ = [
     "Diagonal", "diagonal", "DiagonalMatrix", "trace", "Tril", "tril", "Triu", "triu",
@@ -71,6 +72,7 @@ def diagonal_matrix(values: Tensor) -> Tensor:
     return DiagonalMatrix((*values.shape, values.shape[-1]))(values)
 
 
+@by_any_name
 def trace(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of a diagonal. `needle.linalg.trace` takes the last two axes."""
     return diagonal(a, offset, axis1, axis2).sum(-1)

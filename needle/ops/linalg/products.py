@@ -11,6 +11,7 @@ from ...autograd.abstract import NeedsNumbers
 from ..arithmetic import greater, where
 from ..contraction import matmul
 from ..functions import abs
+from ..names import as_tensors, by_any_name
 from ..reductions import Max, summation
 from ..views import stop_gradient
 from .solve import solve
@@ -29,7 +30,7 @@ def multi_dot(arrays: Sequence[Tensor]) -> Tensor:
         >>> ndl.linalg.multi_dot([row, matrix, matrix, row]).item()
         145.0
     """
-    arrays = list(arrays)
+    arrays = as_tensors("multi_dot", arrays)
     if len(arrays) < 2:
         raise ValueError(f"multi_dot takes two or more tensors, got {len(arrays)}")
     shapes = [tuple(array.shape) for array in arrays]
@@ -92,6 +93,7 @@ _LARGEST_NORM = 4.25
 _MOST_SQUARINGS = 64  # of matrices whose norm cannot be read; larger ones have no digit right
 
 
+@by_any_name
 def expm(a: Tensor) -> Tensor:
     """The exponential of square matrices, Σ Aᵏ/k!, as scipy.linalg.expm; batched.
 

@@ -8,6 +8,7 @@ import numpy as np
 from ...autograd import Array, Tensor, TensorOp, TensorTuple, TensorTupleOp
 from ...device import to_numpy
 from ..kinds import stated, unbroadcast
+from ..names import by_any_name
 from ..reductions import summation
 from ..tuples import TupleGetItem
 from ..views import expand_dims
@@ -172,6 +173,7 @@ class SlogDetResult(NamedTuple):
     logabsdet: Tensor
 
 
+@by_any_name
 def solve(a: Tensor, b: Tensor) -> Tensor:
     """The solution x of a·x = b. As in NumPy, b is a vector if it has one axis, else matrices.
 
@@ -180,6 +182,7 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
     return Solve()(a, expand_dims(b, -1))[..., 0] if b.ndim == 1 else Solve()(a, b)
 
 
+@by_any_name
 def slogdet(a: Tensor) -> SlogDetResult:
     """The sign and ln |det a|, which neither overflows nor underflows; (0, -inf) if singular.
 
