@@ -8,8 +8,9 @@ from .autograd import (
     GradientReplacedWarning as GradientReplacedWarning, Op as Op, Tensor as Tensor,
     TensorOp as TensorOp, TensorTuple as TensorTuple, TensorTupleOp as TensorTupleOp,
     Value as Value, accumulate_gradients as accumulate_gradients,
-    count_live_tensors as count_live_tensors, enable_grad as enable_grad, lazy_mode as lazy_mode,
-    no_grad as no_grad,
+    count_live_tensors as count_live_tensors, enable_grad as enable_grad,
+    is_grad_enabled as is_grad_enabled, lazy_mode as lazy_mode, no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
 )  # fmt: skip
 from .device import (
     Device as Device, Generator as Generator, cpu as cpu, cuda as cuda,

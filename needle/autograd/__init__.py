@@ -9,7 +9,14 @@ from . import compatibility  # noqa: F401 - imported for what it does: LAZY_MODE
 from .abstract import AbstractArray
 from .assign import assign
 from .hooks import Hook
-from .modes import accumulate_gradients, enable_grad, lazy_mode, no_grad
+from .modes import (
+    accumulate_gradients,
+    enable_grad,
+    is_grad_enabled,
+    lazy_mode,
+    no_grad,
+    set_grad_enabled,
+)
 from .op import Array, Op
 from .reverse import (
     GradientReplacedWarning,
@@ -25,5 +32,5 @@ __all__ = [
     "AbstractArray", "Array", "GradientReplacedWarning", "Hook", "Op", "Tensor", "TensorOp",
     "TensorTuple", "TensorTupleOp", "Value", "accumulate_gradients", "assign", "clear_gradients",
     "compute_adjoints", "compute_gradient_of_variables", "count_live_tensors", "enable_grad",
-    "find_topo_sort", "lazy_mode", "no_grad",
+    "find_topo_sort", "is_grad_enabled", "lazy_mode", "no_grad", "set_grad_enabled",
 ]  # fmt: skip

@@ -83,6 +83,11 @@ class ArrayLike(_BoundMethods):
         """The number of axes, `ndim`."""
         return self.ndim
 
+    def is_contiguous(self) -> bool:
+        """Whether the elements are in memory row by row. Every op takes those that are not, too."""
+        flags = self._array().flags
+        return flags is None or flags.c_contiguous  # none of what stands for an array in vmap
+
     def numpy(self) -> np.ndarray:
         """A copy of the values as a NumPy array."""
         data = self._array()

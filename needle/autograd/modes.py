@@ -7,9 +7,12 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from .override import override
+from .override import _Special, override
 
-__all__ = ["accumulate_gradients", "enable_grad", "lazy_mode", "no_grad", "override"]
+__all__ = [
+    "accumulate_gradients", "enable_grad", "is_grad_enabled", "lazy_mode", "no_grad", "override",
+    "set_grad_enabled",
+]  # fmt: skip
 
 is_lazy: ContextVar[bool] = ContextVar("is_lazy", default=False)
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
@@ -62,6 +65,46 @@ def enable_grad(enabled: bool = True) -> override:
         True
     """
     return _WITH_GRAD if enabled else _WITHOUT_GRAD
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops record graphs here, which `no_grad` and the like change.
+
+    Example:
+        >>> import needle as ndl
+        >>> with ndl.no_grad():
+        ...     ndl.is_grad_enabled()
+        False
+    """
+    return grad_enabled.get()
+
+
+class set_grad_enabled(override):
+    """Enables or disables graphs from here on; in a `with` statement, back at the end of the block.
+
+    Where there is a block, `no_grad()` and `enable_grad(...)` do the same.
+
+    Example:
+        >>> import needle as ndl
+        >>> is_training = False
+        >>> with ndl.set_grad_enabled(is_training):
+        ...     (ndl.Tensor([1.0]) * 2).requires_grad
+        False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(grad_enabled, bool(mode))
+        self.mode, self.former = bool(mode), grad_enabled.get()
+        self.enter()
+
+    def _exit(self) -> Any:
+        return self.back_to(self.former)
+
+    __exit__ = _Special(_exit, override._left)
+
+    def __call__(self, function: Any) -> Any:
+        grad_enabled.set(self.former)
+        return enable_grad(self.mode)(function)
 
 
 def accumulate_gradients() -> override:

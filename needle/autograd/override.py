@@ -63,7 +63,9 @@ class override(ContextDecorator):
         self._settings = {former: _setting(variable, former) for former in formers}
 
     def _exit(self) -> Any:
-        former = self.variable.get()
+        return self.back_to(self.variable.get())
+
+    def back_to(self, former: Any) -> Any:
         if self._settings:
             return _Restore(self._settings[former])
         return _Restore(_setting(self.variable, former))

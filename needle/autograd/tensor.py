@@ -174,6 +174,16 @@ class Tensor(Value, ArrayLike):
         detached._changes = changes_of(self)
         return detached
 
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` of a leaf, and return the tensor."""
+        if self.op is not None and self.requires_grad and not requires_grad:
+            raise RuntimeError(
+                "requires_grad_(False) on a tensor that ops made would not end its graph: "
+                "use tensor.detach()"
+            )
+        self.requires_grad = bool(requires_grad)
+        return self
+
     def __copy__(self) -> Self:
         copy = self.make_const(self.realize_cached_data(), self.requires_grad)
         copy._changes = changes_of(self)

@@ -21,6 +21,7 @@ from ..autograd import Tensor, TensorTuple, Value, modes
 from ..autograd.abstract import NeedsNumbers
 from ..ops import identity, stop_gradient
 from ..ops.kinds import normalize_axis
+from ..ops.names import by_any_name
 from .arguments import Function, check_outputs, name_of
 from .arrays import as_arrays, as_tensors, only_arrays
 from .batching import Operand, batched, full, moved_axes
@@ -35,6 +36,7 @@ _NO_NUMBERS = (
 )
 
 
+@by_any_name
 def vmap(function: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """A function that maps `function`, of one example, over an axis of its arguments.
 
@@ -62,7 +64,8 @@ def vmap(function: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
             not fit.
         TypeError: the numbers of a tensor are read inside.
 
-    Arguments may be NumPy arrays; if all are, so are the results. As in JAX and torch.func.
+    Arguments may be NumPy arrays; if all are, so are the results. As in JAX and torch.func, whose
+    names `in_dims` and `out_dims` are understood, too.
 
     Example:
         >>> import needle as ndl

@@ -12,6 +12,7 @@ from .arithmetic import *
 from .attention import *
 from .contraction import *
 from .einsum import *
+from .facts import *
 from .functions import *
 from .indexing import *
 from .kinds import *

@@ -11,6 +11,8 @@ from . import (
     activations,
     arithmetic,
     contraction,
+    einsum,
+    facts,
     functions,
     in_place,
     indexing,
@@ -78,19 +80,6 @@ def _pow(self: Tensor, exponent: Any) -> Tensor:
     return self**exponent
 
 
-def _reversed_axes(self: Tensor) -> Tensor:
-    """The transposed matrix; of three axes and more, say `mT` or `permute(...)`."""
-    if self.ndim > 2:
-        raise ValueError(
-            f"x.T of a tensor of shape {self.shape} is ambiguous: x.mT swaps the last two axes, "
-            "x.permute(...) takes them in any order (NumPy's T and PyTorch's reverse all of them)"
-        )
-    return Tensor.make_from_op(_SWAP, (self,)) if self.ndim == 2 else self
-
-
-_SWAP = views.Transpose()
-
-
 def _repeat(self: Tensor, *repeats: Any, **options: Any) -> Tensor:
     """Each slice along `axis` several times in a row, as the function `repeat`."""
     if not options:
@@ -143,13 +132,16 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__le__": _operator(arithmetic.less_equal),
     "__gt__": _operator(arithmetic.greater),
     "__ge__": _operator(arithmetic.greater_equal),
-    "T": property(_reversed_axes),
+    "T": property(views.t),
     "mT": property(views.transpose),
     "at": property(picking.At),
     "view": _of_numbers(views.reshape),
-    "unsqueeze": views.expand_dims,
-    "clamp": functions.clip,
+    "unsqueeze": views.unsqueeze,
+    "clamp": functions.clamp,
+    "movedim": rearranging.movedim,
+    "log_softmax": reductions.log_softmax,
     "pow": _pow,
+    "equal": facts.array_equal,
     "norm": by_any_name(_norm),
     "repeat": _repeat,
     "repeat_interleave": rearranging.repeat,
@@ -164,20 +156,25 @@ _TENSOR_METHODS: dict[str, Any] = {
         function.__name__: function
         for function in (
             activations.relu, activations.sigmoid, activations.tanh, contraction.matmul,
+            einsum.bmm, einsum.dot, einsum.inner, einsum.mm, einsum.mv, einsum.outer,
+            facts.allclose, facts.is_floating_point, functions.isclose,
             functions.abs, functions.arccos, functions.arcsin, functions.arctan,
             functions.astype, functions.ceil, functions.clip, functions.cos, functions.cosh,
             functions.cpu, functions.cuda, functions.erf, functions.exp, functions.expm1,
             functions.floor, functions.isfinite, functions.isinf, functions.isnan, functions.log,
             functions.log10, functions.log1p, functions.log2, functions.round, functions.sign,
             functions.sin, functions.sinh, functions.sqrt, functions.tan, functions.to,
-            order.argmax, order.argmin, order.argsort, order.max, order.min, order.sort,
-            order.topk, order.unique, picking.gather, picking.index_select, picking.masked_fill,
-            picking.scatter_add, rearranging.chunk, rearranging.clone, rearranging.diff,
-            rearranging.moveaxis, rearranging.roll, rearranging.swapaxes, rearranging.tile,
+            order.amax, order.amin, order.argmax, order.argmin, order.argsort, order.bincount,
+            order.max, order.median, order.min, order.quantile, order.sort, order.topk,
+            order.unique, picking.gather, picking.index_add, picking.index_fill,
+            picking.index_select, picking.masked_fill, picking.scatter, picking.scatter_add, rearranging.chunk, rearranging.clone, rearranging.diff,
+            rearranging.contiguous, rearranging.moveaxis, rearranging.roll, rearranging.swapaxes,
+            rearranging.tile, rearranging.unbind,
             reductions.all, reductions.any, reductions.cumprod, reductions.cumsum,
             reductions.logcumsumexp, reductions.logsumexp, reductions.mean, reductions.prod,
             reductions.softmax, reductions.std, reductions.sum, reductions.var,
-            views.expand_dims, views.flatten, views.flip, views.squeeze,
+            views.expand, views.expand_as, views.expand_dims, views.flatten, views.flip,
+            views.squeeze, views.t,
         )
     },
     **{
@@ -200,7 +197,14 @@ _AUGMENTED = {
         "floordiv": "//", "mod": "%", "and": "&", "or": "|", "xor": "^",
     }.items()
 }  # fmt: skip
-_TENSOR_METHODS |= _AUGMENTED | in_place.METHODS
+_IN_PLACE = {
+    f"{function.__name__}_": in_place.in_place(f"{function.__name__}_", function)
+    for function in (
+        picking.index_add, picking.index_fill, picking.masked_fill, picking.scatter,
+        picking.scatter_add,
+    )
+}  # fmt: skip
+_TENSOR_METHODS |= _AUGMENTED | _IN_PLACE | in_place.METHODS
 
 for _type, _methods in ((Tensor, _TENSOR_METHODS), (TensorTuple, _TUPLE_METHODS)):
     for _name, _method in _methods.items():

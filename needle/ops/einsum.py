@@ -10,13 +10,14 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .arithmetic import multiply
+from .contraction import matmul
 from .kinds import Contraction, normalize_axes
 from .linalg.matrices import diagonal
 from .names import as_tensors, by_any_name
 from .reductions import summation
 from .views import permute, reshape
 
-__all__ = ["Einsum", "einsum", "outer", "tensordot"]
+__all__ = ["Einsum", "bmm", "dot", "einsum", "inner", "mm", "mv", "outer", "tensordot"]
 
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase
 _Shape = tuple[int, ...]
@@ -261,3 +262,75 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
                [6., 8.]])
     """
     return multiply(reshape(a, (a.size, 1)), reshape(b, (1, b.size)))
+
+
+@by_any_name
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Σ a·b of two vectors; of more axes as np.dot: over the last of a and the last but one of b.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.dot(ndl.Tensor([1.0, 2.0]), ndl.Tensor([3.0, 4.0])).item()
+        11.0
+    """
+    if not a.ndim or not b.ndim:
+        return multiply(a, b)
+    return matmul(a, b) if b.ndim <= 2 else tensordot(a, b, ([-1], [-2]))
+
+
+@by_any_name
+def inner(a: Tensor, b: Tensor) -> Tensor:
+    """Σ a·b over the last axes of both, as np.inner.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.inner(ndl.Tensor([[1.0, 2.0], [0.0, 1.0]]), ndl.Tensor([3.0, 4.0])).numpy()
+        array([11.,  4.])
+    """
+    return tensordot(a, b, ([-1], [-1])) if a.ndim and b.ndim else multiply(a, b)
+
+
+@by_any_name
+def mm(a: Tensor, b: Tensor) -> Tensor:
+    """The product of two matrices. `matmul` takes tensors of any number of axes.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.mm(ndl.Tensor([[1.0, 2.0]]), ndl.Tensor([[3.0], [4.0]])).numpy()
+        array([[11.]])
+    """
+    return _checked_product("mm", a, b, 2, 2)
+
+
+@by_any_name
+def bmm(a: Tensor, b: Tensor) -> Tensor:
+    """The products of two batches of matrices, of three axes each.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.bmm(ndl.ones(5, 2, 3), ndl.ones(5, 3, 4)).shape
+        (5, 2, 4)
+    """
+    return _checked_product("bmm", a, b, 3, 3)
+
+
+@by_any_name
+def mv(a: Tensor, b: Tensor) -> Tensor:
+    """The product of a matrix and a vector.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.mv(ndl.Tensor([[1.0, 2.0]]), ndl.Tensor([3.0, 4.0])).numpy()
+        array([11.])
+    """
+    return _checked_product("mv", a, b, 2, 1)
+
+
+def _checked_product(name: str, a: Tensor, b: Tensor, left: int, right: int) -> Tensor:
+    if (a.ndim, b.ndim) != (left, right) or (left == 3 and len(a) != len(b)):
+        batches = " and equal lengths of the first" if left == 3 else ""
+        raise ValueError(
+            f"{name} takes tensors of {left} and {right} axes{batches}, got shapes {a.shape} and "
+            f"{b.shape}: matmul takes any number of axes, which broadcast"
+        )
+    return matmul(a, b)

@@ -108,6 +108,31 @@ _EXAMPLES = """
 # LogicalNot logical_not
 >>> print(ndl.logical_not(ndl.Tensor([0, 2])))
 [ True False]
+# IsClose
+>>> print(ndl.ops.IsClose(atol=0.2)(ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.1, 2.5])))
+[ True False]
+# expand
+>>> ndl.expand(ndl.ones(2, 1), 4, -1, 3).shape
+(4, 2, 3)
+# expand_as
+>>> ndl.expand_as(ndl.ones(2, 1), ndl.ones(2, 3)).shape
+(2, 3)
+# t
+>>> ndl.t(ndl.ones(2, 3)).shape
+(3, 2)
+# contiguous
+>>> ndl.contiguous(ndl.ones(2, 3).T).is_contiguous()
+True
+# BinCount
+>>> print(ndl.ops.BinCount(minlength=3)(ndl.Tensor([1, 1])))
+[0 2 0]
+# amax
+>>> print(ndl.amax(ndl.Tensor([[1.0, 5.0], [7.0, 3.0]]), dim=(0, 1)))
+7.0
+# amin
+>>> print(ndl.amin(ndl.Tensor([[1.0, 5.0], [7.0, 3.0]]), dim=1, keepdim=True))
+[[1.]
+ [3.]]
 # Abs abs
 >>> print(ndl.abs(ndl.Tensor([-1.0, 0.0, 2.0])))
 [1. 0. 2.]

@@ -22,8 +22,9 @@ from .views import stop_gradient
 
 __all__ = [
     "Abs", "abs", "ArcCos", "arccos", "ArcSin", "arcsin", "ArcTan", "arctan", "ArcTan2", "arctan2",
-    "Astype", "astype", "Ceil", "ceil", "Clip", "clip", "Cos", "cos", "Cosh", "cosh", "Erf", "erf",
-    "Exp", "exp", "Exp2", "exp2", "Expm1", "expm1", "Floor", "floor", "IsFinite", "isfinite",
+    "Astype", "astype", "Ceil", "ceil", "clamp", "Clip", "clip", "Cos", "cos", "Cosh", "cosh", "Erf", "erf",
+    "Exp", "exp", "Exp2", "exp2", "Expm1", "expm1", "Floor", "floor", "isclose", "IsClose", "IsFinite",
+    "isfinite",
     "IsInf", "isinf", "IsNaN", "isnan", "Log", "log", "Log10", "log10", "Log1p", "log1p", "Log2",
     "log2", "LogAddExp", "logaddexp", "Rint", "round", "Sign", "sign", "Sin", "sin", "Sinh",
     "sinh", "Sqrt", "sqrt", "Tan", "tan",
@@ -31,6 +32,17 @@ __all__ = [
 
 
 F = TypeVar("F", bound=Callable[..., Tensor])
+
+
+def _is_close(
+    a: Array, b: Array, /, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Array:
+    a, b = np.multiply(a, 1.0), np.multiply(b, 1.0)  # floats: unsigned integers have no a - b
+    with np.errstate(invalid="ignore"):  # of infinity
+        is_close = np.less_equal(np.absolute(a - b), np.absolute(b) * rtol + atol)
+    is_close = (is_close & np.isfinite(b)) | np.equal(a, b)
+    return is_close | (np.isnan(a) & np.isnan(b)) if equal_nan else is_close
+
 
 cos: Callable[[Tensor], Tensor]  # used by the derivatives of sin and sinh, which come first
 cosh: Callable[[Tensor], Tensor]
@@ -85,6 +97,8 @@ IsInf, isinf = elementwise(
     "IsInf", "isinf", np.isinf, None, "Where a is infinite, as booleans. No gradient.")
 IsFinite, isfinite = elementwise("IsFinite", "isfinite", np.isfinite, None,
     "Where a is neither infinite nor NaN, as booleans. No gradient.")
+IsClose, _ = elementwise("IsClose", "isclose", _is_close, None,
+    "Where |a - b| ≤ atol + rtol·|b| or a = b, as booleans. No gradient.")
 Abs, abs = elementwise("Abs", "abs", np.absolute, lambda g, y, a: g * sign(a),
     "The absolute value, |a|. Adjoint: g·sign a, which is 0 at 0.")
 Log1p, log1p = elementwise("Log1p", "log1p", np.log1p, lambda g, y, a: g / (a + 1),
@@ -117,6 +131,9 @@ def clip(a: Tensor, low: Any = None, high: Any = None) -> Tensor:
             is_nan = not_equal(limit, limit) if _has_axes(limit) else False
             a = where(is_beyond(a, limit) + is_nan, limit, a)
     return a
+
+
+clamp = clip  # PyTorch's name
 
 
 class Astype(Elementwise):
@@ -259,6 +276,20 @@ def round(a: Tensor, decimals: int = 0) -> Tensor:
     if decimals < 0:  # powers of ten that are exact
         return _rint(a / 10.0**-decimals) * 10.0**-decimals
     return _rint(a * 10.0**decimals) / 10.0**decimals
+
+
+@by_any_name
+def isclose(
+    a: Tensor, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """Where |a - b| ≤ atol + rtol·|b| or a = b, and with `equal_nan` where both are NaN.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.isclose(ndl.Tensor([1.0, 2.0]), ndl.Tensor([1.0, 2.1])))
+        [ True False]
+    """
+    return IsClose(rtol, atol, equal_nan)(a, b)
 
 
 # --- between devices, as a part of the graph

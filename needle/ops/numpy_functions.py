@@ -30,6 +30,7 @@ from . import (
     views,
 )  # fmt: skip
 from .linalg.norms import numpys_norm
+from .names import as_tensors
 
 __all__: list[str] = []
 
@@ -83,8 +84,8 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
         getattr(np, function.__name__): function
         for function in (
             arithmetic.logical_and, arithmetic.logical_not, arithmetic.logical_or,
-            arithmetic.logical_xor, arithmetic.maximum, arithmetic.minimum, functions.arccos, functions.arcsin,
-            functions.arctan, functions.arctan2, functions.ceil, functions.cos, functions.cosh,
+            arithmetic.logical_xor, arithmetic.maximum, arithmetic.minimum,
+            functions.arccos, functions.arcsin, functions.arctan, functions.arctan2, functions.ceil, functions.cos, functions.cosh,
             functions.exp, functions.exp2, functions.expm1, functions.floor, functions.isfinite,
             functions.isinf, functions.isnan, functions.log, functions.log10, functions.log1p,
             functions.log2, functions.logaddexp, functions.sign, functions.sin, functions.sinh,
@@ -105,16 +106,6 @@ def _moment(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda a, axis=None, *, ddof=0, keepdims=False, correction=None: function(
         a, axes=axis, keepdims=keepdims, ddof=ddof if correction is None else correction
     )
-
-
-def _dot(a: Any, b: Any) -> Any:
-    if not a.ndim or not b.ndim:
-        return a * b
-    return a @ b if b.ndim <= 2 else einsum.tensordot(a, b, ([-1], [-2]))
-
-
-def _inner(a: Any, b: Any) -> Any:
-    return einsum.tensordot(a, b, ([-1], [-1])) if a.ndim and b.ndim else a * b
 
 
 def _where(condition: Any, /, *choices: Any) -> Any:
@@ -145,14 +136,6 @@ def _vector(a: Any) -> Any:
     return a if a.ndim else views.reshape(a, (1,))
 
 
-def _tensor(a: Any) -> Tensor:
-    return a if isinstance(a, Tensor) else Tensor(a, requires_grad=False)
-
-
-def _tensors(arrays: Any) -> list[Tensor]:
-    return [_tensor(each) for each in arrays]
-
-
 def _swapped_triangle(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda a, UPLO="L": function(a if UPLO == "L" else a.transpose())
 
@@ -175,6 +158,13 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.diff: lambda a, n=1, axis=-1: rearranging.diff(a, n, axis),
     np.ptp: lambda a, axis=None: order.max(a, axes=axis) - order.min(a, axes=axis),
     # order
+    np.median: lambda a, axis=None, *, keepdims=False: order.median(
+        a, axis=axis, keepdims=keepdims),
+    np.quantile: lambda a, q, axis=None, *, method="linear", keepdims=False: order.quantile(
+        a, q, axis, keepdims, method=method),
+    np.percentile: lambda a, q, axis=None, *, method="linear", keepdims=False: order.quantile(
+        a, np.asarray(q) / 100, axis, keepdims, method=method),
+    np.bincount: lambda x, /, weights=None, minlength=0: order.bincount(x, weights, minlength),
     np.sort: lambda a, axis=-1: order.sort(a, axis=axis),
     np.argsort: lambda a, axis=-1: order.argsort(a, axis),
     np.unique: lambda ar, return_index=False, return_inverse=False, return_counts=False: (
@@ -187,20 +177,19 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.take: lambda a, indices, axis=None: (
         indexing.getitem(views.reshape(a, -1), indices) if axis is None
-        else picking.index_select(_tensor(a), axis, indices)),
+        else picking.index_select(a, axis, indices)),
     np.take_along_axis: lambda arr, indices, axis=-1: picking.take_along_axis(
-        _tensor(arr), indices, axis),
+        arr, indices, axis),
     np.copy: lambda a: rearranging.clone(a),
     # joining and taking apart
     np.concatenate: lambda arrays, axis=0: (
         indexing.concatenate(arrays, axis) if axis is not None
-        else indexing.concatenate([views.reshape(each, -1) for each in _tensors(arrays)])),
+        else indexing.concatenate([views.reshape(each, -1) for each in as_tensors("concatenate", arrays)])),
     np.stack: lambda arrays, axis=0: tuples.stack(arrays, axis),
-    np.vstack: lambda tup: indexing.concatenate([_rows(each) for each in _tensors(tup)]),
-    np.hstack: lambda tup: indexing.concatenate(
-        parts := [_vector(each) for each in _tensors(tup)], 0 if parts[0].ndim == 1 else 1),
+    np.vstack: lambda tup: rearranging.vstack(tup),
+    np.hstack: lambda tup: rearranging.hstack(tup),
     np.split: _split,
-    np.meshgrid: lambda *xi, indexing="xy": rearranging.meshgrid(*_tensors(xi), indexing=indexing),
+    np.meshgrid: lambda *xi, indexing="xy": rearranging.meshgrid(*xi, indexing=indexing),
     # shapes
     np.reshape: lambda a, shape: views.reshape(a, shape),
     np.ravel: lambda a: views.reshape(a, -1),
@@ -219,17 +208,18 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.roll: lambda a, shift, axis=None: rearranging.roll(a, shift, axis),
     np.broadcast_to: lambda array, shape: views.broadcast_to(array, shape),
     np.tile: lambda A, reps: rearranging.tile(A, reps),
-    np.repeat: lambda a, repeats, axis=None: rearranging.repeat(_tensor(a), repeats, axis),
+    np.repeat: lambda a, repeats, axis=None: rearranging.repeat(a, repeats, axis),
     np.pad: lambda array, pad_width, mode="constant", *, constant_values=0: rearranging.pad(
         array, np.broadcast_to(pad_width, (array.ndim, 2)), mode, constant_values),
     # products
-    np.dot: lambda a, b: _dot(*_tensors((a, b))),
-    np.inner: lambda a, b: _inner(*_tensors((a, b))),
-    np.vdot: lambda a, b: _dot(*[views.reshape(each, -1) for each in _tensors((a, b))]),
-    np.outer: lambda a, b: einsum.outer(*_tensors((a, b))),
-    np.tensordot: lambda a, b, axes=2: einsum.tensordot(*_tensors((a, b)), axes),
+    np.dot: lambda a, b: einsum.dot(a, b),
+    np.inner: lambda a, b: einsum.inner(a, b),
+    np.vdot: lambda a, b: einsum.dot(
+        *[views.reshape(each, -1) for each in as_tensors("vdot", (a, b))]),
+    np.outer: lambda a, b: einsum.outer(a, b),
+    np.tensordot: lambda a, b, axes=2: einsum.tensordot(a, b, axes),
     np.einsum: lambda subscripts, *operands, optimize=False: einsum.einsum(
-        subscripts, *_tensors(operands)),
+        subscripts, *operands),
     # matrices
     np.diagonal: lambda a, offset=0, axis1=0, axis2=1: linalg.diagonal(a, offset, axis1, axis2),
     np.diag: lambda v, k=0: (
@@ -245,16 +235,17 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.linalg.matrix_norm: lambda x, /, *, keepdims=False, ord="fro": linalg.norm(
         x, ord, (-2, -1), keepdims),
     np.linalg.matmul: lambda x1, x2, /: _operator("matmul")(x1, x2),
-    np.linalg.outer: lambda x1, x2, /: einsum.outer(*_tensors((x1, x2))),
-    np.linalg.tensordot: lambda x1, x2, /, *, axes=2: einsum.tensordot(*_tensors((x1, x2)), axes),
+    np.linalg.outer: lambda x1, x2, /: einsum.outer(x1, x2),
+    np.linalg.tensordot: lambda x1, x2, /, *, axes=2: einsum.tensordot(x1, x2, axes),
     np.linalg.diagonal: lambda x, /, *, offset=0: linalg.diagonal(x, offset, -2, -1),
     np.linalg.trace: lambda x, /, *, offset=0: linalg.trace(x, offset, -2, -1),
     np.linalg.matrix_transpose: lambda x, /: views.transpose(x),
-    np.linalg.solve: lambda a, b: linalg.solve(*_tensors((a, b))),
+    np.linalg.solve: lambda a, b: linalg.solve(a, b),
+    np.linalg.lstsq: lambda a, b, rcond=None: linalg.lstsq(a, b, rcond),
     np.linalg.inv: lambda a: linalg.inv(a),
     np.linalg.pinv: lambda a, rcond=None, hermitian=False, *, rtol=None: linalg.pinv(
         a, rcond, hermitian, rtol=rtol),
-    np.linalg.multi_dot: lambda arrays: linalg.multi_dot(_tensors(arrays)),
+    np.linalg.multi_dot: lambda arrays: linalg.multi_dot(arrays),
     np.linalg.det: lambda a: linalg.det(a),
     np.linalg.slogdet: lambda a: linalg.slogdet(a),
     np.linalg.cholesky: lambda a: linalg.cholesky(a),
@@ -280,7 +271,7 @@ _WITHOUT_GRADIENT = {
     np.can_cast, np.min_scalar_type, np.common_type, np.may_share_memory, np.shares_memory,
     np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal, np.isposinf, np.isneginf,
     np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero, np.searchsorted, np.digitize,
-    np.argpartition, np.nanargmax, np.nanargmin, np.lexsort, np.histogram_bin_edges, np.bincount,
+    np.argpartition, np.nanargmax, np.nanargmin, np.lexsort, np.histogram_bin_edges,
     np.broadcast_shapes, np.isin, np.intersect1d, np.unravel_index,
     np.signbit, np.left_shift, np.right_shift,
 }  # fmt: skip

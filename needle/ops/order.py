@@ -6,23 +6,27 @@ values. So do needle's; where the axis is given as `dim`, the result has the two
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple, ParamSpec, cast
 
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTupleOp
 from ..autograd.tensor import as_operands
+from .arithmetic import equal, where
+from .functions import isnan
 from .indexing import getitem
-from .kinds import Axes, Reduction, function_of, normalize_axis, stated
+from .kinds import Reduction, function_of, normalize_axis, stated, with_parameters
 from .names import AnyName, by_any_name, speller
 from .picking import take_along_axis
+from .rearranging import moveaxis
 from .reductions import Max, Min
 from .tuples import TupleGetItem
 from .views import Flip, flip, identity, reshape
 
 __all__ = [
-    "ArgMax", "argmax", "ArgMin", "argmin", "ArgSort", "argsort", "max", "min", "Sort", "sort",
-    "TakeAlongAxis", "TopK", "topk", "Unique", "unique",
+    "amax", "amin", "ArgMax", "argmax", "ArgMin", "argmin", "ArgSort", "argsort", "BinCount",
+    "bincount", "max", "median", "min", "quantile", "Sort", "sort", "TakeAlongAxis", "TopK", "topk",
+    "Unique", "unique",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -70,9 +74,11 @@ class WithIndices(Tensor):
 
     def _refuse(self, what: str) -> None:
         call = self._name
+        entry = "row" if self.ndim > 1 else "element"
         raise TypeError(
-            f"{call}(axis){what} is ambiguous: the values in PyTorch, the first row in NumPy. "
-            f"Write {call}(dim=...){what} for PyTorch's pair (values, indices), or "
+            f"{call}(axis){what} is ambiguous: PyTorch's result is the pair (values, indices), "
+            f"whose entries 0 and 1 these are; NumPy's is the values, of which an index picks one "
+            f"{entry}. Write {call}(dim=...){what} for PyTorch's pair (values, indices), or "
             f"{call}(axis=...){what} for the tensor of values"
         )
 
@@ -85,9 +91,9 @@ def _with_indices(
 
 
 def _extremum(
-    kind: type[Reduction], name: str, arg: str, takes: Callable[P, Tensor]
+    kind: type[Reduction], name: str, arg: str, plain: Callable[P, Tensor]
 ) -> AnyName[P, Tensor]:
-    """`max` or `min`, with the signature of `takes`; `arg` names what finds where it is."""
+    """`max` or `min`: as `plain`, or with the indices, which the function named `arg` finds."""
     spelled = speller(name, ("axes", "keepdims"))
     make, make_with_indices = Tensor.make_from_op, WithIndices.make_from_op
 
@@ -104,13 +110,14 @@ def _extremum(
             make_with_indices(op, (a,)), name, is_pair, lambda: indices(a, axis, op.keepdims)
         )
 
-    function.__signature__ = inspect.signature(takes)  # type: ignore[attr-defined]
-    return function_of(kind, function, name)
-
-
-def _reduced(a: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
-    """The signature of `max` and `min`."""
-    raise NotImplementedError
+    function.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
+    function_of(kind, function, name)
+    function.__doc__ = (
+        f"{kind.__doc__}\n\n    `{name}(a, dim=1)` is the pair (values, indices), as in PyTorch: "
+        f"unpack it, or say `.values`,\n    `.indices`. `{name}(a, axis=1)` is the tensor of values, "
+        "as in NumPy."
+    )
+    return cast(Any, function)
 
 
 def _no_tensor(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -147,8 +154,10 @@ TakeAlongAxis, _rearranged = stated(TensorOp, "TakeAlongAxis", "take_along_axis"
     "a[order] along an axis, where `order` holds each index once. Adjoint: g[order⁻¹].")
 # fmt: on
 
-max = _extremum(Max, "max", "argmax", _reduced)
-min = _extremum(Min, "min", "argmin", _reduced)
+amax = with_parameters(Max, "amax")
+amin = with_parameters(Min, "amin")
+max = _extremum(Max, "max", "argmax", amax)
+min = _extremum(Min, "min", "argmin", amin)
 
 
 @by_any_name
@@ -263,3 +272,102 @@ def unique(
     wanted = (return_index, return_inverse, return_counts)
     parts = [each for each, is_wanted in zip(others, wanted, strict=True) if is_wanted]
     return (values, *parts) if parts else values
+
+
+class BinCount(TensorOp):
+    """How often each whole number from 0 occurs, or the sums of weights. No gradient."""
+
+    differentiable = False
+
+    def __init__(self, minlength: int = 0) -> None:
+        self.minlength = minlength
+
+    def compute(self, a: Array, *weights: Array) -> Array:
+        return np.bincount(a, weights[0] if weights else None, self.minlength)
+
+
+@by_any_name
+def bincount(a: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
+    """How often each of the numbers 0, 1, 2, ... occurs among integers, as np.bincount.
+
+    With `weights` the sums of the weights of each number. No gradient.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.bincount(ndl.Tensor([1, 3, 1])).numpy()
+        array([0, 2, 0, 1])
+    """
+    return BinCount(minlength)(a, *(() if weights is None else (weights,)))
+
+
+_METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+@by_any_name
+def quantile(
+    a: Tensor, q: Any, axis: int | None = None, keepdims: bool = False, *, method: str = "linear"
+) -> Tensor:
+    """The q-th quantiles along an axis (flattened if None), as np.quantile and torch.quantile.
+
+    Args:
+        q: a number from 0 to 1, or several, whose axes come first in the result.
+        method: how to go from one element to the next: "linear", "lower", "higher", "midpoint" or
+            "nearest". PyTorch calls it `interpolation`.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.quantile(ndl.Tensor([1.0, 2.0, 4.0]), [0.5, 0.75]).numpy()
+        array([2., 3.])
+    """
+    shares = np.asarray(q.numpy() if isinstance(q, Tensor) else q, np.float64)
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError(f"quantile: q is a share from 0 to 1, got {q}")
+    if method not in _METHODS:
+        raise ValueError(f"quantile: method is one of {', '.join(_METHODS)}, got {method!r}")
+    shape = [1] * a.ndim
+    if axis is None:
+        a, axis = reshape(a, -1), 0
+    else:
+        axis = normalize_axis(axis, a.ndim)
+        shape = [1 if each == axis else length for each, length in enumerate(a.shape)]
+    if not a.shape[axis]:
+        raise ValueError(f"quantile of no elements: axis {axis} of shape {a.shape}")
+    a = a if a.dtype.kind == "f" else a.astype(np.float64)
+    places = shares * (a.shape[axis] - 1)
+    low, high = np.floor(places).astype(int), np.ceil(places).astype(int)
+    if method == "nearest":
+        low = high = np.rint(places).astype(int)
+    weight = {"lower": 0.0, "higher": 1.0, "linear": places - low}.get(method, 0.5)
+    weight = np.where(low == high, 0.5, weight)  # of one element, also of an infinite one
+    ordered = moveaxis(Sort(axis)(a), axis, 0)
+    weights = a.device.array(weight.reshape(weight.shape + (1,) * (a.ndim - 1)), a.dtype)
+    upper = Tensor.make_const(weights)
+    values = where(equal(upper, 0), 0, ordered[high] * upper)
+    values = values + where(equal(upper, 1), 0, ordered[low] * (1 - upper))
+    last = ordered[-1]
+    values = where(isnan(last), last, values)
+    return reshape(values, (*shares.shape, *shape)) if keepdims else values
+
+
+def median(a: Tensor, *args: Any, **options: Any) -> Tensor:
+    """The middle element in order along `axis`, by default of all; the mean of two, as np.median.
+
+    PyTorch's `median` is the lower one of two, `quantile(a, 0.5, interpolation="lower")`.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.median(ndl.Tensor([3.0, 1.0, 2.0, 8.0])).item()
+        2.5
+    """
+    if args or "dim" in options:
+        raise TypeError(
+            "median along a dim is ambiguous: PyTorch gives a pair (values, indices), and the "
+            "lower one of two elements in the middle. Write median(axis=...) for NumPy's values, "
+            "or quantile(x, 0.5, dim=..., interpolation='lower') for PyTorch's"
+        )
+    return quantile(a, 0.5, **options)
+
+
+median.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    lambda a, *, axis=None, keepdims=False: a
+)

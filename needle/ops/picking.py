@@ -18,7 +18,8 @@ from .names import by_any_name
 from .views import broadcast_to
 
 __all__ = [
-    "gather", "index_select", "masked_fill", "Put", "scatter_add", "take_along_axis",
+    "gather", "index_add", "index_fill", "index_select", "masked_fill", "Put", "scatter",
+    "scatter_add", "take_along_axis",
 ]  # fmt: skip
 
 
@@ -90,13 +91,68 @@ def scatter_add(a: Tensor, axis: int, index: Any, src: Any) -> Tensor:
         >>> ndl.scatter_add(x, 0, ndl.Tensor([1, 1, 0]), ndl.Tensor([1.0, 2.0, 4.0])).numpy()
         array([4., 3.])
     """
-    axis, index = _checked("scatter_add", a, axis, index)
+    parts, arrays, src = _scattered("scatter_add", a, axis, index, src)
+    return a + ScatterAdd(parts, a.shape)(src, *arrays)
+
+
+@by_any_name
+def scatter(a: Tensor, axis: int, index: Any, src: Any) -> Tensor:
+    """a with src[i, j, k] in the place of a[i, index[i, j, k], k] for axis 1, as in PyTorch.
+
+    `src` is a tensor or a number. Where the index names an element several times, the last one
+    stays.
+
+    Example:
+        >>> import needle as ndl
+        >>> classes = ndl.Tensor([[2], [0]])
+        >>> ndl.scatter(ndl.zeros(2, 3), 1, classes, 1.0).numpy()
+        array([[0., 0., 1.],
+               [1., 0., 0.]], dtype=float32)
+    """
+    parts, arrays, src = _scattered("scatter", a, axis, index, src)
+    return AtIndex.of(a, parts, arrays).set(src)
+
+
+def _scattered(
+    name: str, a: Tensor, axis: int, index: Any, src: Any
+) -> tuple[Index, list[Tensor], Tensor]:
+    """The index of the elements that `src` goes to, and `src` in its shape."""
+    axis, index = _checked(name, a, axis, index)
     parts, arrays = _along(axis, index, index.shape)
     if not isinstance(src, Tensor):
         src = broadcast_to(_operand(a, src), index.shape)
     if src.shape != index.shape:  # PyTorch reads the beginning of each axis
         src = getitem(src, tuple(slice(length) for length in index.shape))
-    return a + ScatterAdd(parts, a.shape)(src, *arrays)
+    return parts, arrays, src
+
+
+@by_any_name
+def index_add(a: Tensor, axis: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
+    """a with alpha times the slices of `source` added to the slices that `index` names.
+
+    Example:
+        >>> import needle as ndl
+        >>> sums = ndl.index_add(ndl.zeros(2), 0, ndl.Tensor([1, 1, 0]), ndl.ones(3))
+        >>> sums.numpy()
+        array([1., 2.], dtype=float32)
+    """
+    return _slices(a, axis, index).add(source if alpha == 1 else source * alpha)
+
+
+@by_any_name
+def index_fill(a: Tensor, axis: int, index: Any, value: Any) -> Tensor:
+    """a with a number in the slices along an axis that `index` names.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.index_fill(ndl.zeros(3), 0, ndl.Tensor([0, 2]), 1.0).numpy()
+        array([1., 0., 1.], dtype=float32)
+    """
+    return _slices(a, axis, index).set(value)
+
+
+def _slices(a: Tensor, axis: int, index: Any) -> "AtIndex":
+    return AtIndex(a, (slice(None),) * normalize_axis(axis, a.ndim) + (index,))
 
 
 @by_any_name
@@ -191,6 +247,13 @@ class AtIndex:
     def __init__(self, tensor: Tensor, index: Any) -> None:
         self._tensor = tensor
         self._index, self._arrays = taken_apart(index, tensor.device)
+
+    @classmethod
+    def of(cls, tensor: Tensor, index: Index, arrays: list[Tensor]) -> "AtIndex":
+        """The place that an index taken apart names."""
+        place = cls.__new__(cls)
+        place._tensor, place._index, place._arrays = tensor, index, arrays
+        return place
 
     def get(self) -> Tensor:
         """What stands in that place."""

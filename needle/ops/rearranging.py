@@ -9,18 +9,64 @@ from ..autograd import Tensor, TensorOp
 from .indexing import concatenate, getitem
 from .kinds import Axes, integers, normalize_axes, normalize_axis, stated
 from .names import as_tensors, by_any_name
+from .tuples import split
 from .views import broadcast_to, permute, reshape, transpose
 
 __all__ = [
-    "cat", "chunk", "Clone", "clone", "diff", "meshgrid", "moveaxis", "pad", "repeat", "roll",
-    "swapaxes", "tile",
+    "cat", "chunk", "Clone", "clone", "contiguous", "diff", "hstack", "meshgrid", "moveaxis",
+    "movedim", "pad", "repeat", "roll", "swapaxes", "tile", "unbind", "vstack",
 ]  # fmt: skip
 
 
 # fmt: off
-Clone, clone = stated(TensorOp, "Clone", "clone", lambda a: np.copy(a), lambda g, y, a: g,
-    "a in memory of its own. Adjoint: g.")
+Clone, clone = stated(TensorOp, "Clone", "clone",
+    lambda a, /, order="K": np.copy(a, order), lambda g, y, a, order: g,
+    "a in memory of its own; with order C row by row. Adjoint: g.")
 # fmt: on
+
+
+def contiguous(a: Tensor) -> Tensor:
+    """a in memory row by row: itself if it is there already, else a copy."""
+    return a if a.is_contiguous() else clone(a, "C")
+
+
+@by_any_name
+def unbind(a: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of a along an axis, each without that axis.
+
+    Example:
+        >>> import needle as ndl
+        >>> first, second = ndl.unbind(ndl.Tensor([[1.0, 2.0], [3.0, 4.0]]))
+        >>> print(second)
+        [3. 4.]
+    """
+    return split(a, axis).tuple()
+
+
+def hstack(args: Sequence[Tensor]) -> Tensor:
+    """Tensors one after another along axis 1, vectors along axis 0, as np.hstack.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.hstack([ndl.Tensor([[1.0], [2.0]]), ndl.Tensor([[3.0], [4.0]])]).numpy()
+        array([[1., 3.],
+               [2., 4.]])
+    """
+    parts = [each if each.ndim else reshape(each, 1) for each in as_tensors("hstack", args)]
+    return concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
+
+
+def vstack(args: Sequence[Tensor]) -> Tensor:
+    """Tensors one after another along axis 0, vectors as rows, as np.vstack.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.vstack([ndl.Tensor([1.0, 2.0]), ndl.Tensor([3.0, 4.0])]).numpy()
+        array([[1., 2.],
+               [3., 4.]])
+    """
+    parts = as_tensors("vstack", args)
+    return concatenate([each if each.ndim > 1 else reshape(each, (1, -1)) for each in parts])
 
 
 @by_any_name
@@ -226,6 +272,9 @@ def moveaxis(a: Tensor, source: Any, destination: Any) -> Tensor:
     for position, axis in sorted(zip(wanted, given, strict=True)):
         order.insert(position, axis)
     return permute(a, order)
+
+
+movedim = moveaxis  # PyTorch's name
 
 
 @by_any_name

@@ -29,7 +29,7 @@ from .names import by_any_name
 from .views import flip, permute, reshape, transpose
 
 __all__ = [
-    "AllTrue", "all", "AnyTrue", "any", "LogSoftmax", "logsoftmax", "LogSumExp", "logsumexp", "Max",
+    "AllTrue", "all", "AnyTrue", "any", "LogSoftmax", "logsoftmax", "log_softmax", "LogSumExp", "logsumexp", "Max",
     "Min", "Softmax", "softmax", "Summation", "sum", "summation", "mean", "std", "var",
     "cumprod", "CumSum", "cumsum", "logcumsumexp", "Prod", "prod",
 ]  # fmt: skip
@@ -231,6 +231,7 @@ all = with_parameters(AllTrue, "all")
 logsumexp = in_single_precision(with_parameters(LogSumExp))
 softmax = in_single_precision(with_parameters(Softmax))
 logsoftmax = in_single_precision(with_parameters(LogSoftmax))
+log_softmax = logsoftmax  # PyTorch's name
 
 
 @by_any_name

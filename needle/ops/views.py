@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .names import by_any_name
 __all__ = [
     "Identity", "identity", "BroadcastTo", "broadcast_to", "Flip", "flip", "Permute", "permute",
     "Reshape", "reshape", "StopGradient", "stop_gradient", "Transpose", "transpose",
-    "expand_dims", "flatten", "squeeze",
+    "expand", "expand_as", "expand_dims", "flatten", "squeeze", "t", "unsqueeze",
 ]  # fmt: skip
 
 
@@ -106,8 +107,54 @@ class Permute(View):
 
 reshape = with_parameters(Reshape)
 broadcast_to = with_parameters(BroadcastTo, "broadcast_to")
-transpose = with_parameters(Transpose)
 permute = with_parameters(Permute)
+
+
+@by_any_name
+def transpose(
+    a: Tensor, axes: Any = None, dim1: int | None = None, *, dim0: int | None = None
+) -> Tensor:
+    """a with two axes swapped, by default the last two: `transpose(a, (0, 1))`.
+
+    PyTorch's `transpose(a, 0, 1)` and `transpose(a, dim0=0, dim1=1)` do the same.
+    """
+    if dim1 is not None or dim0 is not None:
+        axes = (axes if dim0 is None else dim0, dim1)
+    return Tensor.make_from_op(Transpose(axes), (a,))
+
+
+def t(a: Tensor) -> Tensor:
+    """The transposed matrix, and a itself if it has fewer axes, as `a.T`.
+
+    Of three axes and more it is an error: say `a.mT` or `a.permute(...)`.
+    """
+    if a.ndim > 2:
+        raise ValueError(
+            f"x.T of a tensor of shape {a.shape} is ambiguous: x.mT swaps the last two axes, "
+            "x.permute(...) takes them in any order (NumPy's T and PyTorch's reverse all of them)"
+        )
+    return Tensor.make_from_op(_SWAP, (a,)) if a.ndim == 2 else a
+
+
+_SWAP = Transpose()
+
+
+def expand(a: Tensor, *sizes: Any) -> Tensor:
+    """a repeated along axes of length 1 and new leading axes: `expand(a, (3, -1))`.
+
+    As `broadcast_to`; -1 keeps the length of an axis.
+    """
+    given = integers(sizes[0] if len(sizes) == 1 else sizes, "sizes")
+    added = len(given) - a.ndim
+    if -1 in given[: max(0, added)]:
+        raise ValueError(f"expand: -1 in {given} is for the {a.ndim} axes of shape {a.shape}")
+    lengths = enumerate(given, start=-added)
+    return broadcast_to(a, [a.shape[at] if length == -1 else length for at, length in lengths])
+
+
+def expand_as(a: Tensor, other: Tensor) -> Tensor:
+    """a repeated to the shape of another tensor."""
+    return broadcast_to(a, other.shape)
 
 
 @by_any_name
@@ -133,6 +180,9 @@ def expand_dims(a: Tensor, axes: int | Sequence[int]) -> Tensor:
     new = normalize_axes(given, ndim)
     lengths = iter(a.shape)
     return reshape(a, tuple(1 if axis in new else next(lengths) for axis in range(ndim)))
+
+
+unsqueeze = expand_dims  # PyTorch's name
 
 
 @by_any_name
