@@ -2,6 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from numpy import (
+    float16 as float16, float32 as float32, float64 as float64, int8 as int8, int16 as int16,
+    int32 as int32, int64 as int64, uint8 as uint8,
+)  # fmt: skip
+
 # `as` makes a name public, for type checkers as for `__all__`
 from . import autograd as autograd, data as data, init as init, nn as nn, ops as ops, optim as optim
 from .autograd import (
@@ -17,9 +22,11 @@ from .device import (
     default_device as default_device, manual_seed as manual_seed,
 )  # fmt: skip
 from .init import (
-    arange as arange, eye as eye, full as full, full_like as full_like, linspace as linspace,
-    ones as ones, ones_like as ones_like, rand as rand, rand_like as rand_like, randn as randn,
-    randn_like as randn_like, zeros as zeros, zeros_like as zeros_like,
+    arange as arange, as_tensor as as_tensor, empty as empty, empty_like as empty_like, eye as eye,
+    from_numpy as from_numpy, full as full, full_like as full_like, linspace as linspace,
+    ones as ones, ones_like as ones_like, rand as rand, rand_like as rand_like,
+    randint as randint, randn as randn, randn_like as randn_like, randperm as randperm,
+    tensor as tensor, zeros as zeros, zeros_like as zeros_like,
 )  # fmt: skip
 from .ops import *
 from . import _missing  # noqa: F401 - imported for what it does: errors for names of PyTorch

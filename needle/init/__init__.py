@@ -1,8 +1,8 @@
 """Initial values: constants, random draws, and the initialisations of layers."""
 
-from . import basic, creation, fan
-from .basic import *
+from . import creation, draws, fan
 from .creation import *
+from .draws import *
 from .fan import *
 
-__all__ = [*basic.__all__, *creation.__all__, *fan.__all__]
+__all__ = [*creation.__all__, *draws.__all__, *fan.__all__]

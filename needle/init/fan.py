@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Tensor
-from .basic import rand, randn
+from .draws import rand, randn
 
 __all__ = [
     "calculate_gain", "kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform",

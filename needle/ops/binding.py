@@ -155,26 +155,25 @@ _TENSOR_METHODS: dict[str, Any] = {
     **{
         function.__name__: function
         for function in (
-            activations.relu, activations.sigmoid, activations.tanh, contraction.matmul,
-            einsum.bmm, einsum.dot, einsum.inner, einsum.mm, einsum.mv, einsum.outer,
-            facts.allclose, facts.is_floating_point, functions.isclose,
-            functions.abs, functions.arccos, functions.arcsin, functions.arctan,
-            functions.astype, functions.ceil, functions.clip, functions.cos, functions.cosh,
-            functions.cpu, functions.cuda, functions.erf, functions.exp, functions.expm1,
-            functions.floor, functions.isfinite, functions.isinf, functions.isnan, functions.log,
-            functions.log10, functions.log1p, functions.log2, functions.round, functions.sign,
-            functions.sin, functions.sinh, functions.sqrt, functions.tan, functions.to,
-            order.amax, order.amin, order.argmax, order.argmin, order.argsort, order.bincount,
-            order.max, order.median, order.min, order.quantile, order.sort, order.topk,
-            order.unique, picking.gather, picking.index_add, picking.index_fill,
-            picking.index_select, picking.masked_fill, picking.scatter, picking.scatter_add, rearranging.chunk, rearranging.clone, rearranging.diff,
+            activations.relu, activations.sigmoid, activations.tanh, contraction.matmul, einsum.bmm,
+            einsum.dot, einsum.inner, einsum.mm, einsum.mv, einsum.outer, facts.allclose,
+            facts.is_floating_point, functions.isclose, functions.abs, functions.arccos,
+            functions.arcsin, functions.arctan, functions.astype, functions.ceil, functions.clip,
+            functions.cos, functions.cosh, functions.cpu, functions.cuda, functions.erf,
+            functions.exp, functions.expm1, functions.floor, functions.isfinite, functions.isinf,
+            functions.isnan, functions.log, functions.log10, functions.log1p, functions.log2,
+            functions.round, functions.sign, functions.sin, functions.sinh, functions.sqrt,
+            functions.tan, functions.to, order.amax, order.amin, order.argmax, order.argmin,
+            order.argsort, order.bincount, order.max, order.median, order.min, order.quantile,
+            order.sort, order.topk, order.unique, picking.gather, picking.index_add,
+            picking.index_fill, picking.index_select, picking.masked_fill, picking.scatter,
+            picking.scatter_add, rearranging.chunk, rearranging.clone, rearranging.diff,
             rearranging.contiguous, rearranging.moveaxis, rearranging.roll, rearranging.swapaxes,
-            rearranging.tile, rearranging.unbind,
-            reductions.all, reductions.any, reductions.cumprod, reductions.cumsum,
-            reductions.logcumsumexp, reductions.logsumexp, reductions.mean, reductions.prod,
-            reductions.softmax, reductions.std, reductions.sum, reductions.var,
-            views.expand, views.expand_as, views.expand_dims, views.flatten, views.flip,
-            views.squeeze, views.t,
+            rearranging.tile, rearranging.unbind, reductions.all, reductions.any,
+            reductions.cumprod, reductions.cumsum, reductions.logcumsumexp, reductions.logsumexp,
+            reductions.mean, reductions.prod, reductions.softmax, reductions.std, reductions.sum,
+            reductions.var, views.expand, views.expand_as, views.expand_dims, views.flatten,
+            views.flip, views.squeeze, views.t,
         )
     },
     **{
@@ -198,7 +197,7 @@ _AUGMENTED = {
     }.items()
 }  # fmt: skip
 _IN_PLACE = {
-    f"{function.__name__}_": in_place.in_place(f"{function.__name__}_", function)
+    f"{function.__name__}_": in_place.in_place(f"{function.__name__}_", function, (1, "index"))
     for function in (
         picking.index_add, picking.index_fill, picking.masked_fill, picking.scatter,
         picking.scatter_add,

@@ -22,12 +22,11 @@ from .views import stop_gradient
 
 __all__ = [
     "Abs", "abs", "ArcCos", "arccos", "ArcSin", "arcsin", "ArcTan", "arctan", "ArcTan2", "arctan2",
-    "Astype", "astype", "Ceil", "ceil", "clamp", "Clip", "clip", "Cos", "cos", "Cosh", "cosh", "Erf", "erf",
-    "Exp", "exp", "Exp2", "exp2", "Expm1", "expm1", "Floor", "floor", "isclose", "IsClose", "IsFinite",
-    "isfinite",
-    "IsInf", "isinf", "IsNaN", "isnan", "Log", "log", "Log10", "log10", "Log1p", "log1p", "Log2",
-    "log2", "LogAddExp", "logaddexp", "Rint", "round", "Sign", "sign", "Sin", "sin", "Sinh",
-    "sinh", "Sqrt", "sqrt", "Tan", "tan",
+    "Astype", "astype", "Ceil", "ceil", "clamp", "Clip", "clip", "Cos", "cos", "Cosh", "cosh",
+    "Erf", "erf", "Exp", "exp", "Exp2", "exp2", "Expm1", "expm1", "Floor", "floor", "isclose",
+    "IsClose", "IsFinite", "isfinite", "IsInf", "isinf", "IsNaN", "isnan", "Log", "log", "Log10",
+    "log10", "Log1p", "log1p", "Log2", "log2", "LogAddExp", "logaddexp", "Rint", "round", "Sign",
+    "sign", "Sin", "sin", "Sinh", "sinh", "Sqrt", "sqrt", "Tan", "tan",
 ]  # fmt: skip
 
 

@@ -45,12 +45,17 @@ def augmented(symbol: str, operator: Callable[[Tensor, Any], Any]) -> Callable[.
     return method
 
 
-def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
-    """The method `name`, which gives a tensor the value of `function` of it."""
+def in_place(
+    name: str, function: Callable[..., Any], constants: tuple[Any, ...] = ()
+) -> Callable[..., Tensor]:
+    """The method `name`, which gives a tensor the value of `function` of it.
+
+    `constants` are the places and names of arguments, such as indices, that have no derivative.
+    """
 
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
-        for tensor in (self, *args, *options.values()):
-            if isinstance(tensor, Tensor) and is_followed(tensor):
+        for place, tensor in (("self", self), *enumerate(args), *options.items()):
+            if place not in constants and isinstance(tensor, Tensor) and is_followed(tensor):
                 raise RuntimeError(
                     f"{name}() would leave out the derivative through a tensor of shape "
                     f"{tensor.shape}: use it in a block of needle.no_grad(), or on "

@@ -30,7 +30,6 @@ from . import (
     views,
 )  # fmt: skip
 from .linalg.norms import numpys_norm
-from .names import as_tensors
 
 __all__: list[str] = []
 
@@ -84,12 +83,12 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
         getattr(np, function.__name__): function
         for function in (
             arithmetic.logical_and, arithmetic.logical_not, arithmetic.logical_or,
-            arithmetic.logical_xor, arithmetic.maximum, arithmetic.minimum,
-            functions.arccos, functions.arcsin, functions.arctan, functions.arctan2, functions.ceil, functions.cos, functions.cosh,
-            functions.exp, functions.exp2, functions.expm1, functions.floor, functions.isfinite,
-            functions.isinf, functions.isnan, functions.log, functions.log10, functions.log1p,
-            functions.log2, functions.logaddexp, functions.sign, functions.sin, functions.sinh,
-            functions.sqrt, functions.tan, activations.tanh,
+            arithmetic.logical_xor, arithmetic.maximum, arithmetic.minimum, functions.arccos,
+            functions.arcsin, functions.arctan, functions.arctan2, functions.ceil, functions.cos,
+            functions.cosh, functions.exp, functions.exp2, functions.expm1, functions.floor,
+            functions.isfinite, functions.isinf, functions.isnan, functions.log, functions.log10,
+            functions.log1p, functions.log2, functions.logaddexp, functions.sign, functions.sin,
+            functions.sinh, functions.sqrt, functions.tan, activations.tanh,
         )
     },
 }  # fmt: skip
@@ -184,7 +183,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     # joining and taking apart
     np.concatenate: lambda arrays, axis=0: (
         indexing.concatenate(arrays, axis) if axis is not None
-        else indexing.concatenate([views.reshape(each, -1) for each in as_tensors("concatenate", arrays)])),
+        else indexing.concatenate([views.reshape(each, -1) for each in arrays])),
     np.stack: lambda arrays, axis=0: tuples.stack(arrays, axis),
     np.vstack: lambda tup: rearranging.vstack(tup),
     np.hstack: lambda tup: rearranging.hstack(tup),
@@ -215,7 +214,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.dot: lambda a, b: einsum.dot(a, b),
     np.inner: lambda a, b: einsum.inner(a, b),
     np.vdot: lambda a, b: einsum.dot(
-        *[views.reshape(each, -1) for each in as_tensors("vdot", (a, b))]),
+        views.reshape(a, -1), views.reshape(b, -1)),
     np.outer: lambda a, b: einsum.outer(a, b),
     np.tensordot: lambda a, b, axes=2: einsum.tensordot(a, b, axes),
     np.einsum: lambda subscripts, *operands, optimize=False: einsum.einsum(

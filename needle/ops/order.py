@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTupleOp
 from ..autograd.tensor import as_operands
-from .arithmetic import equal, where
+from .arithmetic import where
 from .functions import isnan
 from .indexing import getitem
 from .kinds import Reduction, function_of, normalize_axis, stated, with_parameters
@@ -114,8 +114,8 @@ def _extremum(
     function_of(kind, function, name)
     function.__doc__ = (
         f"{kind.__doc__}\n\n    `{name}(a, dim=1)` is the pair (values, indices), as in PyTorch: "
-        f"unpack it, or say `.values`,\n    `.indices`. `{name}(a, axis=1)` is the tensor of values, "
-        "as in NumPy."
+        f"unpack it, or say `.values`,\n    `.indices`. `{name}(a, axis=1)` is the tensor of "
+        "values, as in NumPy."
     )
     return cast(Any, function)
 
@@ -332,20 +332,22 @@ def quantile(
         shape = [1 if each == axis else length for each, length in enumerate(a.shape)]
     if not a.shape[axis]:
         raise ValueError(f"quantile of no elements: axis {axis} of shape {a.shape}")
-    a = a if a.dtype.kind == "f" else a.astype(np.float64)
-    places = shares * (a.shape[axis] - 1)
-    low, high = np.floor(places).astype(int), np.ceil(places).astype(int)
-    if method == "nearest":
-        low = high = np.rint(places).astype(int)
-    weight = {"lower": 0.0, "higher": 1.0, "linear": places - low}.get(method, 0.5)
-    weight = np.where(low == high, 0.5, weight)  # of one element, also of an infinite one
+    if a.dtype.kind != "f" and method in ("linear", "midpoint"):
+        a = a.astype(np.float64)
     ordered = moveaxis(Sort(axis)(a), axis, 0)
-    weights = a.device.array(weight.reshape(weight.shape + (1,) * (a.ndim - 1)), a.dtype)
-    upper = Tensor.make_const(weights)
-    values = where(equal(upper, 0), 0, ordered[high] * upper)
-    values = values + where(equal(upper, 1), 0, ordered[low] * (1 - upper))
-    last = ordered[-1]
-    values = where(isnan(last), last, values)
+    places = shares * (len(ordered) - 1)
+    below, above = np.floor(places).astype(int), np.ceil(places).astype(int)
+    picked = {"lower": below, "higher": above, "nearest": np.rint(places).astype(int)}.get(method)
+    if picked is not None:
+        values = ordered[picked]
+    else:  # halves of one element, which may be infinite, where it is in place
+        is_half = (below == above) | (method == "midpoint")
+        share = np.where(is_half, 0.5, places - below).reshape((*shares.shape, *[1] * (a.ndim - 1)))
+        weight = Tensor.make_const(a.device.array(share, a.dtype))
+        values = ordered[below] * (1 - weight) + ordered[above] * weight
+    if a.dtype.kind == "f":
+        last = ordered[-1]
+        values = where(isnan(last), last, values)
     return reshape(values, (*shares.shape, *shape)) if keepdims else values
 
 

@@ -27,7 +27,7 @@ Clone, clone = stated(TensorOp, "Clone", "clone",
 
 def contiguous(a: Tensor) -> Tensor:
     """a in memory row by row: itself if it is there already, else a copy."""
-    return a if a.is_contiguous() else clone(a, "C")
+    return a if a.cached_data is not None and a.is_contiguous() else clone(a, "C")
 
 
 @by_any_name

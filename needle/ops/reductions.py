@@ -29,9 +29,9 @@ from .names import by_any_name
 from .views import flip, permute, reshape, transpose
 
 __all__ = [
-    "AllTrue", "all", "AnyTrue", "any", "LogSoftmax", "logsoftmax", "log_softmax", "LogSumExp", "logsumexp", "Max",
-    "Min", "Softmax", "softmax", "Summation", "sum", "summation", "mean", "std", "var",
-    "cumprod", "CumSum", "cumsum", "logcumsumexp", "Prod", "prod",
+    "AllTrue", "all", "AnyTrue", "any", "LogSoftmax", "logsoftmax", "log_softmax", "LogSumExp",
+    "logsumexp", "Max", "Min", "Softmax", "softmax", "Summation", "sum", "summation", "mean", "std",
+    "var", "cumprod", "CumSum", "cumsum", "logcumsumexp", "Prod", "prod",
 ]  # fmt: skip
 
 

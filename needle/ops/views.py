@@ -123,6 +123,7 @@ def transpose(
     return Tensor.make_from_op(Transpose(axes), (a,))
 
 
+@by_any_name
 def t(a: Tensor) -> Tensor:
     """The transposed matrix, and a itself if it has fewer axes, as `a.T`.
 
@@ -139,6 +140,7 @@ def t(a: Tensor) -> Tensor:
 _SWAP = Transpose()
 
 
+@by_any_name
 def expand(a: Tensor, *sizes: Any) -> Tensor:
     """a repeated along axes of length 1 and new leading axes: `expand(a, (3, -1))`.
 
@@ -152,6 +154,7 @@ def expand(a: Tensor, *sizes: Any) -> Tensor:
     return broadcast_to(a, [a.shape[at] if length == -1 else length for at, length in lengths])
 
 
+@by_any_name
 def expand_as(a: Tensor, other: Tensor) -> Tensor:
     """a repeated to the shape of another tensor."""
     return broadcast_to(a, other.shape)

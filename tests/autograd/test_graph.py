@@ -167,7 +167,7 @@ def test_attribute_error_inside_an_op_is_the_users_to_see():
         Mistaken()(Tensor([1.0]))
 
 
-@pytest.mark.parametrize("operand", [[1.0], "1", None, object()])
+@pytest.mark.parametrize("operand", [[Tensor(1.0)], [[1.0], 2.0], "1", None, object()])
 def test_operand_that_is_no_tensor_is_refused(operand):
     kind = type(operand).__name__
     with pytest.raises(TypeError, match=f"EWiseAdd expected a Tensor .* operand 1, got {kind}"):

@@ -11,6 +11,8 @@ from needle.autograd.abstract import NeedsNumbers, abstract_like
 NOT_SYMBOLIC = {
     "getitem by a mask": "the number of elements that a mask selects depends on its values",
     "expm of large matrices": "how often it squares depends on the norm of the matrices",
+    "bincount": "the number of counts depends on the values",
+    "bincount at least 5": "the number of counts depends on the values",
     "unique": "the number of different elements depends on the values",
     "unique and counts": "the number of different elements depends on the values",
 }

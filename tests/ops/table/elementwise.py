@@ -47,6 +47,7 @@ ROWS = [
     ("ceil", ops.ceil, np.ceil, ONE, "constant"),
     ("clip", lambda a: ops.clip(a, -0.5, 0.5), lambda a: np.clip(a, -0.5, 0.5), ONE),
     ("clip below", lambda a: ops.clip(a, low=0.1), lambda a: np.maximum(a, 0.1), ONE),
+    ("clamp", lambda a: ops.clamp(a, max=0.2), lambda a: np.minimum(a, 0.2), ONE),
     ("cos", ops.cos, np.cos, ONE),
     ("cosh", ops.cosh, np.cosh, ONE),
     ("erf", ops.erf, _erf, ONE),
@@ -124,6 +125,13 @@ ROWS = [
         for name in ("bitwise_and", "bitwise_or", "bitwise_xor")
     ],
     # comparisons
+    (
+        "isclose",
+        lambda a, b: ops.isclose(a, b, 0.5, equal_nan=True),
+        lambda a, b: np.isclose(a, b, 0.5, equal_nan=True),
+        TWO,
+        "constant",
+    ),
     ("equal", ops.equal, np.equal, TWO, "constant"),
     ("greater", ops.greater, np.greater, TWO, "constant"),
     ("greater_equal", ops.greater_equal, np.greater_equal, TWO, "constant"),

@@ -37,6 +37,8 @@ _AXES = [
     ((), [[(2,)]]),
 ]
 _REDUCTIONS = [
+    ("amax", ops.amax, np.amax),
+    ("amin", ops.amin, np.amin),
     ("logsumexp", ops.logsumexp, _log_sum_exp),
     ("max", _by_axes(ops.max), np.max),
     ("mean", ops.mean, np.mean),
@@ -47,6 +49,7 @@ _REDUCTIONS = [
 ]
 _KEEPING_SHAPE = [
     ("softmax", ops.softmax, lambda a, axis: np.exp(a - _log_sum_exp(a, axis, True))),
+    ("log_softmax", ops.log_softmax, lambda a, axis: a - _log_sum_exp(a, axis, True)),
     ("logsoftmax", ops.logsoftmax, lambda a, axis: a - _log_sum_exp(a, axis, True)),
 ]
 
@@ -116,6 +119,37 @@ ROWS = [
         for name, function, reference in (("all", ops.all, np.all), ("any", ops.any, np.any))
         for axes, shapes in _AXES
     ],
+    # order
+    *[
+        (
+            f"quantile {method}",
+            lambda a, method=method: ops.quantile(a, [0.3, 0.5], 1, True, method=method),
+            lambda a, method=method: np.quantile(a, [0.3, 0.5], 1, keepdims=True, method=method),
+            [[(2, 4)], [(2, 1)]],
+        )
+        for method in ("linear", "lower", "higher", "midpoint", "nearest")
+    ],
+    ("quantile of all", lambda a: ops.quantile(a, 0.3), lambda a: np.quantile(a, 0.3), [[(2, 3)]]),
+    (
+        "median",
+        lambda a: ops.median(a, axis=-1),
+        lambda a: np.median(a, axis=-1),
+        [[(2, 4)], [(2, 3)], [(1,)]],
+    ),
+    (
+        "bincount",
+        lambda a, b: ops.bincount(ops.argmax(a, 1), ops.argmax(b, 1), 3),
+        lambda a, b: np.bincount(np.argmax(a, 1), np.argmax(b, 1), 3),
+        [[(4, 3), (4, 2)]],
+        "constant",
+    ),
+    (
+        "bincount at least 5",
+        lambda a: ops.bincount(ops.argmax(a, 1), minlength=5),
+        lambda a: np.bincount(np.argmax(a, 1), minlength=5),
+        [[(4, 3)]],
+        "constant",
+    ),
     # losses
     (
         "softmax_cross_entropy",

@@ -50,6 +50,24 @@ def _put_rows(a, b):
     return result
 
 
+def _scatter(a, b):
+    result = a.copy()
+    np.put_along_axis(result, np.array([[0, 2], [1, 0]]), b[:2, :2], 1)
+    return result
+
+
+def _index_add(a, b):
+    result = a.copy()
+    np.add.at(result, (slice(None), [0, 2, 0]), b)
+    return result
+
+
+def _index_fill(a):
+    result = a.copy()
+    result[:, [0, 2]] = 7
+    return result
+
+
 def _scatter_add(a):
     result = np.zeros_like(a, shape=(4, 3))
     for row, target in enumerate([0, 2, 2]):
@@ -117,6 +135,16 @@ ROWS = [
             (True, True, [[(3, 2), (4, 3)], [(2, 3, 2), (2, 3)], [(3, 2), (2, 1, 3)]]),
         )
     ],
+    *[
+        (name, getattr(ops, name), np.matmul, [shapes])
+        for name, shapes in (
+            ("mm", [(2, 3), (3, 4)]),
+            ("bmm", [(2, 2, 3), (2, 3, 1)]),
+            ("mv", [(2, 3), (3,)]),
+        )
+    ],
+    ("dot", ops.dot, np.dot, [[(3,), (3,)], [(2, 3), (3, 2)], [(2, 3), (2, 3, 2)], [(), (2,)]]),
+    ("inner", ops.inner, np.inner, [[(3,), (3,)], [(2, 3), (4, 3)], [(2,), ()]]),
     # views
     ("identity", ops.identity, lambda a: a, ONE),
     (
@@ -170,12 +198,23 @@ ROWS = [
     ("permute no axes", lambda a: ops.permute(a, ()), lambda a: a, [[()]]),
     ("flip", ops.flip, np.flip, ONE),
     ("flip axis", lambda a: ops.flip(a, -1), lambda a: np.flip(a, -1), [[(2, 3)], [(2, 0)]]),
+    *[
+        (
+            name,
+            lambda a, name=name: getattr(ops, name)(a, (0, -1)),
+            lambda a: np.expand_dims(a, (0, -1)),
+            ONE,
+        )
+        for name in ("expand_dims", "unsqueeze")
+    ],
     (
-        "expand_dims",
-        lambda a: ops.expand_dims(a, (0, -1)),
-        lambda a: np.expand_dims(a, (0, -1)),
-        ONE,
+        "expand",
+        lambda a: ops.expand(a, 4, -1, 3),
+        lambda a: np.broadcast_to(a, (4, 2, 3)),
+        [[(2, 1)], [(2, 3)]],
     ),
+    ("expand_as", ops.expand_as, lambda a, b: np.broadcast_to(a, b.shape), [[(3, 1), (2, 3, 2)]]),
+    ("t", ops.t, np.transpose, [[(2, 3)]]),
     ("squeeze", ops.squeeze, np.squeeze, [[(1, 2, 1)], [(1,)], [()], [(0, 1)]]),
     ("squeeze axis", lambda a: ops.squeeze(a, -1), lambda a: np.squeeze(a, -1), [[(1, 2, 1)]]),
     # joining and taking apart
@@ -295,12 +334,36 @@ ROWS = [
         _put_rows,
         [[(3, 2), (3, 2)]],
     ),
+    (
+        "scatter",
+        lambda a, b: ops.scatter(a, 1, _like(a, [[0, 2], [1, 0]]), b),
+        _scatter,
+        [[(2, 3), (2, 2)], [(2, 3), (3, 4)]],
+    ),
+    (
+        "index_add",
+        lambda a, b: ops.index_add(a, 1, _like(a, [0, 2, 0]), b),
+        _index_add,
+        [[(2, 3), (2, 3)]],
+    ),
+    ("index_fill", lambda a: ops.index_fill(a, 1, _like(a, [0, 2]), 7), _index_fill, [[(2, 3)]]),
     # joining, repeating, moving
     ("cat", lambda a, b: ops.cat([a, b], 1), lambda a, b: np.hstack([a, b]), [[(2, 1), (2, 2)]]),
     ("chunk", lambda a: ops.chunk(a, 2), lambda a: (a[:2], a[2:]), [[(3, 2)], [(4,)]]),
     ("clone", ops.clone, np.copy, ONE),
+    ("contiguous", lambda a: ops.contiguous(ops.transpose(a)), lambda a: a.T, [[(2, 3)]]),
     ("diff", ops.diff, np.diff, [[(2, 3)], [(1,)]]),
     ("diff twice", lambda a: ops.diff(a, 2, 0), lambda a: np.diff(a, 2, 0), [[(4, 2)]]),
+    *[
+        (
+            name,
+            lambda a, b, name=name: getattr(ops, name)([a, b]),
+            lambda a, b, name=name: getattr(np, name)([a, b]),
+            [[(2, 3), (2, 3)], [(3,), (3,)], [(), ()]],
+        )
+        for name in ("hstack", "vstack")
+    ],
+    ("unbind", lambda a: ops.unbind(a, 1), lambda a: tuple(a.T), [[(3, 2)]]),
     (
         "meshgrid",
         lambda a, b: ops.meshgrid(a, b, indexing="ij"),
@@ -313,12 +376,15 @@ ROWS = [
         lambda a, b, c: tuple(np.meshgrid(a, b, c)),
         [[(2,), (3,), (4,)]],
     ),
-    (
-        "moveaxis",
-        lambda a: ops.moveaxis(a, (0, 1), (-1, 0)),
-        lambda a: np.moveaxis(a, (0, 1), (-1, 0)),
-        [[(2, 3, 4)]],
-    ),
+    *[
+        (
+            name,
+            lambda a, name=name: getattr(ops, name)(a, (0, 1), (-1, 0)),
+            lambda a: np.moveaxis(a, (0, 1), (-1, 0)),
+            [[(2, 3, 4)]],
+        )
+        for name in ("moveaxis", "movedim")
+    ],
     ("pad", lambda a: ops.pad(a, 1), lambda a: np.pad(a, 1), [[(2, 3)], [(2,)]]),
     *[
         (

@@ -1,8 +1,8 @@
-"""Constants and random draws.
+"""Random draws.
 
-Draws come from `generator`, or from NumPy's global random state without one. They are float64 and
-cast afterwards, so that a seed reproduces them in any dtype of floats;
-other dtypes are a TypeError.
+They come from `generator`, or from NumPy's global random state without one. Those of real numbers
+are float64 and cast afterwards, so that a seed reproduces them in any dtype of floats; other dtypes
+are a TypeError.
 """
 
 import math
@@ -13,11 +13,8 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..device import Device, Generator, as_device
-from ..ops.losses import class_numbers
 
-__all__ = [
-    "constant", "one_hot", "ones", "orthogonal", "rand", "randb", "randn", "trunc_normal", "zeros",
-]  # fmt: skip
+__all__ = ["orthogonal", "rand", "randb", "randint", "randn", "randperm", "trunc_normal"]
 
 
 def as_shape(name: str, shape: Sequence[Any], dtype: Any = "float32") -> tuple[int, ...]:
@@ -32,7 +29,7 @@ def as_shape(name: str, shape: Sequence[Any], dtype: Any = "float32") -> tuple[i
     if np.dtype(dtype).kind != "f":
         raise TypeError(
             f"init.{name} draws floating-point numbers, which dtype {dtype} cannot hold: "
-            "use astype() or numpy.random.randint"
+            "use init.randint or astype()"
         )
     return tuple(shape)
 
@@ -101,6 +98,56 @@ def randb(
         raise ValueError(f"randb: p must be a probability from 0 to 1, got {p}")
     shape = as_shape("randb", shape)
     array = as_device(device).rand(*shape, generator=generator) <= p
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    device: Device | str | None = None,
+    dtype: Any = "int64",
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Whole numbers from low to high - 1: `randint(0, 10, (2, 3))`; from 0 without `high`.
+
+    PyTorch's `randint(10, (2, 3))` and NumPy's `randint(10, size=(2, 3))` do the same.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.manual_seed(0)
+        >>> print(ndl.randint(10, (4,)))
+        [5 7 6 5]
+    """
+    if isinstance(high, tuple | list):
+        high, size = None, high
+    low, high = (0, low) if high is None else (low, high)
+    if not low < high or high - low > 2**53:
+        raise ValueError(f"randint: no whole numbers from {low} to below {high} to draw from")
+    shape = as_shape("randint", () if size is None else (size,))
+    array = np.floor(as_device(device).rand(*shape, generator=generator) * (high - low)) + low
+    return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def randperm(
+    n: int,
+    *,
+    device: Device | str | None = None,
+    dtype: Any = "int64",
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """The whole numbers from 0 to n - 1 in random order.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.manual_seed(0)
+        >>> print(ndl.randperm(4))
+        [2 3 1 0]
+    """
+    array = as_device(device).permutation(n, generator=generator)
     return Tensor(array, device=device, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -185,81 +232,3 @@ def _standard_draws(low: float, high: float, count: int, device: Device, generat
         is_kept = device.rand(size, generator=generator) <= np.exp((mode**2 - draws**2) / 2)
         kept = np.concatenate([kept, draws[is_kept]])
     return kept[:count]
-
-
-def constant(
-    *shape: Any,
-    c: float = 1.0,
-    device: Device | str | None = None,
-    dtype: Any = "float32",
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor filled with c.
-
-    Example:
-        >>> import needle as ndl
-        >>> print(ndl.init.constant(2, 2, c=0.5))
-        [[0.5 0.5]
-         [0.5 0.5]]
-    """
-    shape = as_shape("constant", shape)
-    return Tensor.make_const(as_device(device).full(shape, c, dtype), requires_grad)
-
-
-def ones(
-    *shape: Any,
-    device: Device | str | None = None,
-    dtype: Any = "float32",
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor of ones; keywords as in `constant`.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.init.ones(2, 3)
-        needle.Tensor([[1. 1. 1.]
-                       [1. 1. 1.]], dtype=float32, requires_grad=False)
-    """
-    return constant(*shape, c=1, device=device, dtype=dtype, requires_grad=requires_grad)
-
-
-def zeros(
-    *shape: Any,
-    device: Device | str | None = None,
-    dtype: Any = "float32",
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor of zeros; keywords as in `constant`.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.init.zeros(2, dtype="int64")
-        needle.Tensor([0 0], dtype=int64, requires_grad=False)
-    """
-    return constant(*shape, c=0, device=device, dtype=dtype, requires_grad=requires_grad)
-
-
-def one_hot(
-    n: int,
-    i: Tensor,
-    device: Device | str | None = None,
-    dtype: Any = "float32",
-    requires_grad: bool = False,
-) -> Tensor:
-    """1 at each class number of `i`, integers or whole floats, 0 elsewhere: shape i.shape + (n,).
-
-    Other floats are a TypeError, a class number outside 0 ... n - 1 a ValueError.
-
-    Example:
-        >>> import needle as ndl
-        >>> print(ndl.init.one_hot(3, ndl.Tensor([0, 2])))
-        [[1. 0. 0.]
-         [0. 0. 1.]]
-    """
-    given = i.numpy() if isinstance(i, Tensor) else np.asarray(i)
-    classes = class_numbers(given)  # on the host, where the numbers are checked
-    if classes.size and not 0 <= classes.min() <= classes.max() < n:
-        raise ValueError(
-            f"one_hot: class numbers from {classes.min()} to {classes.max()}, allowed 0 to {n - 1}"
-        )
-    return Tensor.make_const(as_device(device).one_hot(n, classes, dtype), requires_grad)
