@@ -196,12 +196,13 @@ _AUGMENTED = {
         "floordiv": "//", "mod": "%", "and": "&", "or": "|", "xor": "^",
     }.items()
 }  # fmt: skip
+_INDICES = (1, "index")
 _IN_PLACE = {
-    f"{function.__name__}_": in_place.in_place(f"{function.__name__}_", function, (1, "index"))
-    for function in (
-        picking.index_add, picking.index_fill, picking.masked_fill, picking.scatter,
-        picking.scatter_add,
-    )
+    f"{function.__name__}_": in_place.in_place(f"{function.__name__}_", function, constants)
+    for function, constants in {
+        picking.index_add: _INDICES, picking.index_fill: _INDICES, picking.masked_fill: (),
+        picking.scatter: _INDICES, picking.scatter_add: _INDICES,
+    }.items()
 }  # fmt: skip
 _TENSOR_METHODS |= _AUGMENTED | _IN_PLACE | in_place.METHODS
 
