@@ -133,7 +133,7 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__gt__": _operator(arithmetic.greater),
     "__ge__": _operator(arithmetic.greater_equal),
     "T": property(views.t),
-    "mT": property(views.transpose),
+    "mT": property(views.matrix_transpose),
     "at": property(picking.At),
     "view": _of_numbers(views.reshape),
     "unsqueeze": views.unsqueeze,

@@ -126,14 +126,12 @@ def by_any_name(function: Callable[P, R]) -> AnyName[P, R]:
     spelled = speller(name, parameters)
     has_ddof = "ddof" in parameters
     kinds = [each.annotation for each in parameters.values()]
-    tensors = range(next((at for at, kind in enumerate(kinds) if kind is not Tensor), len(kinds)))
+    count = next((at for at, kind in enumerate(kinds) if kind is not Tensor), len(kinds))
 
     @functools.wraps(function)
     def accepting(*args: Any, **options: Any) -> Any:
-        for place in tensors:
-            if place < len(args) and not isinstance(args[place], Tensor):
-                constant = as_constant(name, place, args[place], default_device())
-                args = (*args[:place], constant, *args[place + 1 :])
+        if count and args and (not isinstance(args[0], Tensor) or count > 1):
+            args = (*as_tensors(name, args[:count]), *args[count:])
         if not options:
             return call(*args)
         ours = spelled(options)

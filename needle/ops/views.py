@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor
-from .kinds import Axes, View, integers, normalize_axes, stated, unbroadcast, with_parameters
+from .kinds import Axes, View, integers, normalize_axes, stated, unary, unbroadcast, with_parameters
 from .names import by_any_name
 
 __all__ = [
@@ -85,7 +85,7 @@ class Transpose(View):
         return np.swapaxes(a, *axes)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
-        return transpose(out_grad, self.axes)
+        return Tensor.make_from_op(self, (out_grad,))
 
 
 class Permute(View):
@@ -123,21 +123,22 @@ def transpose(
     return Tensor.make_from_op(Transpose(axes), (a,))
 
 
-@by_any_name
 def t(a: Tensor) -> Tensor:
     """The transposed matrix, and a itself if it has fewer axes, as `a.T`.
 
     Of three axes and more it is an error: say `a.mT` or `a.permute(...)`.
     """
+    if not isinstance(a, Tensor):
+        a = Tensor(a, requires_grad=False)
     if a.ndim > 2:
         raise ValueError(
             f"x.T of a tensor of shape {a.shape} is ambiguous: x.mT swaps the last two axes, "
             "x.permute(...) takes them in any order (NumPy's T and PyTorch's reverse all of them)"
         )
-    return Tensor.make_from_op(_SWAP, (a,)) if a.ndim == 2 else a
+    return matrix_transpose(a) if a.ndim == 2 else a
 
 
-_SWAP = Transpose()
+matrix_transpose = unary(Transpose(), "matrix_transpose")
 
 
 @by_any_name
