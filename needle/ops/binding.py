@@ -197,13 +197,15 @@ _AUGMENTED = {
     }.items()
 }  # fmt: skip
 _INDICES = (1, "index")
-_IN_PLACE = {
-    f"{function.__name__}_": in_place.in_place(f"{function.__name__}_", function, constants)
-    for function, constants in {
-        picking.index_add: _INDICES, picking.index_fill: _INDICES, picking.masked_fill: (),
-        picking.scatter: _INDICES, picking.scatter_add: _INDICES,
-    }.items()
+_CHANGING: dict[Callable[..., Any], tuple[Any, ...]] = {
+    picking.index_add: _INDICES, picking.index_fill: _INDICES, picking.masked_fill: (),
+    picking.scatter: _INDICES, picking.scatter_add: _INDICES,
 }  # fmt: skip
+_IN_PLACE = {
+    name: in_place.in_place(name, function, constants)
+    for function, constants in _CHANGING.items()
+    for name in [f"{function.__name__}_"]
+}
 _TENSOR_METHODS |= _AUGMENTED | _IN_PLACE | in_place.METHODS
 
 for _type, _methods in ((Tensor, _TENSOR_METHODS), (TensorTuple, _TUPLE_METHODS)):
