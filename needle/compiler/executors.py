@@ -21,7 +21,7 @@ class Executable:
     """A program on the arrays of the captured tensors. This one calls one node after another."""
 
     def __init__(self, program: Program) -> None:
-        self.program, self.table = optimised(program)
+        self.program, self.table = optimised(program, without=self.passes_left_out())
         program = self.program
         leaves = [leaf for leaf, _ in program.assignments]
         self.captured = [
@@ -29,6 +29,7 @@ class Executable:
         ]
         self.tensors = [node.tensor for node in self.captured]
         self.arrays: list[Any] = []
+        self._is_contiguous: dict[Node, bool] = {}
         self._early = [_with_leaves(check) for check in program.checks]
         self._late: list[Check] = []  # they read values that are computed
         self.bind()
@@ -39,11 +40,16 @@ class Executable:
             return True
         arrays = [node.read() for node in self.captured]
         for node, array in zip(self.captured, arrays, strict=True):
-            if array.shape != node.shape or array.dtype != node.dtype:
+            is_alike = array.shape == node.shape and array.dtype == node.dtype
+            if not is_alike or self._is_contiguous.setdefault(node, _in_rows(array)) != _in_rows(array):
                 return False
         self.arrays = arrays
         self.bound()
         return True
+
+    def passes_left_out(self) -> list[str]:
+        """The passes whose nodes this executor has no fast way to compute."""
+        return []
 
     def bound(self) -> None:
         """The captured arrays are others than before."""
@@ -98,6 +104,10 @@ class Executable:
 
     def source(self) -> str:
         return "\n".join(map(repr, self.program.nodes))
+
+
+def _in_rows(array: Any) -> bool:
+    return array.flags.c_contiguous
 
 
 def _with_leaves(check: Check) -> tuple[Check, list[Node], dict[Node, Any]]:

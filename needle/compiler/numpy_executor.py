@@ -17,6 +17,7 @@ import numpy as np
 
 from ..ops.reductions import sum_over
 from .executors import Executable
+from .native.blas import addresses, function_of
 from .passes.constants import uniform
 from .planning import Buffer, Plan
 from .program import (
@@ -28,6 +29,7 @@ from .program import (
     add_at,
     cast,
     entry,
+    gemm,
     getitem,
     kind_of,
     put_along_axis,
@@ -54,6 +56,8 @@ class NumpyExecutable(Executable):
         }  # fmt: skip
         self._name_of: dict[Node, str] = {}
         self._prologue: list[str] = []  # views of captured arrays
+        self._pointers: dict[str, str] = {}  # names of addresses, and of what
+        self._rows: dict[str, str] = {}  # names of arrays in C's memory order, and of what
         self._place()
         lines = [
             line for node in self.plan.order[: self.plan.updates_from] for line in self._lines(node)
@@ -64,13 +68,15 @@ class NumpyExecutable(Executable):
             self._updates += [_as_tuple(line) for line in self._lines(node)]
         lines += self._saved()
         self._updates += [self._copied(leaf, value) for leaf, value in self.plan.copied]
-        lines.append("apply(updates)" if self._updates else "")
         results = ", ".join(self._result(node, lines) for node in self.program.results)
         self._source = self._written(lines, results)
         exec(compile(self._source, "<compiled step>", "exec"), self.names)
         self.names["apply"] = lambda calls: deque(starmap(operator.call, calls), maxlen=0)
         self._step: Callable[..., list[Any]] = self.names["step"]
         self.bound()
+
+    def passes_left_out(self) -> list[str]:
+        return [] if addresses() else ["updates in products"]
 
     def bound(self) -> None:
         if not hasattr(self, "_step"):
@@ -214,6 +220,8 @@ class NumpyExecutable(Executable):
             return self._where(node, out)
         if kind == "elementwise":
             return [f"{self._object(function)}({', '.join(map(self._text, operands))}, {out})"]
+        if function is gemm:
+            return self._gemm(node, out)
         if kind == "product":
             is_flat = all(len(each.shape) == 2 for each in operands) and node.dtype.kind == "f"
             name = (
@@ -227,6 +235,35 @@ class NumpyExecutable(Executable):
         if function is np.concatenate:
             return [f"concatenate({', '.join(map(self._text, operands))}, out={out})"]
         return self._changed(node, out)
+
+    def _gemm(self, node: Node, out: str) -> list[str]:
+        """A call of NumPy's own BLAS: out = α·a·b + β·out."""
+        a, b, c, alpha, beta = node.operands
+        (m, n), k = node.shape, a.shape[1]  # type: ignore[misc]
+        copied = [] if self._text(c) == out else [f"copyto({out}, {self._text(c)})"]
+        parts = [self._matrix(a), self._matrix(b)]
+        numbers = [f"float({self._text(x)})" if isinstance(x, Node) else repr(x) for x in (alpha, beta)]
+        name = "sgemm" if node.dtype.char == "f" else "dgemm"
+        self.names[name] = function_of(name)
+        (is_a_turned, at_a, a_row), (is_b_turned, at_b, b_row) = parts
+        flags = f"101, {112 if is_a_turned else 111}, {112 if is_b_turned else 111}"
+        call = f"{name}({flags}, {m}, {n}, {k}, {numbers[0]}, {at_a}, {a_row}, {at_b}, {b_row}, "
+        return [*copied, f"{call}{numbers[1]}, {self._address(out)}, {n})"]
+
+    def _matrix(self, node: Node) -> tuple[bool, str, int]:
+        """Whether a matrix is transposed, its address, and the elements from row to row."""
+        is_turned = node.function is np.transpose
+        base = node.operands[0] if is_turned else node
+        name = self._text(base)
+        home = self.plan.home.get(base)
+        if isinstance(home, Buffer) or (isinstance(base, Captured) and self._is_contiguous[base]):
+            return is_turned, self._address(name), base.shape[1]
+        self._rows[f"rows_{name}"] = name
+        return is_turned, f"rows_{name}.ctypes.data", base.shape[1]
+
+    def _address(self, name: str) -> str:
+        self._pointers[f"at_{name}"] = name
+        return f"at_{name}"
 
     def _where(self, node: Node, out: str) -> list[str]:
         condition, a, b = node.operands
@@ -308,19 +345,25 @@ class NumpyExecutable(Executable):
     def _written(self, lines: list[str], results: str) -> str:
         """The source of `bind`, which looks up captured arrays, and of `step`."""
         names = [line.partition(" = ")[0] for line in self._prologue]
-        is_local = any(name in update for update in self._updates for name in self._locals(lines))
+        lines += [f"{name} = np.ascontiguousarray({of})" for name, of in self._rows.items()]
+        local = [*self._locals(lines), "float("]
         build = ["updates = [", *[f"    {update}," for update in self._updates], "]"]
-        bind = [f"global {', '.join([*names, 'updates'])}", *self._prologue]
-        if self._updates and not is_local:
-            bind += build
+        bind = [*self._prologue, *[f"{at} = {of}.ctypes.data" for at, of in self._pointers.items()]]
+        names += self._pointers
+        if any(name in update for update in self._updates for name in local):
+            lines += build
         elif self._updates:
-            lines[-1:-1] = build
+            bind += build
+            names.append("updates")
+        if self._updates:
+            lines.append("apply(updates)")
         inputs = ", ".join(f"x{i}" for i in range(len(self.program.inputs)))
-        body = [line for line in lines if line] or ["pass"]
+        body = [*lines, f"return [{results}]"]
+        if names:
+            bind.insert(0, f"global {', '.join(names)}")
         return "\n".join(
-            ["def bind():", *[f"    {line}" for line in bind], "", f"def step({inputs}):"]
-            + [f"    {line}" for line in body]
-            + [f"    return [{results}]", ""]
+            ["def bind():", *[f"    {line}" for line in bind or ["pass"]], ""]
+            + [f"def step({inputs}):", *[f"    {line}" for line in body], ""]
         )
 
     def _locals(self, lines: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from .program import (
     Node,
     Program,
     add_at,
+    gemm,
     getitem,
     kind_of,
     nodes_in,
@@ -148,7 +149,7 @@ class Plan:
         """The leaf that a node is the new value of, if it may be computed in its place."""
         if node not in self._kept or self.number[node] < self.updates_from:
             return None
-        if kind_of(node) != "elementwise" or not isinstance(node.function, np.ufunc):
+        if not _is_safe(node):
             return None
         for leaf, value in self.assigned.items():
             fits = value is node and leaf.shape == node.shape and leaf.dtype == node.dtype
@@ -161,6 +162,8 @@ class Plan:
 
         That call itself may, element by element.
         """
+        if node.function is gemm and leaf in node.operands[:2]:
+            return False
         for user in self.users[leaf]:
             if kind_of(user) == "view":
                 if self._end[user] >= self.number[node]:
@@ -185,6 +188,9 @@ def _updates_last(program: Program, calls: list[Node]) -> tuple[list[Node], int]
     needed: set[Node] = set()
     waiting = list(others)
     waiting += [node for node in calls if not _is_safe(node)]
+    for node in calls:
+        if node.function is gemm:  # its numbers are known before
+            waiting += nodes_in(node.operands[3:])
     while waiting:
         node = waiting.pop()
         if node not in needed:
@@ -198,6 +204,8 @@ def _updates_last(program: Program, calls: list[Node]) -> tuple[list[Node], int]
 def _is_safe(node: Node) -> bool:
     """Whether a call cannot raise, nor be interrupted."""
     kind = kind_of(node)
+    if node.function is gemm:
+        return True
     return kind == "view" or (kind == "elementwise" and isinstance(node.function, np.ufunc))
 
 

@@ -12,7 +12,7 @@ The functions are NumPy's own, of these kinds (see `kind_of`):
   always with the options axis (a tuple, or an int for the last two) and keepdims;
 - "view": `np.reshape(a, shape)`, `np.transpose(a, axes)`, `np.broadcast_to(a, shape)` and
   `getitem(a, index)` with slices, integers, None and Ellipsis;
-- "product": `np.matmul(a, b)` of operands of at least two axes;
+- "product": `np.matmul(a, b)` of operands of at least two axes, `gemm(a, b, c, alpha, beta)`;
 - "gather": `getitem(a, index)` with arrays among the index; `set_item(a, index, values)` and
   `add_at(a, index, values)`, which return a changed copy of a;
 - "draw": random numbers; never merged, moved past another draw, or dropped;
@@ -31,7 +31,7 @@ import numpy as np
 
 __all__ = [
     "Captured", "Check", "Constant", "Input", "Node", "Program",
-    "Draw", "add_at", "cast", "entry", "evaluate", "getitem", "kind_of", "nodes_in",
+    "Draw", "add_at", "cast", "entry", "evaluate", "gemm", "getitem", "kind_of", "nodes_in",
     "put_along_axis", "set_item", "sorted_nodes", "substitute",
 ]  # fmt: skip
 
@@ -160,6 +160,11 @@ def entry(arrays: tuple[Any, ...], index: int) -> Any:
     return np.asarray(arrays[index])
 
 
+def gemm(a: Any, b: Any, c: Any, alpha: Any, beta: Any) -> Any:
+    """α·a·b + β·c of matrices; α and β are numbers or arrays without axes."""
+    return alpha * np.matmul(a, b) + beta * c
+
+
 def put_along_axis(a: Any, indices: Any, values: Any, axis: int) -> Any:
     """A copy of a with `values` put at `indices` along an axis."""
     result = a.copy()
@@ -183,7 +188,9 @@ _KINDS: dict[Any, str] = {
     **dict.fromkeys([np.sum, np.max, np.min, np.prod, np.any, np.all], "reduction"),
     **dict.fromkeys([np.argmax, np.argmin], "reduction"),
     **dict.fromkeys([np.reshape, np.transpose, np.broadcast_to], "view"),
-    np.matmul: "product", set_item: "gather", add_at: "gather",
+    np.matmul: "product",
+    gemm: "product",
+    set_item: "gather", add_at: "gather",
 }  # fmt: skip
 
 

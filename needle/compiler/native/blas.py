@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FUNCTIONS", "PRODUCT", "addresses"]
+__all__ = ["FUNCTIONS", "PRODUCT", "addresses", "function_of"]
 
 # before and after the name: in NumPy's wheels, OpenBLAS and MKL, and Accelerate. The first are
 # those with integers of 64 bits, which are what is passed: the others read the lower half
@@ -55,13 +55,25 @@ def addresses() -> dict[str, int] | None:
     return None
 
 
-def _multiplies(function: Any, dtype: Any) -> bool:
-    """Whether a C function multiplies matrices as cblas_sgemm and cblas_dgemm do."""
+def function_of(name: str) -> Any:
+    """One of FUNCTIONS as a function of Python, with the arguments of C."""
+    address = (addresses() or {})[name]
+    return _typed(ctypes.CFUNCTYPE(None)(address), FUNCTIONS[name])
+
+
+def _typed(function: Any, dtype: Any) -> Any:
+    """A C function with the types of its arguments."""
     integer, pointer = ctypes.c_int64, ctypes.c_void_p
     number = ctypes.c_float if dtype is np.float32 else ctypes.c_double
     function.argtypes = [ctypes.c_int] * 3 + [integer] * 3 + [number, pointer, integer]
     function.argtypes += [pointer, integer, number, pointer, integer]
     function.restype = None
+    return function
+
+
+def _multiplies(function: Any, dtype: Any) -> bool:
+    """Whether a C function multiplies matrices as cblas_sgemm and cblas_dgemm do."""
+    _typed(function, dtype)
     a, b = np.arange(6, dtype=dtype).reshape(2, 3), np.arange(12, dtype=dtype).reshape(4, 3)
     c = np.ones((2, 4), dtype)
     function(101, 111, 112, 2, 4, 3, 2, a.ctypes, 3, b.ctypes, 3, 1, c.ctypes, 4)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from ..program import Node, Program
 from .common import merge_common
 from .constants import fold_constants
 from .identities import simplify
+from .products import fold_updates
 from .rewriting import rewritten
 
 __all__ = ["PASSES", "optimised"]
@@ -16,17 +17,21 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "constants": fold_constants,
     "identities": simplify,
     "common subexpressions": merge_common,
+    "updates in products": fold_updates,
 }
 """In the order in which they run. Nodes that nothing needs vanish by themselves: no root reaches
 them."""
 
 
-def optimised(program: Program) -> tuple[Program, list[tuple[str, int, int]]]:
+def optimised(
+    program: Program, without: Container[str] = ()
+) -> tuple[Program, list[tuple[str, int, int]]]:
     """The program after all passes, and its nodes and bytes before them and after each."""
     table = [("recorded", *_size(program))]
     for name, transform in PASSES.items():
-        program = transform(program)
-        table.append((name, *_size(program)))
+        if name not in without:
+            program = transform(program)
+            table.append((name, *_size(program)))
     return program, table
 
 
@@ -36,4 +41,4 @@ def _size(program: Program) -> tuple[int, int]:
     return len(calls), sum(node.nbytes for node in calls)
 
 
-__all__ += ["fold_constants", "merge_common", "rewritten", "simplify"]
+__all__ += ["fold_constants", "fold_updates", "merge_common", "rewritten", "simplify"]
