@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..autograd.abstract import AbstractArray, NeedsNumbers
 from .passes import optimised
-from .program import Captured, Check, Constant, Input, Node, Program, evaluate, nodes_in, substitute
+from .program import Captured, Constant, Input, Node, Program, evaluate
 
 __all__ = ["Executable"]
 
@@ -18,30 +19,60 @@ _cached_data = operator.attrgetter("cached_data")
 
 
 class Executable:
-    """A program on the arrays of the captured tensors. This one calls one node after another."""
+    """A program on the arrays of the captured tensors. This one calls one node after another.
 
-    def __init__(self, program: Program) -> None:
+    `arrays` are those of the arguments when the program is made.
+    """
+
+    def __init__(self, program: Program, arrays: Sequence[Any]) -> None:
+        self._is_contiguous: dict[Node, bool] = {}
+        self.arrays: list[Any] = []
+        self._capture(program)
+        self._early: list[tuple[Any, list[Any], list[tuple[int, Node]]]] = []
+        program = self._with_late_checks(program, arrays)
         self.program, self.table = optimised(program, without=self.passes_left_out())
-        program = self.program
+        self._capture(self.program)
+
+    def _capture(self, program: Program) -> None:
+        """Look up the captured arrays of a program."""
         leaves = [leaf for leaf, _ in program.assignments]
         self.captured = [
             node for node in dict.fromkeys([*program.nodes, *leaves]) if isinstance(node, Captured)
         ]
         self.tensors = [node.tensor for node in self.captured]
-        self.arrays: list[Any] = []
-        self._is_contiguous: dict[Node, bool] = {}
-        self._early = [_with_leaves(check) for check in program.checks]
-        self._late: list[Check] = []  # they read values that are computed
+        self.arrays = []
         self.bind()
 
+    def _with_late_checks(self, program: Program, arrays: Sequence[Any]) -> Program:
+        """The program with calls in the place of those checks that read computed values.
+
+        The others are made before it runs; most look at shapes and at the values of arguments.
+        """
+        late = []
+        for check in program.checks:
+            operands = [_abstract(operand) for operand in check.operands]
+            leaves = [
+                (i, operand) for i, operand in enumerate(check.operands)
+                if isinstance(operand, Node) and operand.function is None
+            ]  # fmt: skip
+            early = check.op, operands, leaves
+            try:
+                self._run_check(*early, arrays)
+                self._early.append(early)
+            except NeedsNumbers:
+                late.append(Node(check.op._checked, (list(check.operands),)))
+        return replace(program, draws=[*program.draws, *late], checks=[])
+
     def bind(self) -> bool:
-        """Look up where the captured arrays are now; False if one has another shape or dtype."""
-        if [*map(id, map(_cached_data, self.tensors))] == [*map(id, self.arrays)]:
+        """Look up where the captured arrays are now; False if one has another shape or layout."""
+        if self.arrays and all(map(operator.is_, map(_cached_data, self.tensors), self.arrays)):
             return True
         arrays = [node.read() for node in self.captured]
         for node, array in zip(self.captured, arrays, strict=True):
             is_alike = array.shape == node.shape and array.dtype == node.dtype
-            if not is_alike or self._is_contiguous.setdefault(node, _in_rows(array)) != _in_rows(array):
+            if not is_alike or self._is_contiguous.setdefault(node, _in_rows(array)) != _in_rows(
+                array
+            ):
                 return False
         self.arrays = arrays
         self.bound()
@@ -56,24 +87,19 @@ class Executable:
 
     def check(self, arrays: Sequence[Any]) -> None:
         """Raise where the values of arguments are wrong, as far as these alone show it."""
-        for check, leaves, abstract in self._early:
-            values = dict(zip(leaves, self._values(leaves, arrays), strict=True))
-            operands = substitute(check.operands, lambda node: values.get(node, abstract.get(node)))  # noqa: B023
-            try:
-                check.op._checked(operands)
-            except NeedsNumbers:
-                self._late.append(check)
-        if self._late:
-            self._early = [each for each in self._early if each[0] not in self._late]
+        for op, operands, leaves in self._early:
+            self._run_check(op, operands, leaves, arrays)
 
-    def _values(self, leaves: Sequence[Node], arrays: Sequence[Any]) -> list[Any]:
-        """The arrays of leaves."""
-        return [
-            arrays[leaf.position] if isinstance(leaf, Input)
-            else leaf.array if isinstance(leaf, Constant)
-            else self.arrays[self.captured.index(leaf)]  # type: ignore[arg-type]
-            for leaf in leaves
-        ]  # fmt: skip
+    def _run_check(
+        self, op: Any, operands: list[Any], leaves: list[tuple[int, Node]], arrays: Sequence[Any]
+    ) -> None:
+        values = operands.copy()
+        for i, leaf in leaves:
+            if isinstance(leaf, Input):
+                values[i] = arrays[leaf.position]
+            else:
+                values[i] = leaf.array if isinstance(leaf, Constant) else leaf.read()  # type: ignore[attr-defined]
+        op._checked(values)
 
     def _leaves(self, arrays: Sequence[Any]) -> dict[Node, Any]:
         known: dict[Node, Any] = dict(zip(self.program.inputs, arrays, strict=True))
@@ -90,9 +116,6 @@ class Executable:
         for draw in self.program.draws:
             evaluate([draw], known)
         evaluate([*self.program.results, *values], known)
-        for check in self._late:
-            evaluate(nodes_in(check.operands), known)
-            check.op._checked(substitute(check.operands, known.__getitem__))
         results = [np.array(known[node]) for node in self.program.results]
         changes = [np.array(known[value]) for value in values]
         for (leaf, _), change in zip(self.program.assignments, changes, strict=True):
@@ -110,11 +133,8 @@ def _in_rows(array: Any) -> bool:
     return array.flags.c_contiguous
 
 
-def _with_leaves(check: Check) -> tuple[Check, list[Node], dict[Node, Any]]:
-    """A check, the leaves among its operands, and abstract arrays for the others."""
-    nodes = list(nodes_in(check.operands))
-    leaves = [node for node in nodes if node.function is None]
-    abstract = {
-        node: AbstractArray(node.shape, node.dtype) for node in nodes if node.shape is not None
-    }
-    return check, leaves, abstract
+def _abstract(operand: Any) -> Any:
+    """An operand of a check, of which only shape and dtype are known."""
+    if isinstance(operand, Node) and operand.shape is not None:
+        return AbstractArray(operand.shape, operand.dtype)
+    return tuple(map(_abstract, operand)) if isinstance(operand, tuple) else operand

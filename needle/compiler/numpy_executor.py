@@ -34,7 +34,6 @@ from .program import (
     kind_of,
     put_along_axis,
     set_item,
-    substitute,
 )
 
 __all__ = ["NumpyExecutable"]
@@ -46,8 +45,8 @@ _LONGEST_ROW, _LONGEST_COLUMN = 4_096, 16_384  # of sums by products with ones
 class NumpyExecutable(Executable):
     """A program as a Python function of NumPy calls."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
+    def __init__(self, program: Program, arrays: Sequence[Any]) -> None:
+        super().__init__(program, arrays)
         self.plan = Plan(self.program)
         self.names: dict[str, Any] = {
             "np": np, "copyto": np.copyto, "empty": np.empty, "array": np.array,
@@ -62,7 +61,6 @@ class NumpyExecutable(Executable):
         lines = [
             line for node in self.plan.order[: self.plan.updates_from] for line in self._lines(node)
         ]
-        lines += self._late_checks()
         self._updates: list[str] = []
         for node in self.plan.order[self.plan.updates_from :]:
             self._updates += [_as_tuple(line) for line in self._lines(node)]
@@ -242,7 +240,9 @@ class NumpyExecutable(Executable):
         (m, n), k = node.shape, a.shape[1]  # type: ignore[misc]
         copied = [] if self._text(c) == out else [f"copyto({out}, {self._text(c)})"]
         parts = [self._matrix(a), self._matrix(b)]
-        numbers = [f"float({self._text(x)})" if isinstance(x, Node) else repr(x) for x in (alpha, beta)]
+        numbers = [
+            f"float({self._text(x)})" if isinstance(x, Node) else repr(x) for x in (alpha, beta)
+        ]
         name = "sgemm" if node.dtype.char == "f" else "dgemm"
         self.names[name] = function_of(name)
         (is_a_turned, at_a, a_row), (is_b_turned, at_b, b_row) = parts
@@ -317,9 +317,6 @@ class NumpyExecutable(Executable):
         return isinstance(home, Buffer) and self.plan.home.get(other) is home
 
     # --- the ends
-
-    def _late_checks(self) -> list[str]:
-        return []
 
     def _saved(self) -> list[str]:
         """Copies of old values that are the new values of other tensors."""

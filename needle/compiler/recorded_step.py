@@ -96,7 +96,7 @@ def _finished(
     ]
     step.recorded_program = program
     with modes.override(modes.effects, None):
-        step.executable = _EXECUTORS[executor](program)
+        step.executable = _EXECUTORS[executor](program, tracer.arguments)
     step.changed = [
         leaf.tensor for leaf, _ in program.assignments
         if isinstance(leaf, Captured) and not is_statistic(leaf, tracer)
@@ -134,7 +134,7 @@ def _gradients(
     return stored, [leaf for leaf in cleared if not isinstance(leaf.cached_data, RecordingArray)]
 
 
-_EXECUTORS: dict[str, Callable[[Program], Executable]] = {
+_EXECUTORS: dict[str, Callable[[Program, Sequence[Any]], Executable]] = {
     "numba": NumpyExecutable,
     "numpy": NumpyExecutable,
 }

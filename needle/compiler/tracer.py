@@ -90,7 +90,7 @@ class Tracer:
         self.accumulated: set[Tensor] = set()
         """Tensors whose former gradients were read, as far as there were some."""
         self._arrays: dict[int, tuple[Any, RecordingArray]] = {}
-        self._arguments: list[Any] = []
+        self.arguments: list[Any] = []
         self.gradients: dict[Node, Tensor] = {}
         """The leaves that are former gradients, and whose."""
         for tensor in known:
@@ -115,7 +115,7 @@ class Tracer:
         array = tensor.realize_cached_data()
         node = Input(len(self.inputs), array.shape, array.dtype)
         self.inputs.append(node)
-        self._arguments.append(array)
+        self.arguments.append(array)
         recording = RecordingArray(self, node)
         self.captured.append((node, recording))  # type: ignore[arg-type] # it may be assigned to
         return Tensor.make_const(recording, tensor.requires_grad)
@@ -214,7 +214,7 @@ class Tracer:
     def _values(self, arrays: Any) -> Any:
         """The arrays that the nodes have in this call; where they depend on draws, some others."""
         nodes = list(nodes_in(_operands(tuple(arrays))))
-        known: dict[Node, Any] = dict(zip(self.inputs, self._arguments, strict=True))
+        known: dict[Node, Any] = dict(zip(self.inputs, self.arguments, strict=True))
         for node, _ in self.captured:
             if isinstance(node, Captured):
                 known[node] = node.read()

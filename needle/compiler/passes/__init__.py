@@ -9,6 +9,7 @@ from .common import merge_common
 from .constants import fold_constants
 from .identities import simplify
 from .products import fold_updates
+from .reuse import reuse
 from .rewriting import rewritten
 
 __all__ = ["PASSES", "optimised"]
@@ -17,6 +18,7 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "constants": fold_constants,
     "identities": simplify,
     "common subexpressions": merge_common,
+    "reuse": reuse,
     "updates in products": fold_updates,
 }
 """In the order in which they run. Nodes that nothing needs vanish by themselves: no root reaches
@@ -41,4 +43,4 @@ def _size(program: Program) -> tuple[int, int]:
     return len(calls), sum(node.nbytes for node in calls)
 
 
-__all__ += ["fold_constants", "fold_updates", "merge_common", "rewritten", "simplify"]
+__all__ += ["fold_constants", "fold_updates", "merge_common", "reuse", "rewritten", "simplify"]

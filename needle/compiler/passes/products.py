@@ -98,4 +98,3 @@ def _combined(function: Any, a: Any, b: Any, node: Node) -> Any:
         if function is np.multiply and not isinstance(one, Node) and one == 1.0:
             return other
     return node.changed(function, (a, b), shape=(), options={})
-
