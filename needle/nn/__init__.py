@@ -3,6 +3,7 @@
 from . import (
     activation,
     attention,
+    cells,
     container,
     encoder_decoder,
     functional,
@@ -14,11 +15,14 @@ from . import (
     normalization,
     parameter,
     positions,
+    recurrence,
     stateless,
     transformer,
+    utils,
 )  # fmt: skip
 from .activation import *
 from .attention import *
+from .cells import *
 from .container import *
 from .encoder_decoder import *
 from .layer import *
@@ -28,12 +32,14 @@ from .multihead_attention import *
 from .normalization import *
 from .parameter import *
 from .positions import *
+from .recurrence import *
 from .stateless import *
 from .transformer import *
 
 __all__ = [
-    "functional", "init", *activation.__all__, *attention.__all__, *container.__all__,
-    *encoder_decoder.__all__, *layer.__all__, *loss.__all__, *module.__all__,
-    *multihead_attention.__all__, *normalization.__all__, *parameter.__all__, *positions.__all__,
-    *stateless.__all__, *transformer.__all__,
+    "functional", "init", "utils", *activation.__all__, *attention.__all__, *cells.__all__,
+    *container.__all__, *encoder_decoder.__all__, *layer.__all__, *loss.__all__,
+    *module.__all__, *multihead_attention.__all__, *normalization.__all__,
+    *parameter.__all__, *positions.__all__, *recurrence.__all__, *stateless.__all__,
+    *transformer.__all__,
 ]  # fmt: skip

@@ -1,0 +1,5 @@
+"""What works on modules and their inputs."""
+
+from . import rnn
+
+__all__ = ["rnn"]
