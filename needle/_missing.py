@@ -38,7 +38,7 @@ def _say_instead(module: ModuleType) -> None:
     vars(module)["__getattr__"] = __getattr__
 
 
-for _module in (nn, nn.functional, nn.init, optim, optim.lr_scheduler):
+for _module in (nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler):
     _say_instead(_module)
 
 

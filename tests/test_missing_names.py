@@ -10,7 +10,7 @@ import needle as ndl
 from needle import _missing, nn, optim
 
 ROOT = Path(__file__).parents[1]
-MODULES = [nn, nn.functional, nn.init, optim, optim.lr_scheduler]
+MODULES = [nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler]
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ MODULES = [nn, nn.functional, nn.init, optim, optim.lr_scheduler]
     [
         (nn, "SELU", r"'needle.nn' has no attribute 'SELU': instead of `SELU`: `F\.elu\(a, 1\.67"),
         (nn, "Conv2d", "needle is for feed-forward models, and leaves out: convolution"),
-        (nn, "LSTM", "leaves out: sequences"),
-        (nn, "utils", r"clip_grad_norm_.*in `needle\.optim`"),
+        (nn, "RNNBase", "leaves out: base classes of recurrent layers"),
+        (nn.utils, "clip_grad_norm_", r"clip_grad_norm_.*in `needle\.optim`"),
         (nn.functional, "mish", r"instead of `Mish`: `a \* ndl\.tanh"),
         (nn.functional, "max_pool2d", "leaves out: convolution, pooling"),
         (nn.functional, "normalize", r"ndl\.maximum\(ndl\.norm"),

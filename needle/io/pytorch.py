@@ -1,7 +1,7 @@
 """Weights from and to PyTorch.
 
 Parameters and buffers have the same names and layouts in both, except for the parameters of Linear
-and the batch counters of PyTorch's batch normalisation.
+and of recurrent cells, and the batch counters of PyTorch's batch normalisation.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..nn import BatchNorm1d, BatchNorm2d, Linear, Module
+from ..nn.cells import RecurrentCell
+from ..nn.recurrence import RecurrentLayers
 
 __all__ = ["load_torch_state_dict", "to_torch_state_dict"]
 
 _Arrays = dict[str, np.ndarray]
 _Layout = dict[str, Callable[[np.ndarray], np.ndarray]]
 
-# PyTorch's Linear has weights (out, in) and biases (out,)
+# PyTorch's matrices are (out, in), and the biases of Linear (out,)
 _FROM_TORCH: _Layout = {"weight": np.transpose, "bias": lambda bias: bias[np.newaxis]}
 _TO_TORCH: _Layout = {"weight": np.transpose, "bias": lambda bias: bias[0]}
 
@@ -49,7 +51,10 @@ def load_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
             f"got {type(state).__name__}"
         )
     counters = _counters(model)
-    arrays = {name: _array(name, state[name]) for name in state if name not in counters}
+    ours = {theirs: name for name, theirs in _renamed(model).items()}
+    arrays = {
+        ours.get(name, name): _array(name, state[name]) for name in state if name not in counters
+    }
     model.load_state_dict(_converted(model, arrays, _FROM_TORCH))
 
 
@@ -70,20 +75,40 @@ def to_torch_state_dict(model: Module) -> dict[str, Any]:
     except ImportError:
         raise ImportError("to_torch_state_dict makes PyTorch tensors: install torch") from None
     arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    renamed = _renamed(model)
     state = {
-        name: torch.from_numpy(np.asarray(array, order="C"))
+        renamed.get(name, name): torch.from_numpy(np.asarray(array, order="C"))
         for name, array in _converted(model, arrays, _TO_TORCH).items()
     }
     return state | {name: torch.tensor(0) for name in _counters(model)}
 
 
 def _converted(model: Module, arrays: _Arrays, layout: _Layout) -> _Arrays:
-    """Parameters of Linear in the other layout, under all names of a shared one."""
+    """Parameters of Linear and cells in the other layout, under all names of a shared one."""
     walked = list(model._walk(""))
     layers = [part for _, part in walked if isinstance(part, Linear)]
     convert = {id(getattr(each, name)): f for each in layers for name, f in layout.items()}
+    cells = [part for _, part in walked if isinstance(part, RecurrentCell)]
+    convert |= {id(matrix): np.transpose for cell in cells for matrix in cell.matrices()}
     by_name = {path: convert[id(part)] for path, part in walked if id(part) in convert}
     return {name: by_name.get(name, np.asarray)(array) for name, array in arrays.items()}
+
+
+def _renamed(model: Module) -> dict[str, str]:
+    """PyTorch's names of the parameters of recurrent cells, by needle's."""
+    found: dict[str, str] = {}
+    for path, part in model._walk(""):
+        if isinstance(part, RecurrentLayers):
+            for index, cell in enumerate(part.cells):
+                layer, direction = divmod(index, part.directions)
+                suffix = f"_l{layer}" + ("_reverse" if direction else "")
+                for theirs, ours in cell.names.items():
+                    name = f"{path}.{part.cells_name}.{index}.{ours}".lstrip(".")
+                    found[name] = f"{path}.{theirs}{suffix}".lstrip(".")
+        elif isinstance(part, RecurrentCell):
+            for theirs, ours in part.names.items():  # unless it is one of a layer's
+                found.setdefault(f"{path}.{ours}".lstrip("."), f"{path}.{theirs}".lstrip("."))
+    return found
 
 
 def _counters(model: Module) -> set[str]:

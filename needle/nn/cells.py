@@ -74,11 +74,20 @@ class RecurrentCell(DrawnModule):
                 return
         super().__setattr__(name, value)
 
-    def weights(self) -> dict[str, Any]:
-        """What `nn.functional` calls the parameters."""
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of the parameters, by those that `nn.functional` and PyTorch have."""
         names = {"weight_ih": "W_ih", "weight_hh": "W_hh", "bias_ih": "bias_ih"}
-        names |= {"bias_hh": "bias_hh"} | ({"weight_hr": "W_hr"} if self.proj_size else {})
-        return {name: getattr(self, ours) for name, ours in names.items()}
+        names["bias_hh"] = "bias_hh"
+        return {**names, "weight_hr": "W_hr"} if self.proj_size else names
+
+    def weights(self) -> dict[str, Any]:
+        """The parameters by the names that `nn.functional` has."""
+        return {name: getattr(self, ours) for name, ours in self.names.items()}
+
+    def matrices(self) -> list[Tensor]:
+        """Those of the parameters that PyTorch has transposed."""
+        return [weight for name, weight in self.weights().items() if name.startswith("weight")]
 
     def run(self, x: Tensor, state: Any, **options: Any) -> tuple[Tensor, Any]:
         """(outputs, final state) of a sequence (steps, batch, input)."""

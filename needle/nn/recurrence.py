@@ -23,10 +23,10 @@ from .utils.rnn import PackedSequence, pad_packed_sequence
 __all__ = ["GRU", "LSTM", "RNN"]
 
 
-class _Recurrent(Module):
+class RecurrentLayers(Module):
     """Layers of cells, in one or both directions."""
 
-    _cells: ClassVar[str]  # the attribute that holds them
+    cells_name: ClassVar[str]  # the attribute that holds them
 
     def __init__(
         self,
@@ -59,14 +59,23 @@ class _Recurrent(Module):
         self.dropout = dropout
         self.bidirectional = bidirectional
         self.proj_size = proj_size
-        directions = 1 + bidirectional
+        directions = self.directions
         sizes = [input_size] + [directions * (proj_size or hidden_size)] * (num_layers - 1)
         cells = [make(size, hidden_size, bias) for size in sizes for _ in range(directions)]
-        setattr(self, self._cells, cells)
+        setattr(self, self.cells_name, cells)
+
+    @property
+    def cells(self) -> list[RecurrentCell]:
+        """One for each layer and direction."""
+        return getattr(self, self.cells_name)
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew."""
-        for cell in getattr(self, self._cells):
+        for cell in self.cells:
             cell.reset_parameters()
 
     def flatten_parameters(self) -> None:
@@ -101,10 +110,10 @@ class _Recurrent(Module):
 
     def _layers(self, x: Tensor, state: Any, lengths: Any) -> tuple[Tensor, Any]:
         """The outputs of the last layer, and the final state of every cell."""
-        cells = getattr(self, self._cells)
+        cells = self.cells
         states = [each_state(state, operator.itemgetter(k)) for k in range(len(cells))]
         self._check_state(state, x.shape[1])
-        directions = 1 + self.bidirectional
+        directions = self.directions
         finals = []
         for first in range(0, len(cells), directions):
             if first and self.dropout and self.training:
@@ -121,7 +130,7 @@ class _Recurrent(Module):
         return x, _stacked(finals)
 
     def _check_state(self, state: Any, batch: int) -> None:
-        cells = len(getattr(self, self._cells))
+        cells = len(self.cells)
         sizes = (self.proj_size or self.hidden_size, self.hidden_size)
         given = state if isinstance(state, tuple | list) else () if state is None else (state,)
         for name, each, size in zip("hc", given, sizes, strict=False):
@@ -142,7 +151,7 @@ class _Recurrent(Module):
         return f"{self.input_size}, {self.hidden_size}{''.join(others)}"
 
 
-class RNN(_Recurrent):
+class RNN(RecurrentLayers):
     """Elman's recurrence, h' = tanh(x·W_ih + b_ih + h·W_hh + b_hh), in one or more layers.
 
     Args:
@@ -172,7 +181,7 @@ class RNN(_Recurrent):
         ((5, 2, 4), (2, 2, 4))
     """
 
-    _cells = "rnn_cells"
+    cells_name = "rnn_cells"
     rnn_cells: list[RNNCell]
 
     def __init__(
@@ -203,7 +212,7 @@ class RNN(_Recurrent):
         return super().extra_repr() + nonlinearity
 
 
-class LSTM(_Recurrent):
+class LSTM(RecurrentLayers):
     """A long short-term memory (Hochreiter and Schmidhuber 1997), in one or more layers.
 
     Args:
@@ -227,7 +236,7 @@ class LSTM(_Recurrent):
         ((5, 2, 8), (2, 2, 4), (2, 2, 4))
     """
 
-    _cells = "lstm_cells"
+    cells_name = "lstm_cells"
     lstm_cells: list[LSTMCell]
 
     def __init__(
@@ -258,7 +267,7 @@ class LSTM(_Recurrent):
         return self._run(x, h, lengths)
 
 
-class GRU(_Recurrent):
+class GRU(RecurrentLayers):
     """A gated recurrent unit (Cho et al. 2014), in one or more layers.
 
     The arguments, inputs and outputs are those of `RNN`, the formulas those of `GRUCell`;
@@ -272,7 +281,7 @@ class GRU(_Recurrent):
         ((2, 5, 4), (1, 2, 4))
     """
 
-    _cells = "gru_cells"
+    cells_name = "gru_cells"
     gru_cells: list[GRUCell]
 
     def __init__(

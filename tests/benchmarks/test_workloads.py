@@ -41,7 +41,7 @@ def test_needle_and_numpy_agree(name):
         assert {array.dtype for array in arrays} == {np.dtype("float32")}
 
 
-@pytest.mark.parametrize("name", ["mlp", "deep_mlp", "tiny_ops", "epoch", "resnet_mlp"])
+@pytest.mark.parametrize("name", ["mlp", "deep_mlp", "tiny_ops", "epoch", "resnet_mlp", "lstm"])
 def test_pytorch_agrees(name):
     pytest.importorskip("torch")
     workload = WORKLOADS[name]

@@ -32,6 +32,24 @@ def nested(library):
     return Model()
 
 
+def recurrent(library):
+    class Model(library.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = library.Embedding(7, 4)
+            self.rnn = library.RNN(4, 4, nonlinearity="relu")
+            self.lstm = library.LSTM(4, 4, 2, bidirectional=True)
+            self.gru = library.GRU(8, 4, batch_first=True, bias=False)
+            self.cell = library.LSTMCell(4, 3)
+
+        def forward(self, x):
+            for layer in (self.rnn, self.lstm, self.gru):
+                x, _ = layer(self.words(x) if layer is self.rnn else x)
+            return self.cell(x[0])[0]
+
+    return Model()
+
+
 # the same structure in both libraries, and shapes of inputs or the inputs
 MODELS = {
     "perceptron": (
@@ -63,6 +81,7 @@ MODELS = {
     ),
     "nested": (nested, [(5, 4)]),
     "shared": (shared, [(5, 4)]),
+    "recurrent": (recurrent, [np.array([[1, 2, 2], [0, 6, 3]])]),
 }
 
 

@@ -88,7 +88,7 @@ def test_unknown_schemes() -> None:
 LAYERS = {
     "Linear": (3, 2), "Bilinear": (3, 4, 2), "Embedding": (3, 2), "BatchNorm1d": (3,),
     "BatchNorm2d": (3,), "LayerNorm": (3,), "LayerNorm1d": (3,), "GroupNorm": (1, 3),
-    "RMSNorm": (3,),
+    "RMSNorm": (3,), "RNNCell": (3, 4), "LSTMCell": (3, 4), "GRUCell": (3, 4),
 }  # fmt: skip
 
 
