@@ -69,6 +69,11 @@ LAYERS = {
         )
         for kind in ("Encoder", "Decoder")
     },
+    **{
+        name: (lambda device, name=name: getattr(nn, name)(4, 3, device=device), array)
+        for kind in ("GRU", "LSTM", "RNN")
+        for name, array in ((kind, SEQUENCES), (f"{kind}Cell", MATRIX))
+    },
     "SwiGLU": (lambda device: nn.SwiGLU(4, 3, device=device), SEQUENCES),
     "SinusoidalPositions": (lambda device: nn.SinusoidalPositions(4, 9, device=device), SEQUENCES),
     "RotaryEmbedding": (lambda device: nn.RotaryEmbedding(4, 9, device=device), SEQUENCES),
