@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import starmap
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..ops.reductions import sum_over
 from .executors import Executable
 from .native.blas import addresses, function_of
 from .passes.constants import uniform
-from .planning import Buffer, Plan
+from .planning import Buffer, Part, Plan
 from .program import (
     Captured,
     Constant,
@@ -39,6 +39,7 @@ from .program import (
 __all__ = ["NumpyExecutable"]
 
 _INTEGERS = {np.dtype("f4"): "int32", np.dtype("f8"): "int64"}
+_PIECE = 32_768  # elements that are updated at a time
 _LONGEST_ROW, _LONGEST_COLUMN = 4_096, 16_384  # of sums by products with ones
 
 
@@ -51,7 +52,7 @@ class NumpyExecutable(Executable):
         self.names: dict[str, Any] = {
             "np": np, "copyto": np.copyto, "empty": np.empty, "array": np.array,
             "concatenate": np.concatenate, "dot": np.dot, "matmul": np.matmul,
-            "sum_over": sum_over, "where": np.where,
+            "sum_over": sum_over, "in_pieces": _in_pieces, "where": np.where,
         }  # fmt: skip
         self._name_of: dict[Node, str] = {}
         self._prologue: list[str] = []  # views of captured arrays
@@ -62,8 +63,11 @@ class NumpyExecutable(Executable):
             line for node in self.plan.order[: self.plan.updates_from] for line in self._lines(node)
         ]
         self._updates: list[str] = []
-        for node in self.plan.order[self.plan.updates_from :]:
-            self._updates += [_as_tuple(line) for line in self._lines(node)]
+        for run in self._runs(self.plan.order[self.plan.updates_from :]):
+            calls = [_as_tuple(line) for node in run for line in self._lines(node)]
+            if len(run) > 1:
+                calls = [f"*in_pieces([{', '.join(calls)}], [{', '.join(self._temporaries(run))}])"]
+            self._updates += calls
         lines += self._saved()
         self._updates += [self._copied(leaf, value) for leaf, value in self.plan.copied]
         results = ", ".join(self._result(node, lines) for node in self.program.results)
@@ -112,13 +116,10 @@ class NumpyExecutable(Executable):
             reused = [each for each in node.nodes if self.plan.home.get(each) is home]
             if isinstance(home, Buffer) and reused and reused[0].shape == node.shape:
                 self._name_of[node] = self._name_of[reused[0]]  # in place
-            elif isinstance(home, Buffer):
-                self.names[f"a{number}"] = np.ndarray(
-                    node.shape,
-                    node.dtype,
-                    arena,
-                    start + home.offset,  # type: ignore[arg-type]
-                )
+            elif isinstance(home, Buffer | Part):
+                shape: Any = node.shape
+                at = start + _offset(home)
+                self.names[f"a{number}"] = np.ndarray(shape, node.dtype, arena, at)
             elif isinstance(home, Node) and kind_of(node) != "view":
                 self._name_of[node] = self._name_of[home]  # computed in the place of a leaf
             elif isinstance(home, Node) and self._name_of[home] in self.names:
@@ -231,7 +232,7 @@ class NumpyExecutable(Executable):
         if kind == "reduction":
             return self._reduction(node, out)
         if function is np.concatenate:
-            return [f"concatenate({', '.join(map(self._text, operands))}, out={out})"]
+            return self._joined(node, out)
         return self._changed(node, out)
 
     def _gemm(self, node: Node, out: str) -> list[str]:
@@ -272,12 +273,20 @@ class NumpyExecutable(Executable):
         shapes = {condition.shape, a.shape, node.shape} if is_mask else set()
         if is_mask and len(shapes) == 1 and a.dtype == node.dtype and node.dtype in _INTEGERS:
             integers = _INTEGERS[node.dtype]  # bits times 0 or 1: np.where takes ten times as long
-            bits = [f"{name}.view('{integers}')" for name in (self._text(a), out)]
+            bits = [self._bits(name, integers) for name in (self._text(a), out)]
             return [f"np.multiply({bits[0]}, {self._text(condition)}, {bits[1]})"]
         if out in (self._text(a), self._text(condition)):
             return [f"copyto({out}, where({self._text(node.operands)[1:-1]}))"]
         copied = [] if out == self._text(b) else [f"copyto({out}, {self._text(b)})"]
         return [*copied, f"copyto({out}, {self._text(a)}, where={self._text(condition)})"]
+
+    def _bits(self, name: str, integers: str) -> str:
+        """An array of floats as one of integers."""
+        array = self.names.get(name)
+        if not isinstance(array, np.ndarray):
+            return f"{name}.view('{integers}')"
+        self.names[f"{name}_bits"] = array.view(integers)
+        return f"{name}_bits"
 
     def _reduction(self, node: Node, out: str) -> list[str]:
         (a,) = node.operands
@@ -297,6 +306,20 @@ class NumpyExecutable(Executable):
         ufunc = _REDUCTIONS[node.function]
         return [f"np.{ufunc}.reduce({name}, {axes}, None, {out}, {keepdims})"]
 
+    def _joined(self, node: Node, out: str) -> list[str]:
+        """A joined array, where those parts are copied that were not computed in it."""
+        if not any(whole is node for whole, _ in self.plan.joined.values()):
+            return [f"concatenate({', '.join(map(self._text, node.operands))}, out={out})"]
+        lines, start = [], 0
+        for part in node.operands[0]:
+            made = part
+            while made.function is np.reshape:
+                made = made.operands[0]
+            if self.plan.joined.get(made) != (node, start):
+                lines.append(f"{out}[{start}:{start + part.size}] = {self._text(part)}")
+            start += part.size
+        return lines
+
     def _changed(self, node: Node, out: str) -> list[str]:
         """`set_item` and the like, in place of the first operand or of a copy."""
         a, *rest = node.operands
@@ -315,6 +338,43 @@ class NumpyExecutable(Executable):
     def _is_same(self, node: Node, other: Node) -> bool:
         home = self.plan.home[node]
         return isinstance(home, Buffer) and self.plan.home.get(other) is home
+
+    def _runs(self, nodes: list[Node]) -> Iterator[list[Node]]:
+        """The updates, those of one large array together, which are made a piece at a time."""
+        run: list[Node] = []
+        for node in nodes:
+            if kind_of(node) == "view" and not self._lines(node):
+                continue  # memory that stays where it is
+            is_piecewise = kind_of(node) == "elementwise" and node.size > _PIECE
+            is_piecewise = is_piecewise and all(
+                each.shape == () or (each.shape == node.shape and self._is_in_rows(each))
+                for each in node.nodes
+            )
+            if run and not (is_piecewise and node.shape == run[0].shape):
+                yield run
+                run = []
+            if is_piecewise:
+                run.append(node)
+            else:
+                yield [node]
+        if run:
+            yield run
+
+    def _is_in_rows(self, node: Node) -> bool:
+        if isinstance(node, Captured):
+            return self._is_contiguous[node]
+        return self.plan.is_contiguous(node) and isinstance(self.plan.home[node], Buffer | Captured)
+
+    def _temporaries(self, run: list[Node]) -> list[str]:
+        """The arrays that only these updates use."""
+        own = set(run)
+        return sorted({
+            self._name_of[node]
+            for node in run
+            if isinstance(home := self.plan.home[node], Buffer)
+            and all(user in own for user in self.plan.users[node])
+            and all(each in own for each, other in self.plan.home.items() if other is home)
+        })  # fmt: skip
 
     # --- the ends
 
@@ -370,6 +430,31 @@ class NumpyExecutable(Executable):
             for line in lines
             if " = " in line and "[" not in line.partition(" = ")[0]
         ]
+
+
+def _offset(home: Buffer | Part) -> int:
+    return home.whole.offset + home.shift if isinstance(home, Part) else home.offset
+
+
+def _in_pieces(calls: list[tuple[Any, ...]], temporaries: list[Any]) -> list[tuple[Any, ...]]:
+    """Calls on large arrays as calls on pieces of them, one piece after another: they fit caches.
+
+    Temporary arrays are used again for each piece.
+    """
+    own = {id(array) for array in temporaries}
+    size = max(array.size for call in calls for array in call if isinstance(array, np.ndarray))
+
+    def piece(part: Any, start: int, stop: int) -> Any:
+        if not isinstance(part, np.ndarray) or part.size != size:
+            return part
+        flat = part.reshape(-1)
+        return flat[: stop - start] if id(part) in own else flat[start:stop]
+
+    return [
+        tuple([piece(part, start, min(start + _PIECE, size)) for part in call])
+        for start in range(0, size, _PIECE)
+        for call in calls
+    ]
 
 
 def _with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

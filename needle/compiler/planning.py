@@ -24,7 +24,7 @@ from .program import (
     set_item,
 )
 
-__all__ = ["Buffer", "Plan"]
+__all__ = ["Buffer", "Part", "Plan"]
 
 _ALIGNMENT = 64  # bytes: a cache line
 
@@ -37,6 +37,14 @@ class Buffer:
     first: int
     last: int
     offset: int = 0
+
+
+@dataclass(eq=False)
+class Part:
+    """A part of the buffer of a joined array, `shift` bytes from its start."""
+
+    whole: Buffer
+    shift: int
 
 
 class Plan:
@@ -62,9 +70,15 @@ class Plan:
                 self.users[operand].append(node)
         self.home: dict[Node, Any] = {}
         self.buffers: list[Buffer] = []
+        self._wholes: dict[Node, Buffer] = {}  # of joined arrays
         self._results = set(program.results)
         self._kept = {value for _, value in program.assignments}
         self._end = self._ends()
+        self.joined: dict[Node, tuple[Node, int]] = {}
+        """Nodes that are computed where they are joined: the joined array, and how far into it."""
+        for node in self.order:
+            if node.function is np.concatenate and node not in self._results:
+                self._join(node)
         for node in self.order:
             self._place(node)
         self.copied = [
@@ -87,12 +101,45 @@ class Plan:
         is_called = kind in ("call", "draw") and node.function not in _WITH_OUT
         if is_gathered or is_called or node.shape is None or node.function in _DYNAMIC:
             self.home[node] = "dynamic"
+        elif node in self.joined:
+            whole, start = self.joined[node]
+            self.home[node] = Part(self._whole(whole, node), start * node.dtype.itemsize)
+        elif node in self._wholes:
+            self.home[node] = self._wholes[node]
         elif kind == "view" and self.is_view(node):
             self.home[node] = node.operands[0]
         elif node in self._results:
             self.home[node] = "result"
         else:
             self.home[node] = self._target(node) or self._reused(node) or self._new(node)
+
+    def _join(self, node: Node) -> None:
+        """Find what of a joined array can be computed where it is needed."""
+        arrays, *axis = node.operands
+        if axis not in ([], [0]) or any(
+            each.shape is None or len(each.shape) != 1 for each in arrays
+        ):
+            return
+        start = 0
+        for array in arrays:
+            made = array
+            while made.function is np.reshape:
+                made = made.operands[0]
+            is_own = made not in self._results and made not in self._kept
+            is_made = kind_of(made) in ("elementwise", "reduction", "product")
+            is_made = is_made and made.function not in (*_DYNAMIC, gemm)
+            if is_own and is_made and made not in self.joined and made.dtype == node.dtype:
+                self.joined[made] = node, start
+            start += array.size
+
+    def _whole(self, joined: Node, first: Node) -> Buffer:
+        """The buffer of a joined array, which is needed from the first of its parts on."""
+        if joined not in self._wholes:
+            parts = [part for part, (whole, _) in self.joined.items() if whole is joined]
+            end = max(self._end[node] for node in (joined, *parts))
+            self._wholes[joined] = Buffer(joined.nbytes, self.number[first], end)
+            self.buffers.append(self._wholes[joined])
+        return self._wholes[joined]
 
     def is_view(self, node: Node) -> bool:
         """Whether a view needs no copy: it has the memory of its operand."""
