@@ -17,11 +17,11 @@ MODULES = [nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler]
     ("module", "name", "text"),
     [
         (nn, "SELU", r"'needle.nn' has no attribute 'SELU': instead of `SELU`: `F\.elu\(a, 1\.67"),
-        (nn, "Conv2d", "needle is for feed-forward models, and leaves out: convolution"),
+        (nn, "FractionalMaxPool2d", r"regions of random size: `MaxPool2d`"),
         (nn, "RNNBase", "leaves out: base classes of recurrent layers"),
         (nn.utils, "clip_grad_norm_", r"clip_grad_norm_.*in `needle\.optim`"),
         (nn.functional, "mish", r"instead of `Mish`: `a \* ndl\.tanh"),
-        (nn.functional, "max_pool2d", "leaves out: convolution, pooling"),
+        (nn.functional, "grid_sample", r"at the points of a regular grid alone: `F\.interpolate`"),
         (nn.functional, "normalize", r"ndl\.maximum\(ndl\.norm"),
         (nn.functional, "elu_", "use elu "),
         (nn.init, "normal", "use normal_ "),

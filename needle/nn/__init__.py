@@ -5,6 +5,7 @@ from . import (
     attention,
     cells,
     container,
+    convolution,
     encoder_decoder,
     functional,
     init,
@@ -14,6 +15,7 @@ from . import (
     multihead_attention,
     normalization,
     parameter,
+    pooling,
     positions,
     recurrence,
     stateless,
@@ -24,6 +26,7 @@ from .activation import *
 from .attention import *
 from .cells import *
 from .container import *
+from .convolution import *
 from .encoder_decoder import *
 from .layer import *
 from .loss import *
@@ -31,6 +34,7 @@ from .module import *
 from .multihead_attention import *
 from .normalization import *
 from .parameter import *
+from .pooling import *
 from .positions import *
 from .recurrence import *
 from .stateless import *
@@ -38,8 +42,8 @@ from .transformer import *
 
 __all__ = [
     "functional", "init", "utils", *activation.__all__, *attention.__all__, *cells.__all__,
-    *container.__all__, *encoder_decoder.__all__, *layer.__all__, *loss.__all__,
-    *module.__all__, *multihead_attention.__all__, *normalization.__all__,
-    *parameter.__all__, *positions.__all__, *recurrence.__all__, *stateless.__all__,
-    *transformer.__all__,
+    *container.__all__, *convolution.__all__, *encoder_decoder.__all__, *layer.__all__,
+    *loss.__all__, *module.__all__, *multihead_attention.__all__, *normalization.__all__,
+    *parameter.__all__, *pooling.__all__, *positions.__all__, *recurrence.__all__,
+    *stateless.__all__, *transformer.__all__,
 ]  # fmt: skip

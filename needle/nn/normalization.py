@@ -14,7 +14,7 @@ from .init import constant_
 from .parameter import Parameter
 
 __all__ = [
-    "BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "LayerNorm1d", "RMSNorm",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "LayerNorm", "LayerNorm1d", "RMSNorm",
 ]  # fmt: skip
 
 
@@ -134,6 +134,20 @@ class BatchNorm2d(_BatchNorm):
 
     layout = "(N, C, H, W)"
     ndims = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """`BatchNorm1d` for volumes, (N, C, D, H, W): each channel over batch and positions.
+
+    Example:
+        >>> import needle as ndl
+        >>> layer = ndl.nn.BatchNorm3d(3)
+        >>> layer(ndl.init.ones(5, 3, 4, 4, 4)).shape
+        (5, 3, 4, 4, 4)
+    """
+
+    layout = "(N, C, D, H, W)"
+    ndims = (5,)
 
 
 class _OverLastAxes(_Normalization):

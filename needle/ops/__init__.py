@@ -11,6 +11,8 @@ from .activations import *
 from .arithmetic import *
 from .attention import *
 from .contraction import *
+from .convolution import *
+from .dilation import *
 from .einsum import *
 from .facts import *
 from .functions import *
@@ -21,6 +23,7 @@ from .losses import *
 from .normalization import *
 from .order import *
 from .picking import *
+from .pooling import *
 from .rearranging import *
 from .reductions import *
 from .tuples import *

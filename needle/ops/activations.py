@@ -31,7 +31,8 @@ def _logistic(a: Array) -> Array:
 
 def clamp_at_zero(function: Callable[..., Array], a: Array) -> Array:
     """np.maximum or np.minimum of a and 0; NumPy's loop over two arrays is the faster one."""
-    result = np.zeros(a.shape, a.dtype, like=a)
+    # images keep their order in memory; for matrices np.zeros is the faster one
+    result = np.zeros_like(a) if a.ndim > 2 else np.zeros(a.shape, a.dtype, like=a)
     return function(a, result, out=result)
 
 

@@ -82,3 +82,34 @@ def same_module(same_as_torch: Callable[..., None]) -> Callable[..., None]:
             _close(ndl.Tensor(gradient.numpy()), theirs.grad, f"gradient of {name}")
 
     return same
+
+
+@pytest.fixture
+def same_twice() -> Callable[..., None]:
+    """same(f, g, *arrays): two functions agree in value, gradients and second derivatives."""
+    torch = pytest.importorskip("torch")
+
+    def same(f: Callable[..., Any], g: Callable[..., Any], *arrays: np.ndarray) -> None:
+        draw = np.random.RandomState(0)
+        ways = [draw.randn(*array.shape) for array in arrays]
+        ours = [ndl.Tensor(array) for array in arrays]
+        theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
+        result, expected = f(*ours), g(*theirs)
+        _close(result, expected, "value")
+        weights = draw.randn(*result.shape)
+        (result * result / 2 + result * weights).sum().backward()
+        objective = (expected * expected / 2 + expected * torch.tensor(weights)).sum()
+        gradients = [tensor.grad for tensor in ours]
+        others = torch.autograd.grad(objective, theirs, create_graph=True)
+        for position, (gradient, other) in enumerate(zip(gradients, others, strict=True)):
+            _close(gradient, other, f"gradient of operand {position}")
+        products = [(each * way).sum() for each, way in zip(gradients, ways, strict=True)]
+        sum(products[1:], start=products[0]).backward()
+        curvature = sum(
+            (each * torch.tensor(way)).sum() for each, way in zip(others, ways, strict=True)
+        )
+        expected = torch.autograd.grad(curvature, theirs)
+        for position, (tensor, other) in enumerate(zip(ours, expected, strict=True)):
+            _close(tensor.grad, other, f"second derivative by operand {position}")
+
+    return same

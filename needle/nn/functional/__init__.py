@@ -1,13 +1,27 @@
 """Layers and losses as functions of their parameters, with all checks of their inputs."""
 
-from . import attention, layer, loss, normalization, recurrence
+from . import (
+    attention,
+    convolution,
+    layer,
+    loss,
+    normalization,
+    pooling,
+    rearranging,
+    recurrence,
+    resizing,
+)  # fmt: skip
 from .attention import *
+from .convolution import *
 from .layer import *
 from .loss import *
 from .normalization import *
+from .pooling import *
+from .rearranging import *
 from .recurrence import *
+from .resizing import *
 
 __all__ = [
-    *attention.__all__, *layer.__all__, *loss.__all__, *normalization.__all__,
-    *recurrence.__all__,
+    *attention.__all__, *convolution.__all__, *layer.__all__, *loss.__all__, *normalization.__all__,
+    *pooling.__all__, *rearranging.__all__, *recurrence.__all__, *resizing.__all__,
 ]  # fmt: skip

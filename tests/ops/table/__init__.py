@@ -23,7 +23,7 @@ import numpy as np
 import needle as ndl
 from needle import Tensor
 
-from . import activations, attention, elementwise, linalg, reductions, structure
+from . import activations, attention, elementwise, images, linalg, reductions, structure
 
 Shapes = Sequence[tuple[int, ...]]
 
@@ -114,7 +114,7 @@ def gradient_of(x: Tensor) -> np.ndarray:
 
 CASES = [
     Case(name, function, reference, shapes, frozenset(flags))
-    for family in (activations, attention, elementwise, linalg, reductions, structure)
+    for family in (activations, attention, elementwise, images, linalg, reductions, structure)
     for name, function, reference, runs, *flags in family.ROWS
     for shapes in (SHAPES[runs] if isinstance(runs, str) else runs)
 ]
