@@ -23,6 +23,7 @@ The functions are NumPy's own, of these kinds (see `kind_of`):
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,7 +47,17 @@ class Node:
     `entries` holds the (shape, dtype) of each.
     """
 
-    __slots__ = ("dtype", "entries", "function", "operands", "options", "order", "shape")
+    __slots__ = (
+        "_kind",
+        "dtype",
+        "entries",
+        "function",
+        "nodes",
+        "operands",
+        "options",
+        "order",
+        "shape",
+    )
 
     order: tuple[int, int]
     """When the step made it, and when it was made itself: a topological order."""
@@ -62,6 +73,9 @@ class Node:
     ) -> None:
         self.function, self.operands, self.options = function, operands, options or {}
         self.shape, self.entries = shape, entries
+        self.nodes = tuple(nodes_in(operands))
+        """The operands that are nodes, also those inside of tuples."""
+        self._kind = ""  # not known yet
         self.dtype: Any = None if dtype is None else np.dtype(dtype)
         number = next(_count)
         self.order = number, number
@@ -76,19 +90,14 @@ class Node:
         return node
 
     @property
-    def nodes(self) -> list[Node]:
-        """The operands that are nodes, also those inside of tuples."""
-        return list(nodes_in(self.operands))
-
-    @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) if self.shape is not None else 0
+        return math.prod(self.shape) if self.shape is not None else 0
 
     @property
     def nbytes(self) -> int:
         """Bytes of the array, or of all arrays of a tuple."""
         if self.shape is None:
-            return sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in self.entries)
+            return sum(math.prod(shape) * dtype.itemsize for shape, dtype in self.entries)
         return self.size * self.dtype.itemsize
 
     def __repr__(self) -> str:
@@ -196,6 +205,12 @@ _KINDS: dict[Any, str] = {
 
 def kind_of(node: Node) -> str:
     """The kind of a node, see above; "leaf" for one without a function."""
+    if not node._kind:
+        node._kind = _found_kind(node)
+    return node._kind
+
+
+def _found_kind(node: Node) -> str:
     function = node.function
     if function is None:
         return "leaf"
