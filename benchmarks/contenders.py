@@ -4,7 +4,11 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 __all__ = [
     "CONTENDERS",
@@ -27,6 +31,9 @@ class Contender:
         distribution: the installed package that holds the module.
         requirement: what to give pip to install it.
         checked: whether its loss and weights must equal the others'.
+        variant_of: the contender whose code it shares.
+        transform: makes what that code does with a function of a step: a compiler.
+        needs: what else must be on this machine, as a test.
     """
 
     title: str
@@ -34,9 +41,12 @@ class Contender:
     distribution: str
     requirement: str
     checked: bool = True
+    variant_of: str = ""
+    transform: Callable[[], Callable[[Any], Any]] | None = None
+    needs: Callable[[], Any] = lambda: True
 
     def is_installed(self) -> bool:
-        return importlib.util.find_spec(self.module) is not None
+        return importlib.util.find_spec(self.module) is not None and bool(self.needs())
 
     def version(self) -> str:
         try:
@@ -45,15 +55,36 @@ class Contender:
             return "from source"
 
 
+def _needle_compile(executor: str) -> Callable[[Any], Any]:
+    return partial(importlib.import_module("needle").compile, executor=executor)
+
+
+def _torch_compile() -> Callable[[Any], Any]:
+    return importlib.import_module("torch").compile
+
+
 CONTENDERS = {
     "needle": Contender("needle", "needle", "needle-dl", "needle-dl"),
+    "compiled": Contender(
+        "needle compiled", "needle", "needle-dl", "needle-dl[compile]", variant_of="needle",
+        transform=partial(_needle_compile, "numba"),
+        needs=lambda: importlib.util.find_spec("numba"),
+    ),
+    "compiled_numpy": Contender(
+        "needle compiled, numpy", "needle", "needle-dl", "needle-dl", variant_of="needle",
+        transform=partial(_needle_compile, "numpy"),
+    ),
     "floor": Contender("matrix products alone", "numpy", "numpy", "numpy", checked=False),
     "numpy": Contender("NumPy by hand", "numpy", "numpy", "numpy"),
     "torch": Contender("PyTorch eager", "torch", "torch", "torch"),
+    "torch_compile": Contender(
+        "torch.compile", "torch", "torch", "torch, and a C++ compiler", variant_of="torch",
+        transform=_torch_compile, needs=lambda: shutil.which("c++") or shutil.which("cl"),
+    ),
     "jax": Contender("JAX jit", "jax", "jax", "jax"),
     "mygrad": Contender("MyGrad", "mygrad", "mygrad", "mygrad"),
     "autograd": Contender("HIPS autograd", "autograd", "autograd", "autograd[scipy]"),
-}
+}  # fmt: skip
 
 
 def title(contender: str) -> str:

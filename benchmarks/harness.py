@@ -146,7 +146,7 @@ def profile_workload(
 
 
 def _why_skipped(contender: str, workload: Workload) -> str | None:
-    if contender not in workload.contenders:
+    if (CONTENDERS[contender].variant_of or contender) not in workload.contenders:
         return "this workload is not written for it"
     if not CONTENDERS[contender].is_installed():
         return f"not installed: pip install '{CONTENDERS[contender].requirement}'"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .workload import Job
+from .workload import Job, Transform, as_it_is
 
 __all__ = ["TRAINERS", "Perceptron", "Trainer", "make_perceptron", "on_one_batch"]
 
@@ -74,7 +74,7 @@ def make_perceptron(
     return Perceptron(pixels, labels, layers, learning_rate, momentum)
 
 
-def with_needle(problem: Perceptron) -> Trainer:
+def with_needle(problem: Perceptron, transform: Transform = as_it_is) -> Trainer:
     import needle as ndl
 
     modules: list[ndl.nn.Module] = []
@@ -96,6 +96,8 @@ def with_needle(problem: Perceptron) -> Trainer:
         loss.backward(create_graph=False)
         optimizer.step()
         return loss
+
+    train = transform(train)
 
     def batch(images: np.ndarray, labels: np.ndarray) -> tuple[ndl.Tensor, ndl.Tensor]:
         return ndl.Tensor(images, requires_grad=False), ndl.Tensor(labels, requires_grad=False)
@@ -181,7 +183,7 @@ def with_products_alone(problem: Perceptron) -> Trainer:
     return Trainer(train, _unchanged, None)
 
 
-def with_torch(problem: Perceptron) -> Trainer:
+def with_torch(problem: Perceptron, transform: Transform = as_it_is) -> Trainer:
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -199,9 +201,11 @@ def with_torch(problem: Perceptron) -> Trainer:
         model.parameters(), lr=problem.learning_rate, momentum=problem.momentum
     )
 
+    forward = transform(model)
+
     def train(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(images), labels)
+        loss = F.cross_entropy(forward(images), labels)
         loss.backward()
         optimizer.step()
         return loss
@@ -334,7 +338,7 @@ def _unchanged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
     return images, labels
 
 
-TRAINERS: Mapping[str, Callable[[Perceptron], Trainer]] = MappingProxyType(
+TRAINERS: Mapping[str, Callable[..., Trainer]] = MappingProxyType(
     {
         "needle": with_needle,
         "floor": with_products_alone,
@@ -347,8 +351,10 @@ TRAINERS: Mapping[str, Callable[[Perceptron], Trainer]] = MappingProxyType(
 )
 
 
-def _on_one_batch(make_trainer: Callable[[Perceptron], Trainer], problem: Perceptron) -> Job:
-    trainer = make_trainer(problem)
+def _on_one_batch(
+    make_trainer: Callable[..., Trainer], problem: Perceptron, **options: Transform
+) -> Job:
+    trainer = make_trainer(problem, **options)
     batch = trainer.batch(problem.images.copy(), problem.labels.copy())
     return Job(partial(trainer.train, *batch), trainer.weights)
 

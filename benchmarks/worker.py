@@ -6,11 +6,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from .contenders import CONTENDERS, limit_threads
+from .workload import Job, Workload
 
 __all__ = ["serve"]
 
@@ -42,6 +44,14 @@ def serve(
         connection.send(answer)
 
 
+def set_up_of(workload: Workload, contender: str) -> Callable[[Any], Job]:
+    """What sets a problem up for a contender."""
+    variant = CONTENDERS[contender]
+    if variant.transform is None:
+        return workload.contenders[contender]
+    return partial(workload.contenders[variant.variant_of], transform=variant.transform())
+
+
 class _Worker:
     def __init__(
         self, workload: str, contender: str, problems: Path, threads: int, folder: Path | None
@@ -55,7 +65,7 @@ class _Worker:
             raise ImportError(f"{name} was imported from {module.__file__}, not from {folder}")
         self.memory_after_import = _peak_memory()
         definition = importlib.import_module(f"benchmarks.workloads.{workload}").WORKLOAD
-        self.set_up: Callable[[Any], Any] = definition.contenders[contender]
+        self.set_up: Callable[[Any], Any] = set_up_of(definition, contender)
         self.trains = definition.trains
         self.problems = problems
         self.job = self.set_up(self._problem("measured"))

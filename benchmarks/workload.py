@@ -12,11 +12,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BenchmarkError", "Job", "Workload", "find_workloads"]
+__all__ = ["BenchmarkError", "Job", "Transform", "Workload", "as_it_is", "find_workloads"]
 
 
 class BenchmarkError(Exception):
     """There is nothing to report: a contender failed, or computed something else."""
+
+
+Transform = Callable[[Any], Any]
+
+
+def as_it_is(function: Any) -> Any:
+    """No transform."""
+    return function
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class Workload:
             True, for the check, it has a learning rate that moves the weights visibly; with
             False, for the measurement, one so small that thousands of steps on one batch do
             not overfit it, because gradients that vanish become slow denormal numbers.
-        contenders: by name (see `contenders.py`), what sets up a problem in that library.
+        contenders: by name (see `contenders.py`), what sets up a problem in that library. Those
+            that have variants take a `transform` of the function of a step, a compiler.
         trains: whether the steps change the weights.
         draws: whether the measured steps draw random numbers, so that their losses differ.
         note: what the report adds to the title, known only when it runs.
@@ -51,7 +60,7 @@ class Workload:
 
     title: str
     problem: Callable[[bool], Any]
-    contenders: Mapping[str, Callable[[Any], Job]]
+    contenders: Mapping[str, Callable[..., Job]]
     trains: bool = True
     draws: bool = False
     note: Callable[[], str] | None = None

@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 
 from benchmarks.perceptron import TRAINERS, Perceptron, Trainer, make_perceptron
-from benchmarks.workload import Job, Workload
+from benchmarks.workload import Job, Transform, Workload, as_it_is
 
 BATCH_SIZE = 100
 IMAGES = 60_000
@@ -39,10 +39,10 @@ def _mnist() -> tuple[np.ndarray, np.ndarray] | None:
     return dataset.images.reshape(-1, 784), dataset.labels.astype(np.int64)
 
 
-def with_needle(problem: Perceptron) -> Job:
+def with_needle(problem: Perceptron, transform: Transform = as_it_is) -> Job:
     from needle import data
 
-    trainer = TRAINERS["needle"](problem)
+    trainer = TRAINERS["needle"](problem, transform)
     dataset = data.NDArrayDataset(problem.images, problem.labels)
     loader = data.DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True)
 
@@ -53,11 +53,11 @@ def with_needle(problem: Perceptron) -> Job:
     return Job(step, trainer.weights)
 
 
-def with_torch(problem: Perceptron) -> Job:
+def with_torch(problem: Perceptron, transform: Transform = as_it_is) -> Job:
     import torch
     from torch.utils import data
 
-    trainer = TRAINERS["torch"](problem)
+    trainer = TRAINERS["torch"](problem, transform)
     arrays = torch.from_numpy(problem.images), torch.from_numpy(problem.labels)
     loader = data.DataLoader(data.TensorDataset(*arrays), batch_size=BATCH_SIZE, shuffle=True)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import Job, Workload
+from benchmarks.workload import Job, Transform, Workload, as_it_is
 
 LENGTH = 50
 
@@ -17,7 +17,7 @@ def problem(checking: bool) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((10, 10), np.float32), p.astype(np.float32)
 
 
-def with_needle(arrays: tuple[np.ndarray, np.ndarray]) -> Job:
+def with_needle(arrays: tuple[np.ndarray, np.ndarray], transform: Transform = as_it_is) -> Job:
     import needle as ndl
 
     start = ndl.Tensor(arrays[0], requires_grad=False)
@@ -32,7 +32,7 @@ def with_needle(arrays: tuple[np.ndarray, np.ndarray]) -> Job:
         loss.backward(create_graph=False)
         return loss
 
-    return Job(step, lambda: [p.grad.numpy()])
+    return Job(transform(step), lambda: [p.grad.numpy()])
 
 
 def with_numpy(arrays: tuple[np.ndarray, np.ndarray]) -> Job:
@@ -58,18 +58,21 @@ def with_numpy(arrays: tuple[np.ndarray, np.ndarray]) -> Job:
     return Job(step, lambda: [gradient])
 
 
-def with_torch(arrays: tuple[np.ndarray, np.ndarray]) -> Job:
+def with_torch(arrays: tuple[np.ndarray, np.ndarray], transform: Transform = as_it_is) -> Job:
     import torch
 
     start = torch.tensor(arrays[0])
     p = torch.tensor(arrays[1], requires_grad=True)
 
-    def step() -> torch.Tensor:
-        p.grad = None
-        z = start
+    @transform
+    def chain(z: torch.Tensor) -> torch.Tensor:
         for _ in range(LENGTH):
             z = z * p + p
-        loss = z.sum()
+        return z.sum()
+
+    def step() -> torch.Tensor:
+        p.grad = None
+        loss = chain(start)
         loss.backward()
         return loss
 

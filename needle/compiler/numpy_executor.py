@@ -64,7 +64,11 @@ class NumpyExecutable(Executable):
         ]
         self._updates: list[str] = []
         for run in self._runs(self.plan.order[self.plan.updates_from :]):
-            calls = [_as_tuple(line) for node in run for line in self._lines(node)]
+            made = [line for node in run for line in self._lines(node)]
+            if " = " in made[0]:  # a view of an argument
+                lines += made
+                continue
+            calls = [_as_tuple(line) for line in made]
             if len(run) > 1:
                 calls = [f"*in_pieces([{', '.join(calls)}], [{', '.join(self._temporaries(run))}])"]
             self._updates += calls
