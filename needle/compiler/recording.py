@@ -459,6 +459,17 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
     return NotImplemented if b.ndim > 2 else _product(a, b, out)
 
 
+def _concatenated(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> Any:
+    """With the axis as an operand, not negative."""
+    if out is not None or options or axis is None:
+        return NotImplemented
+    arrays = tuple(arrays)
+    axis %= arrays[0].ndim
+    abstract = _RULES[np.concatenate]([_plain(array) for array in arrays], axis)
+    tracer = _tracer(arrays)
+    return tracer.recorded_as(np.concatenate, (arrays, axis), {}, abstract)
+
+
 def _stacked(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> Any:
     return np.concatenate([np.expand_dims(array, axis) for array in arrays], axis=axis)
 
@@ -486,6 +497,7 @@ _BY_OTHERS: dict[Any, Callable[..., Any]] = {
     np.mean: _mean,
     **{each: _argument(each) for each in (np.argmax, np.argmin)},
     np.matmul: _product, np.dot: _dot,
+    np.concatenate: _concatenated,
     np.stack: _stacked,
     np.put_along_axis: _put,
     np.count_nonzero: _count_nonzero,

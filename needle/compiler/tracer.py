@@ -34,7 +34,7 @@ from .recording import Escaped, RecordingArray, _operands, count, limited, recor
 
 __all__ = ["Call", "Tracer"]
 
-_LONGEST = 3_000
+_LONGEST = 300
 """An op that makes more nodes, by a loop over time steps, say, stays a call."""
 
 
