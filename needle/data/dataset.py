@@ -1,6 +1,7 @@
 """Datasets: numbered items, each an array or a tuple of arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -149,12 +150,14 @@ class NDArrayDataset(Dataset):
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         parts = self._pick(index)
+        transform: Any = None
         if self.transforms:
             if parts[0].ndim < self.arrays[0].ndim:  # one item
-                parts[0] = self.apply_transforms(parts[0])
+                transform = self.apply_transforms
             elif len(parts[0]):
                 drawn = self._draw(len(parts[0]), _OWN_STREAMS)
-                parts[0] = self._transformed(parts[0], drawn)
+                transform = partial(self._transformed, drawn)
+        parts[0] = self._processed(parts[0], transform)
         return tuple(parts)
 
     def _pick(self, index: Any) -> list[Any]:
@@ -167,7 +170,11 @@ class NDArrayDataset(Dataset):
             parts = [part.copy() for part in parts]
         return parts
 
-    def _transformed(self, images: np.ndarray, drawn: list[np.ndarray] | None) -> np.ndarray:
+    def _processed(self, images: Any, transform: Callable[[Any], Any] | None) -> Any:
+        """What an item, or several, have in place of the first array's entries."""
+        return images if transform is None else transform(images)
+
+    def _transformed(self, drawn: list[np.ndarray] | None, images: np.ndarray) -> np.ndarray:
         """Images after the transforms, which take them all at once where they can."""
         if drawn is None:
             return np.stack([self.apply_transforms(image) for image in images])
@@ -189,8 +196,8 @@ class NDArrayDataset(Dataset):
 
     def _get(self, indices: np.ndarray, drawn: Any) -> tuple[Any, ...]:
         parts = self._pick(indices)
-        if self.transforms:
-            parts[0] = self._transformed(parts[0], drawn)
+        transform = partial(self._transformed, drawn) if self.transforms else None
+        parts[0] = self._processed(parts[0], transform)
         return tuple(parts)
 
 

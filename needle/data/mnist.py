@@ -1,4 +1,4 @@
-"""Handwritten digits: MNIST, and the smaller set that comes with needle."""
+"""Grey images: MNIST, Fashion-MNIST, and the digits that come with needle."""
 
 import math
 import os
@@ -6,10 +6,10 @@ import os
 import numpy as np
 
 from .dataset import NDArrayDataset, Transforms, check_flags
-from .download import mnist_files
+from .download import fashion_files, mnist_files
 from .idx import FilePath, read_idx
 
-__all__ = ["MNIST", "Digits", "MNISTDataset", "parse_mnist"]
+__all__ = ["MNIST", "Digits", "FashionMNIST", "MNISTDataset", "parse_mnist"]
 
 _DIGITS = os.path.join(os.path.dirname(__file__), "digits")
 
@@ -99,12 +99,41 @@ class MNIST(MNISTDataset):
         transforms: Transforms = None,
         download: bool = True,
     ) -> None:
+        images, labels = self._files(root, train, download)
+        super().__init__(images, labels, transforms)
+
+    _find = staticmethod(mnist_files)
+
+    def _files(self, root: FilePath | None, train: bool, download: bool) -> list[str]:
         check_flags(train=train, download=download)
         # MNIST(False) and MNIST("test") would find the training set
         if isinstance(root, bool) or (root in ("train", "test") and not os.path.isdir(root)):
             raise TypeError(f"root is a folder, got {root!r}: write train=True or train=False")
-        images, labels = mnist_files(root, train, download)
-        super().__init__(images, labels, transforms)
+        return self._find(root, train, download)
+
+
+class FashionMNIST(MNIST):
+    """Fashion-MNIST: 60,000 grey images of clothes to train, 10,000 to test, as those of `MNIST`.
+
+    Its files have the names of MNIST's. They are searched for in `root` and its folder
+    `fashion-mnist`, then in `$NEEDLE_DATA/fashion-mnist`, then in the user's cache; torchvision's
+    folder `FashionMNIST/raw` is found, too.
+
+    Classes: T-shirt, trousers, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
+    Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017, arXiv:1708.07747.
+
+    Raises:
+        DatasetNotFoundError: the files are nowhere, or those found are MNIST's.
+        ValueError: a file that was found is damaged.
+
+    Example:
+        >>> import needle as ndl
+        >>> images, labels = ndl.data.FashionMNIST(train=False)[:10]  # doctest: +SKIP
+        >>> images.shape  # doctest: +SKIP
+        (10, 28, 28, 1)
+    """
+
+    _find = staticmethod(fashion_files)
 
 
 class Digits(MNISTDataset):

@@ -12,7 +12,7 @@ import numpy as np
 import pooch
 import pytest
 
-from needle.data import MNIST, DatasetNotFoundError, download
+from needle.data import MNIST, DatasetNotFoundError, FashionMNIST, download
 
 NAMES = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
@@ -289,6 +289,67 @@ def test_a_damaged_file_of_the_user_is_named(cache, write_pair, small_mnist, tmp
     images.write_bytes(images.read_bytes()[:-9])
     with pytest.raises(ValueError, match=str(images)):
         MNIST(root=tmp_path / "mine")
+
+
+# --- Fashion-MNIST, whose files have the same names
+
+
+@pytest.fixture
+def fashion(cache, server, published, monkeypatch):
+    """The two parts on the server, as Fashion-MNIST, whose checksums are of the packed files."""
+    for part, table in (("train", "_FASHION_TRAIN"), ("t10k", "_FASHION_TEST")):
+        names = [f"{part}-{name}" for name in NAMES]
+        packed = {name: server.files[f"{name}.gz"] for name in names}
+        checksums = {name: hashlib.sha256(packed[name]).hexdigest() for name in names}
+        monkeypatch.setattr(download, table, checksums)
+        monkeypatch.setattr(download, table.removeprefix("_FASHION"), dict.fromkeys(names, "other"))
+    monkeypatch.setattr(download, "FASHION_MIRRORS", [server.url + "good/"])
+    return published
+
+
+def test_fashion_mnist_is_downloaded_and_verified(cache, fashion, server):
+    assert_is(FashionMNIST(), fashion["train"])
+    assert_is(FashionMNIST(train=False), fashion["t10k"])
+    assert repr(FashionMNIST()).startswith("FashionMNIST(6 items")
+    assert len(server.asked) == 4
+    folder = cache.with_name("fashion-mnist")
+    assert names_in(folder) == sorted(f"{part}-{name}.gz" for part in fashion for name in NAMES)
+    damaged = folder / "train-images-idx3-ubyte.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(DatasetNotFoundError, match=r"(?s)Fashion-MNIST's train-images.*no whole copy"):
+        FashionMNIST(download=False)
+    assert_is(FashionMNIST(), fashion["train"])
+
+
+def test_a_wrong_download_of_fashion_mnist_is_refused(cache, fashion, server, monkeypatch):
+    monkeypatch.setattr(download, "FASHION_MIRRORS", [server.url + "wrong/"])
+    with pytest.raises(DatasetNotFoundError, match="content has SHA-256"):
+        FashionMNIST()
+    assert names_in(cache.with_name("fashion-mnist")) == []
+
+
+@pytest.mark.parametrize("below", ["", "fashion-mnist", "FashionMNIST/raw"])
+def test_fashion_mnist_in_a_folder_of_the_user(
+    cache, fashion, write_pair, small_mnist, tmp_path, below
+):
+    (tmp_path / "mine" / below).mkdir(parents=True)
+    write_pair(*small_mnist, folder=tmp_path / "mine" / below)
+    assert_is(FashionMNIST(tmp_path / "mine"), small_mnist)
+
+
+def test_files_of_mnist_are_not_taken_for_fashion_mnist(
+    cache, fashion, write_pair, small_mnist, to_idx, tmp_path, monkeypatch
+):
+    images, labels = small_mnist
+    write_pair(images, labels, folder=tmp_path / "mine")
+    checksum = hashlib.sha256(to_idx(labels)).hexdigest()
+    monkeypatch.setattr(download, "_TRAIN", {"train-labels-idx1-ubyte": checksum})
+    with pytest.raises(DatasetNotFoundError, match="has the labels of MNIST, not of Fashion"):
+        FashionMNIST(tmp_path / "mine")
+    monkeypatch.setenv("NEEDLE_DATA", str(tmp_path / "mine"))
+    assert_is(FashionMNIST(), fashion["train"])  # downloaded
+    write_pair(images[:3], labels[:3], folder=tmp_path / "mine" / "fashion-mnist")
+    assert len(FashionMNIST()) == 3
 
 
 def test_importing_needle_does_not_import_the_downloader():
