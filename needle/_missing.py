@@ -10,7 +10,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from . import nn, optim
+from . import data, nn, optim
 
 __all__: list[str] = []
 
@@ -38,7 +38,7 @@ def _say_instead(module: ModuleType) -> None:
     vars(module)["__getattr__"] = __getattr__
 
 
-for _module in (nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler):
+for _module in (nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler, data):
     _say_instead(_module)
 
 

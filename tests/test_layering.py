@@ -16,7 +16,7 @@ MODELS = {*TENSORS, "init", "nn"}
 FLOORS = {
     # every subpackage and module of needle, and what it may import besides itself
     "_lazy": set(),
-    "_missing": {*MODELS, "optim"},
+    "_missing": {*MODELS, "optim", "data"},
     "device": set(),
     "autograd": {"device"},
     "ops": {"device", "autograd"},

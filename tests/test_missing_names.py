@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import needle as ndl
-from needle import _missing, nn, optim
+from needle import _missing, data, nn, optim
 
 ROOT = Path(__file__).parents[1]
 MODULES = [nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler]
@@ -29,6 +29,7 @@ MODULES = [nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler]
         (optim, "Adadelta", "with the formula as its method `update`"),
         (optim, "swa_utils", "update_average"),
         (optim.lr_scheduler, "CyclicLR", "LambdaLR"),
+        (data, "IterableDataset", "endless `sampler`"),
     ],
 )
 def test_error_says_what_to_use(module, name, text) -> None:

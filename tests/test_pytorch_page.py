@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from needle import Tensor, nn, optim
+from needle import Tensor, data, nn, optim
 
 torch = pytest.importorskip("torch")
 
@@ -27,7 +27,7 @@ for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
 
 
 def test_what_is_called_the_same_is_there():
-    ours = {*dir(nn), *dir(optim), *dir(optim.lr_scheduler), *dir(nn.Module)}
+    ours = {*dir(nn), *dir(optim), *dir(optim.lr_scheduler), *dir(nn.Module), *dir(data)}
     claimed = {
         name
         for left, right in ROWS
@@ -40,6 +40,7 @@ def test_what_is_called_the_same_is_there():
 
 def test_what_is_missing_is_not_there():
     ours = {*dir(nn), *dir(nn.functional), *dir(optim), *dir(optim.lr_scheduler), *dir(nn.Module)}
+    ours |= {*dir(data)}
     tables = PAGE[: PAGE.index("## Arguments")].split("| PyTorch | instead |")[1:]
     missing = {
         name
@@ -80,6 +81,14 @@ PAIRS = [
 def test_every_method_is_there_or_named(theirs, ours):
     public = {name for name in dir(theirs) if not name.startswith("_")}
     assert public - set(dir(ours)) - NAMES == set()
+
+
+def test_everything_of_the_data_module_is_named():
+    public = {name for name in torch.utils.data.__all__ if not name.startswith("_")}
+    assert public - NAMES == set()
+    theirs = arguments(torch.utils.data.DataLoader) - arguments(data.DataLoader)
+    assert theirs == {"pin_memory_device", "in_order"}
+    assert theirs - NAMES == set()
 
 
 INNER = re.compile(r"torch_function|boolean_dispatch|assert_int_or_pair|native_|Optional|Literal")

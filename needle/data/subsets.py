@@ -68,7 +68,7 @@ class Subset(Dataset):
 
 
 class ConcatDataset(Dataset):
-    """The items of several datasets, one after another; `first + second` is the same.
+    """The items of several datasets, one after another.
 
     Example:
         >>> import needle as ndl

@@ -316,7 +316,9 @@ def test_fashion_mnist_is_downloaded_and_verified(cache, fashion, server):
     assert names_in(folder) == sorted(f"{part}-{name}.gz" for part in fashion for name in NAMES)
     damaged = folder / "train-images-idx3-ubyte.gz"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    with pytest.raises(DatasetNotFoundError, match=r"(?s)Fashion-MNIST's train-images.*no whole copy"):
+    with pytest.raises(
+        DatasetNotFoundError, match=r"(?s)Fashion-MNIST's train-images.*no whole copy"
+    ):
         FashionMNIST(download=False)
     assert_is(FashionMNIST(), fashion["train"])
 
