@@ -50,10 +50,10 @@ class Part:
 class Plan:
     """Where each node of a program lives.
 
-    `order` are the calls in the order in which they run; those from `updates_from` on serve only the
-    assignments. `home[node]` is a Buffer, a leaf (a new value that is computed in its place), "result"
-    (memory of its own, which the user gets), "dynamic" (what a call returns), or the node that it is
-    a view of.
+    `order` are the calls in the order in which they run; those from `updates_from` on serve only
+    the assignments. `home[node]` is a Buffer, a Part of one, a leaf (for a new value that is
+    computed in its place), "result" (memory of its own, which the user gets), "dynamic" (what a
+    call returns), or the node that it is a view of.
     """
 
     def __init__(self, program: Program) -> None:

@@ -1,15 +1,15 @@
 """Program: a recorded step, as NumPy calls without side effects.
 
-A `Node` is one call of a function of arrays, or a leaf: an argument of the step (`Input`), the array
-of a tensor that lives outside (`Captured`), or an array that never changes (`Constant`). What the
-step changes is a list of assignments, made at its end. So every pass over a program may merge,
-move or drop nodes, and every executor may choose how to compute them.
+A `Node` is one call of a function of arrays, or a leaf: an argument of the step (`Input`), the
+array of a tensor that lives outside (`Captured`), or an array that never changes (`Constant`).
+What the step changes is a list of assignments, made at its end. So every pass over a program may
+merge, move or drop nodes, and every executor may choose how to compute them.
 
 The functions are NumPy's own, of these kinds (see `kind_of`):
 
 - "elementwise": ufuncs, `np.where`, and `cast(a, dtype)`; operands broadcast;
-- "reduction": `np.sum`, `np.max`, `np.min`, `np.prod`, `np.any`, `np.all`, `np.argmax`, `np.argmin`,
-  always with the options axis (a tuple, or an int for the last two) and keepdims;
+- "reduction": `np.sum`, `np.max`, `np.min`, `np.prod`, `np.any`, `np.all`, `np.argmax` and
+  `np.argmin`, always with the options axis (a tuple, or an int for the last two) and keepdims;
 - "view": `np.reshape(a, shape)`, `np.transpose(a, axes)`, `np.broadcast_to(a, shape)` and
   `getitem(a, index)` with slices, integers, None and Ellipsis;
 - "product": `np.matmul(a, b)` of operands of at least two axes, `gemm(a, b, c, alpha, beta)`;
@@ -71,8 +71,10 @@ class Node:
         dtype: Any = None,
         entries: tuple[Any, ...] = (),
     ) -> None:
-        self.function, self.operands, self.options = function, operands, options or {}
-        self.shape, self.entries = shape, entries
+        self.function: Any = function
+        self.operands, self.options = operands, options or {}
+        self.shape: Any = shape
+        self.entries = entries
         self.nodes = tuple(nodes_in(operands))
         """The operands that are nodes, also those inside of tuples."""
         self._kind = ""  # not known yet
@@ -286,7 +288,7 @@ def evaluate(roots: Iterable[Node], known: dict[Node, Any]) -> dict[Node, Any]:
 
 @dataclass
 class Check:
-    """What raises where the values of operands are wrong: `op.check`, made before any assignment."""
+    """What raises where values of operands are wrong, `op.check`: made before any assignment."""
 
     op: Any
     operands: tuple[Any, ...]

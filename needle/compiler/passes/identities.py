@@ -187,13 +187,11 @@ def _sum_of_broadcast(node: Node, a: Node, axes: tuple[int, ...], keepdims: bool
     inner = a.operands[0]
     added = len(a.shape or ()) - len(inner.shape)
     stretched = [
-        axis
-        for axis in axes
-        if axis < added or (inner.shape[axis - added] == 1 != a.shape[axis])  # type: ignore[index]
+        axis for axis in axes if axis < added or (inner.shape[axis - added] == 1 != a.shape[axis])
     ]
     if not stretched:
         return node
-    count = math.prod([a.shape[axis] for axis in stretched])  # type: ignore[index]
+    count = math.prod([a.shape[axis] for axis in stretched])
     kept = tuple(1 if axis in stretched else n for axis, n in enumerate(a.shape or ()))
     result = a.changed(np.reshape, (inner, _lengths(inner, added)), shape=_lengths(inner, added))
     if result.shape != kept:
@@ -213,7 +211,8 @@ def _lengths(inner: Node, added: int) -> tuple[int, ...]:
 
 _RULES: dict[Any, Callable[[Node], Node]] = {
     np.add: _sum, np.subtract: _arithmetic, np.multiply: _arithmetic, np.divide: _arithmetic,
-    np.power: _arithmetic, np.negative: _negative, np.positive: lambda node: _as(node, node.operands[0]),
+    np.power: _arithmetic, np.negative: _negative,
+    np.positive: lambda node: _as(node, node.operands[0]),
     cast: _cast,
     np.reshape: _reshape, np.transpose: _transpose, np.broadcast_to: _broadcast_to,
     getitem: _getitem,
