@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..nn import BatchNorm1d, BatchNorm2d, Linear, Module
+from ..nn import Linear, Module
 from ..nn.cells import RecurrentCell
 from ..nn.recurrence import RecurrentLayers
 
@@ -112,11 +112,11 @@ def _renamed(model: Module) -> dict[str, str]:
 
 
 def _counters(model: Module) -> set[str]:
-    """Names of the batch counters, which only PyTorch's BatchNorm has."""
+    """Names of the batch counters, which PyTorch's layers with running statistics have."""
     return {
         f"{path}.num_batches_tracked".lstrip(".")
         for path, part in model._walk("")
-        if isinstance(part, BatchNorm1d | BatchNorm2d) and part.running_mean is not None
+        if getattr(part, "running_mean", None) is not None
     }
 
 

@@ -14,10 +14,12 @@ from . import (
     module,
     multihead_attention,
     normalization,
+    padding,
     parameter,
     pooling,
     positions,
     recurrence,
+    resizing,
     stateless,
     transformer,
     utils,
@@ -33,10 +35,12 @@ from .loss import *
 from .module import *
 from .multihead_attention import *
 from .normalization import *
+from .padding import *
 from .parameter import *
 from .pooling import *
 from .positions import *
 from .recurrence import *
+from .resizing import *
 from .stateless import *
 from .transformer import *
 
@@ -44,6 +48,6 @@ __all__ = [
     "functional", "init", "utils", *activation.__all__, *attention.__all__, *cells.__all__,
     *container.__all__, *convolution.__all__, *encoder_decoder.__all__, *layer.__all__,
     *loss.__all__, *module.__all__, *multihead_attention.__all__, *normalization.__all__,
-    *parameter.__all__, *pooling.__all__, *positions.__all__, *recurrence.__all__,
-    *stateless.__all__, *transformer.__all__,
+    *padding.__all__, *parameter.__all__, *pooling.__all__, *positions.__all__, *recurrence.__all__,
+    *resizing.__all__, *stateless.__all__, *transformer.__all__,
 ]  # fmt: skip

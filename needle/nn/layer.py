@@ -20,7 +20,10 @@ from .init import linear_draws
 from .module import Module
 from .parameter import Parameter
 
-__all__ = ["Bilinear", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
+__all__ = [
+    "Bilinear", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Embedding", "Flatten",
+    "Identity", "Linear", "Unflatten",
+]  # fmt: skip
 
 
 class Identity(Module):
@@ -192,6 +195,8 @@ class Dropout(Module):
     inplace: bool = False
     generator: Generator | None = field(default=None, kw_only=True)
 
+    _function = staticmethod(functional.dropout)
+
     def __post_init__(self) -> None:
         check_fraction("Dropout: p", self.p)
         if not isinstance(self.inplace, bool):
@@ -199,10 +204,46 @@ class Dropout(Module):
             raise TypeError(f"Dropout: inplace must be True or False, got {kind}")
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.p, True, self.generator) if self.training else x
+        return self._function(x, self.p, True, self.generator) if self.training else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}{', inplace=True' if self.inplace else ''}"
+
+
+class Dropout1d(Dropout):
+    """`Dropout` of whole channels of x (N, C, L).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.Dropout1d(0.5)(ndl.init.ones(2, 3, 8)).shape
+        (2, 3, 8)
+    """
+
+    _function = staticmethod(functional.dropout1d)
+
+
+class Dropout2d(Dropout):
+    """`Dropout` of whole channels of x (N, C, H, W).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.Dropout2d(0.5)(ndl.init.ones(2, 3, 8, 8)).shape
+        (2, 3, 8, 8)
+    """
+
+    _function = staticmethod(functional.dropout2d)
+
+
+class Dropout3d(Dropout):
+    """`Dropout` of whole channels of x (N, C, D, H, W).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.Dropout3d(0.5)(ndl.init.ones(2, 3, 8, 8, 8)).shape
+        (2, 3, 8, 8, 8)
+    """
+
+    _function = staticmethod(functional.dropout3d)
 
 
 @dataclass(eq=False, repr=False)

@@ -10,11 +10,14 @@ from ..device import Device
 from . import functional
 from .checks import as_shape, check_channels, check_fraction, check_groups, check_sizes
 from .drawn import DrawnModule
+from .function import FunctionModule
+from .functional.spatial import on_batch
 from .init import constant_
 from .parameter import Parameter
 
 __all__ = [
-    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "LayerNorm", "LayerNorm1d", "RMSNorm",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d",
+    "InstanceNorm2d", "InstanceNorm3d", "LayerNorm", "LayerNorm1d", "LocalResponseNorm", "RMSNorm",
 ]  # fmt: skip
 
 
@@ -246,6 +249,95 @@ class GroupNorm(_Normalization):
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
+
+
+class _InstanceNorm(_BatchNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Device | str | None = None,
+        dtype: Any = "float32",
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, device, dtype, affine, track_running_stats, bias=bias
+        )
+        self.num_features = num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return on_batch(type(self).__name__, self.ndims[0] - 2, x, self._normalized)
+
+    def _normalized(self, x: Tensor) -> Tensor:
+        check_channels(type(self).__name__, self.layout, x, self.ndims, self.dim)
+        mean, variance = self.running_mean, self.running_var
+        own = self.training or mean is None
+        return functional.instance_norm(
+            x, mean, variance, self.weight, self.bias, own, self.momentum, self.eps
+        )
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalises each channel of each sample of (N, C, L) (Ulyanov et al. 2016).
+
+    In training mode with its own mean and variance; with `track_running_stats` in eval mode with
+    averages over the batches seen. Without `affine` there are no `weight` and `bias`.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.InstanceNorm1d(3)(ndl.init.rand(2, 3, 8)).shape
+        (2, 3, 8)
+    """
+
+    layout = "(N, C, L)"
+    ndims = (3,)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """`InstanceNorm1d` for (N, C, H, W).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.InstanceNorm2d(3)(ndl.init.rand(2, 3, 8, 8)).shape
+        (2, 3, 8, 8)
+    """
+
+    layout = "(N, C, H, W)"
+    ndims = (4,)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """`InstanceNorm1d` for (N, C, D, H, W).
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.InstanceNorm3d(3)(ndl.init.rand(2, 3, 8, 8, 8)).shape
+        (2, 3, 8, 8, 8)
+    """
+
+    layout = "(N, C, D, H, W)"
+    ndims = (5,)
+
+
+class LocalResponseNorm(FunctionModule, function=functional.local_response_norm):
+    """x/(k + alpha·m(x²))^beta, m(·) over `size` neighbouring channels of x (N, C, ...).
+
+    From Krizhevsky et al. 2012.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.nn.LocalResponseNorm(5)(ndl.init.rand(2, 8, 4, 4)).shape
+        (2, 8, 4, 4)
+    """
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
 
 
 class RMSNorm(_OverLastAxes):

@@ -89,3 +89,23 @@ def test_draws_come_from_the_generator_that_is_given() -> None:
     np.testing.assert_array_equal(y, 2.0 * kept)
     with pytest.raises(TypeError):
         nn.Dropout(0.5, ndl.Generator())  # by keyword only
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_whole_channels_are_dropped(n):
+    layer, x = getattr(nn, f"Dropout{n}d")(0.25), ndl.init.ones(40, 50, *[3] * n)
+    for images in (x, x[0]):
+        channels = layer(images).numpy().reshape(-1, 3**n)
+        assert (channels == channels[:, :1]).all()
+        assert set(channels[:, 0]) == {np.float32(0), np.float32(1 / 0.75)}
+    assert abs((layer(x).numpy() == 0).mean() - 0.25) < 0.05
+    assert layer.eval()(x) is x
+    with pytest.raises(ValueError, match=f"dropout{n}d: p must be from 0 to 1"):
+        getattr(nn.functional, f"dropout{n}d")(x, 1.5)
+
+
+def test_gradient_of_dropped_channels():
+    x = ndl.init.ones(2, 8, 3, 3, requires_grad=True)
+    y = nn.Dropout2d(0.5)(x)
+    (y * y).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 4 * y.numpy())

@@ -15,6 +15,10 @@ from needle.testing import gradcheck
 LAYERS = [
     ("BatchNorm1d", (4,), [(6, 4), (2, 4), (5, 4, 3)]),
     ("BatchNorm2d", (3,), [(4, 3, 2, 5), (1, 3, 2, 2), (2, 3, 1, 1)]),
+    ("BatchNorm3d", (3,), [(2, 3, 2, 1, 2)]),
+    ("InstanceNorm1d", (3,), [(2, 3, 5), (3, 4)]),
+    ("InstanceNorm2d", (3, 1e-4, 0.2, True), [(2, 3, 2, 5)]),
+    ("InstanceNorm3d", (2, 1e-5, 0.1, True, True), [(2, 2, 2, 3, 2)]),
     ("LayerNorm", (5,), [(3, 5), (5,), (2, 3, 5), (0, 5)]),
     ("LayerNorm", ((2, 3),), [(4, 2, 3), (2, 3)]),
     ("GroupNorm", (2, 6), [(3, 6), (2, 6, 4), (2, 6, 2, 3), (0, 6), (0, 6, 2)]),
@@ -368,3 +372,42 @@ def test_settings_are_shown() -> None:
     assert repr(nn.LayerNorm((2, 3))).startswith("LayerNorm(2, 3, eps=1e-05)")
     assert repr(nn.GroupNorm(2, 6)).startswith("GroupNorm(2, 6, eps=1e-05)")
     assert repr(nn.RMSNorm(3)).startswith("RMSNorm(3, eps=None)")
+
+
+# --- layers for images
+
+
+def test_running_statistics_of_instances_are_torchs():
+    torch = pytest.importorskip("torch")
+    ours = nn.InstanceNorm2d(3, track_running_stats=True)
+    theirs = torch.nn.InstanceNorm2d(3, track_running_stats=True)
+    for _ in range(3):
+        x = np.random.randn(4, 3, 2, 5).astype("float32")
+        ours(ndl.Tensor(x))
+        theirs(torch.tensor(x))
+    for name in ("running_mean", "running_var"):
+        found, expected = getattr(ours, name).numpy(), getattr(theirs, name).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    x = np.random.randn(2, 3, 1, 1).astype("float32")
+    found, expected = ours.eval()(ndl.Tensor(x)), theirs.eval()(torch.tensor(x))
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5)
+
+
+def test_an_instance_of_one_element_has_no_variance():
+    with pytest.raises(ValueError, match=r"more than one element per channel, got \(2, 3, 1\)"):
+        nn.InstanceNorm1d(3)(ndl.init.ones(2, 3, 1))
+    with pytest.raises(ValueError, match=r"InstanceNorm2d expected \(N, C, H, W\) with C = 3"):
+        nn.InstanceNorm2d(3)(ndl.init.ones(2, 4, 5, 5))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((2, 5, 3), 3), ((2, 7, 2, 3), 4), ((1, 3, 2, 2, 2), 9)]
+)
+def test_local_response_is_torchs_to_second_order(shape, size, same_twice):
+    torch = pytest.importorskip("torch")
+    settings = size, 0.5, 0.6, 2.0
+    same_twice(
+        nn.LocalResponseNorm(*settings),
+        torch.nn.LocalResponseNorm(*settings),
+        np.random.randn(*shape),
+    )

@@ -17,10 +17,12 @@ from ...ops.contraction import affine, matmul
 from ...ops.names import by_any_name
 from ...ops.random import DropoutMask, dropped
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
+from .spatial import for_axes, on_batch
 
 __all__ = [
-    "bilinear", "dropout", "elu", "embedding", "flatten", "gelu", "hardtanh", "leaky_relu",
-    "linear", "log_softmax", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh", "unflatten",
+    "bilinear", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "flatten",
+    "gelu", "hardtanh", "leaky_relu", "linear", "log_softmax", "relu", "sigmoid", "silu", "softmax",
+    "softplus", "tanh", "unflatten",
 ]  # fmt: skip
 
 
@@ -110,6 +112,35 @@ def dropout(
         return x
     check_floats("Dropout", x)
     return dropped(x, DropoutMask(p, generator)(x))
+
+
+def _dropout(
+    n: int, x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
+) -> Tensor:
+    check_fraction(f"dropout{n}d: p", p)
+
+    def masked(x: Tensor) -> Tensor:
+        first = x[(slice(None), slice(None), *[slice(0, 1)] * n)]
+        return dropped(x, DropoutMask(p, generator)(first)) if training else x
+
+    return on_batch(f"dropout{n}d", n, x, masked)
+
+
+dropout1d, dropout2d, dropout3d = for_axes(
+    _dropout,
+    "dropout{n}d",
+    """Each channel of x {layout} 0 with probability p, else divided by 1 - p.
+
+    x itself unless `training`. Random numbers come from `generator`, by default from NumPy's global
+    state.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> F.dropout{n}d(ndl.init.ones(2, 6, {a}), 0.2).shape
+        (2, 6, {a})
+    """,
+)
 
 
 def embedding(x: Tensor, weight: Tensor) -> Tensor:

@@ -19,9 +19,19 @@ from ... import init, ops
 from ...autograd import Tensor, TensorTuple, assign
 from ...ops.functions import in_single_precision
 from ...ops.kinds import plain_number
-from ..checks import as_shape, check_channels, check_floats, check_groups, check_trailing
+from ...ops.pooling import window_sum
+from ..checks import (
+    as_shape,
+    check_channels,
+    check_floats,
+    check_groups,
+    check_sizes,
+    check_trailing,
+)
 
-__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
+__all__ = [
+    "batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm",
+]  # fmt: skip
 
 
 @in_single_precision
@@ -155,6 +165,81 @@ def rms_norm(
     eps = float(np.finfo(x.dtype).eps) if eps is None else plain_number(eps)
     y = x * ((x**2).mean(axes, keepdims=True) + eps) ** -0.5
     return y if weight is None else y * weight
+
+
+@in_single_precision
+def instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises each channel of each sample of x (N, C, ...) (Ulyanov et al. 2016).
+
+    With its own statistics, from which the running ones (C,), unless None, are updated: running ←
+    (1 - momentum)·running + momentum·observed, observed the mean over the samples of means and
+    unbiased variances. Without `use_input_stats` with the running ones.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> x = ndl.Tensor([[[1.0, 3.0], [2.0, 6.0]]])
+        >>> print(F.instance_norm(x).numpy().round(3))
+        [[[-1.  1.]
+          [-1.  1.]]]
+    """
+    check_channels("InstanceNorm", "(N, C, ...)", x, range(3, 65))
+    check_floats("InstanceNorm", x)
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = math.prod(x.shape[2:])
+    if count == 1:
+        raise ValueError(
+            f"instance normalisation expected more than one element per channel, got {x.shape}"
+        )
+    axes = tuple(range(2, x.ndim))
+    if running_mean is not None and running_var is not None:
+        constant = x.detach()
+        observed = {
+            running_mean: constant.mean(axes).mean(0),
+            running_var: constant.var(axes, ddof=1).mean(0),
+        }
+        momentum = plain_number(momentum)
+        for running, value in observed.items():
+            moved = running.detach() * (1 - momentum) + value * momentum
+            assign(running, moved, is_read_by_gradients=False)
+    shape = (x.shape[1], *[1] * len(axes))
+    scale, shift = _operand(weight, 1, shape, x), _operand(bias, 0, shape, x)
+    return ops.normalize(x, scale, shift, axes, eps)
+
+
+@in_single_precision
+def local_response_norm(
+    x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x/(k + alpha·m(x²))^beta, m(·) over `size` neighbouring channels (Krizhevsky et al. 2012).
+
+    x is (N, C, ...); beyond the first and the last channel there are zeros.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> print(F.local_response_norm(ndl.Tensor([[[1.0], [2.0]]]), 2, alpha=2.0, beta=1.0))
+        [[[0.5       ]
+          [0.33333333]]]
+    """
+    check_channels("LocalResponseNorm", "(N, C, ...)", x, range(3, 65))
+    check_floats("LocalResponseNorm", x)
+    check_sizes("LocalResponseNorm", 1, size=size)
+    lengths = x.shape[1], math.prod(x.shape[2:])
+    ends = (size // 2, (size - 1) // 2), (0, 0)
+    op = window_sum(lengths, (size, 1), (1, 1), ends, (1, 1))
+    sums = op((x * x).reshape((x.shape[0], 1, *lengths))).reshape(x.shape)
+    return x / (sums * (alpha / size) + k) ** beta
 
 
 def _operand(given: Tensor | None, default: float, shape: tuple[int, ...], x: Tensor) -> Tensor:
