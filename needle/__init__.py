@@ -29,7 +29,6 @@ from .init import (
     tensor as tensor, zeros as zeros, zeros_like as zeros_like,
 )  # fmt: skip
 from .ops import *
-from . import _missing  # noqa: F401 - imported for what it does: errors for names of PyTorch
 
 if TYPE_CHECKING:  # imported on first use
     from . import graph as graph, interop as interop, io as io, linalg as linalg, testing as testing
@@ -43,8 +42,13 @@ if TYPE_CHECKING:  # imported on first use
     from .io import load as load, save as save
     from .nn.stateless import functional_call as functional_call
 else:
-    from ._lazy import attach as _attach
+    import sys as _sys
 
-    __getattr__, __dir__, __all__ = _attach(__name__, ops.__all__)
+    from ._lazy import attach as _attach
+    from ._missing import explaining as _explaining
+
+    __getattr__, __dir__, __all__ = _attach(
+        __name__, ops.__all__, _explaining(_sys.modules[__name__])
+    )
 
 __version__ = "0.1.0"

@@ -10,12 +10,12 @@ __all__ = ["attach"]
 
 
 def attach(
-    package: str, more: Iterable[str] = ()
+    package: str, more: Iterable[str], missing: Callable[[str], Any]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """A package's `__getattr__`, `__dir__` and `__all__`, from the imports that its file lists.
 
     Public is what it imports `as` the same name, and `more`. What it imports so for type checkers
-    only (`if TYPE_CHECKING`) is imported when it is first used.
+    only (`if TYPE_CHECKING`) is imported when it is first used. For other names it calls `missing`.
     """
     module = sys.modules[package]
     with open(str(module.__file__), encoding="utf-8") as file:
@@ -31,7 +31,7 @@ def attach(
 
     def __getattr__(name: str) -> Any:
         if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            return missing(name)
         home = homes[name]
         if home is None:  # from . import name
             value = import_module(f"{package}.{name}")

@@ -5,14 +5,16 @@ The page is the only list of these names. An installed package has a copy of it 
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-from . import data, nn, optim
+from . import data, init, nn, ops, optim
+from .autograd import Tensor
 
-__all__: list[str] = []
+__all__ = ["explaining"]
 
 _FOLDER = os.path.dirname(__file__)
 _PLACES = (
@@ -21,25 +23,69 @@ _PLACES = (
 )
 
 
-def _say_instead(module: ModuleType) -> None:
-    """Give `module` a `__getattr__` that says what to use instead of a name of PyTorch."""
+_PLACES_OF_NAMES = (
+    nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler, data, init,
+)  # fmt: skip
+
+
+def _hint(name: str, known: Mapping[str, Any]) -> str:
+    """What to use in the place of a name that `known` lacks, or nothing."""
+    if name.startswith("_"):
+        return ""
+    other = name[:-1] if name.endswith("_") else f"{name}_"  # in place, or not
+    if other in known:
+        found = f"use {other}"
+    elif "Tensor" in known and hasattr(Tensor, name):
+        found = f"use the method x.{name}(...)"
+    else:
+        found = _instead().get(name) or _elsewhere(name)
+    if not found and name.islower():  # a function: that of its layer
+        plain = _plain(name)
+        found = _instead().get(plain) or _instead().get(f"{plain}loss") or ""
+    return f": {found} (see docs/pytorch.md)" if found else ""
+
+
+def _elsewhere(name: str) -> str:
+    """Where needle has a name, if it is in another place than PyTorch's."""
+    homes = {f"{module.__name__}.{name}": module for module in _PLACES_OF_NAMES}
+    homes = {f"needle.{name}": ops, **homes}
+    places = [place for place, module in homes.items() if name in vars(module)["__all__"]]
+    return f"use {places[0]}" if places else ""
+
+
+def explaining(module: ModuleType) -> Callable[[str], Any]:
+    """A `__getattr__` for `module` that says what to use instead of a name of PyTorch."""
 
     def __getattr__(name: str) -> Any:
         text = f"module {module.__name__!r} has no attribute {name!r}"
-        if not name.startswith("_"):
-            other = name[:-1] if name.endswith("_") else f"{name}_"  # in place, or not
-            found = f"use {other}" if other in vars(module) else _instead().get(name)
-            if not found and name.islower():  # a function: that of its layer
-                plain = _plain(name)
-                found = _instead().get(plain) or _instead().get(f"{plain}loss")
-            text += f": {found} (see docs/pytorch.md)" if found else ""
-        raise AttributeError(text, name=name, obj=module)
+        raise AttributeError(f"{text}{_hint(name, vars(module))}", name=name, obj=module)
 
-    vars(module)["__getattr__"] = __getattr__
+    return __getattr__
 
 
-for _module in (nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler, data):
-    _say_instead(_module)
+for _module in _PLACES_OF_NAMES:
+    vars(_module)["__getattr__"] = explaining(_module)
+
+
+def _missing_in_tensors(self: Tensor, name: str) -> Any:
+    """The error for an attribute that a Tensor lacks."""
+    kind = type(self)
+    if name.startswith("_") or hasattr(kind, name):  # of a property: its own error
+        return object.__getattribute__(self, name)
+    plain = name.removesuffix("_")
+    if name != plain and (hasattr(kind, plain) or hasattr(ops, plain)):
+        changed = f"x.{plain}(...)" if hasattr(kind, plain) else f"needle.{plain}(x, ...)"
+        hint = f": use x.copy_({changed}) under needle.no_grad(), or x = {changed}"
+    elif hasattr(ops, name):
+        hint = f": use needle.{name}(x, ...)"
+    else:
+        hint = _hint(name, {})
+    text = f"{kind.__name__!r} object has no attribute {name!r}{hint}"
+    raise AttributeError(text, name=name, obj=self)
+
+
+# type checkers see no `__getattr__`, with which they would accept any name
+setattr(Tensor, "__getattr__", _missing_in_tensors)  # noqa: B010
 
 
 @cache

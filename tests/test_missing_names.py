@@ -1,16 +1,19 @@
 """The errors for names that PyTorch has and needle does not."""
 
 import inspect
+import pickle
+import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import needle as ndl
-from needle import _missing, data, nn, optim
+from needle import Tensor, _missing, data, nn, optim
 
 ROOT = Path(__file__).parents[1]
-MODULES = [nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler]
+MODULES = [ndl, data, nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler]
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,22 @@ MODULES = [nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler]
         (optim, "swa_utils", "update_average"),
         (optim.lr_scheduler, "CyclicLR", "LambdaLR"),
         (data, "IterableDataset", "endless `sampler`"),
+        (
+            ndl,
+            "mul",
+            r"'needle' has no attribute 'mul': instead of .*the operators `a - b`, `a \* b`",
+        ),
+        (ndl, "Linear", r"use needle\.nn\.Linear "),
+        (ndl, "DataLoader", r"use needle\.data\.DataLoader "),
+        (ndl, "Adadelta", "as its method `update`"),
+        (ndl, "one_hot", r"`ndl\.init\.one_hot\("),
+        (ndl, "repeat_interleave", r"use the method x\.repeat_interleave\(\.\.\.\)"),
+        (ndl, "LongTensor", r"ndl\.tensor\(\[1, 2\], dtype=\"int64\"\)"),
+        (Tensor([1.0]), "eq", r"'Tensor' object has no attribute 'eq': instead of .*`a == b`"),
+        (Tensor([1.0]), "logical_and", r"use needle\.logical_and\(x, \.\.\.\)"),
+        (Tensor([1.0]), "relu_", r"use x\.copy_\(x\.relu\(\.\.\.\)\) under needle\.no_grad\(\)"),
+        (Tensor([1.0]), "uniform_", r"use needle\.nn\.init\.uniform_ "),
+        (nn.Parameter(Tensor([1.0])), "new_zeros", r"'Parameter' object .*ndl\.zeros\("),
     ],
 )
 def test_error_says_what_to_use(module, name, text) -> None:
@@ -46,7 +65,55 @@ def test_other_names(module) -> None:
         assert (caught.value.name, caught.value.obj) == (name, module)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_other_attributes_of_tensors() -> None:
+    x = Tensor([[3.0, 1.0]])
+    for name in ("foo", "_foo", "__foo__", "indices"):
+        with pytest.raises(AttributeError, match=f"'Tensor' object has no attribute '{name}'$"):
+            getattr(x, name)
+    values = pickle.loads(pickle.dumps(x.max(1)))
+    with pytest.raises(AttributeError, match="a pickled result of max, min or sort has no indices"):
+        _ = values.indices
+
+
+def test_what_the_page_calls_missing_is_missing_as_function_or_method() -> None:
+    page = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    table = page.split("| PyTorch | instead |")[1].partition("\n\n")[0]
+    names = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))
+    assert len(names) > 150
+    assert [each for each in names if hasattr(ndl, each) and hasattr(Tensor, each)] == []
+    unknown = [each for each in names if not hasattr(ndl, each) and not _missing._hint(each, {})]
+    assert unknown == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "eq", "le", "square", "rsqrt", "reciprocal", "acos", "atan2", "acosh", "asinh", "atanh",
+        "trunc", "frac", "absolute", "hypot", "logit", "erfc", "xlogy", "lerp", "addcmul",
+        "addcdiv", "clamp_min", "clamp_max", "cdist", "count_nonzero", "ravel", "view_as",
+    ],
+)  # fmt: skip
+def test_what_the_page_says_gives_pytorchs_numbers(name) -> None:
+    torch = pytest.importorskip("torch")
+    page = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    ((names, text),) = re.findall(rf"^\| (.*?`{name}`.*?) \| (.*) \|$", page, re.MULTILINE)
+    place = re.findall(r"`(\w+)`", names).index(name)
+    code = re.findall(r"`([^`]*)`", text)[place]
+    arrays = np.random.default_rng(0).uniform(0.1, 0.9, size=(3, 4, 4))
+    theirs = [torch.tensor(each) for each in arrays]
+    ours = dict(zip("abc", map(Tensor, arrays), strict=True))
+    function = getattr(torch, name, None) or getattr(torch.Tensor, name)
+    options = {"clamp_min": (0,), "clamp_max": (1,)}.get(name)
+    with np.errstate(invalid="ignore"):
+        result = eval(code, {"ndl": ndl, "np": np, **ours})
+        count = len(set(re.findall(r"\b[abc]\b", code))) or 1 + (name == "atan2")
+        if callable(result):
+            result = result(*list(ours.values())[:count])
+    expected = function(*theirs[: count if options is None else 1], *(options or ()))
+    np.testing.assert_allclose(result.numpy(), np.asarray(expected), rtol=1e-10)
+
+
+@pytest.mark.parametrize("module", MODULES[2:], ids=lambda module: module.__name__)
 def test_everything_public_of_pytorch(module) -> None:
     torch = pytest.importorskip("torch")
     theirs = torch
