@@ -221,8 +221,13 @@ class Recurrence(TensorTupleOp):
     def _by_gate(self, columns: Array, transposed: bool = False) -> Array:
         """(rows, gates·hidden) as (gates, rows, hidden), in the order of the gates inside."""
         width = columns.shape[1] // len(self.order)
-        parts = [columns[:, gate * width : (gate + 1) * width] for gate in self.order]
-        return np.stack([part.T for part in parts] if transposed else parts)
+        rows = columns.shape[0]
+        shape = (len(self.order), *((width, rows) if transposed else (rows, width)))
+        gates = np.empty_like(columns, shape=shape, order="C")  # np.stack keeps a transposed order
+        for place, gate in enumerate(self.order):
+            part = columns[:, gate * width : (gate + 1) * width]
+            gates[place] = part.T if transposed else part
+        return gates
 
     def _by_column(self, gates: Any) -> Array:
         """The inverse of `_by_gate`."""
