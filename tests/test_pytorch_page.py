@@ -252,13 +252,6 @@ def test_layer_or_loss_in_a_line(name):
     np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-12)
 
 
-def test_embedding_bag_in_a_line():
-    weight, indices = draws(5, 3), np.random.randint(0, 5, size=(4, 6))
-    theirs = torch.nn.EmbeddingBag.from_pretrained(torch.tensor(weight))(torch.tensor(indices))
-    ours = written("EmbeddingBag", a=Tensor(indices), weight=Tensor(weight))
-    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
-
-
 def test_functions_in_a_line():
     functional, array, other = torch.nn.functional, draws(6, 4), draws(6, 4)
     a, theirs = Tensor(array), torch.tensor(array)

@@ -1,4 +1,4 @@
-"""Linear and bilinear maps, dropout, embedding, flattening.
+"""Linear and bilinear maps, dropout, flattening.
 
 Errors for inputs are those of the functions that the layers call.
 """
@@ -21,7 +21,7 @@ from .module import Module
 from .parameter import Parameter
 
 __all__ = [
-    "Bilinear", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Embedding", "Flatten",
+    "Bilinear", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Flatten",
     "Identity", "Linear", "Unflatten",
 ]  # fmt: skip
 
@@ -133,43 +133,6 @@ class Bilinear(DrawnModule):
     def extra_repr(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"
         return f"{self.in1_features}, {self.in2_features}, {self.out_features}{bias}"
-
-
-class Embedding(DrawnModule):
-    """A lookup table of vectors: indices (...) → (..., embedding_dim).
-
-    `weight` is (num_embeddings, embedding_dim), N(0, 1).
-
-    Example:
-        >>> import needle as ndl
-        >>> layer = ndl.nn.Embedding(10, 4)
-        >>> layer(ndl.Tensor([[1, 2, 3], [7, 8, 9]])).shape
-        (2, 3, 4)
-    """
-
-    weight: Parameter
-
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        device: Device | str | None = None,
-        dtype: Any = "float32",
-    ) -> None:
-        super().__init__()
-        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self._draw(device, dtype)
-
-    def _draws(self) -> dict[str, Any]:
-        return {"weight": partial(init.randn, self.num_embeddings, self.embedding_dim)}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.embedding(x, self.weight)
-
-    def extra_repr(self) -> str:
-        return f"{self.num_embeddings}, {self.embedding_dim}"
 
 
 @dataclass(eq=False, repr=False)

@@ -12,7 +12,8 @@ from . import functional
 from .attention import AttentionLayer, KeyValueCache
 from .checks import check_floats
 from .container import ModuleList
-from .layer import Dropout, Embedding, Linear
+from .embedding import Embedding
+from .layer import Dropout, Linear
 from .module import Module
 from .normalization import LayerNorm1d
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, to_numpy
-from .kinds import check_whole_numbers, linear_tangent, normalize_axis
+from .arithmetic import masked, not_equal
+from .kinds import check_whole_numbers, constant_like, linear_tangent, normalize_axis
 from .names import by_any_name
 from .views import stop_gradient
 
@@ -81,20 +82,29 @@ class ScatterAdd(_Indexed):
 
 
 class Embedding(GetItem):
-    """The rows of a matrix that indices name, whole numbers in any dtype. Adjoint: as GetItem."""
+    """The rows of a matrix that indices name, whole numbers in any dtype. Adjoint: as GetItem.
+
+    The row `padding_idx` gets no adjoint; with `scale_grad_by_freq` those of the others are divided
+    by how often the indices name them.
+    """
 
     constant_operands = slice(1, 2)
 
-    def __init__(self) -> None:
+    def __init__(self, padding_idx: int | None = None, scale_grad_by_freq: bool = False) -> None:
         super().__init__((ARRAY,))
+        self.padding_idx = padding_idx
+        self.scale_grad_by_freq = scale_grad_by_freq
 
     def check(self, weight: Array, rows: Array) -> None:
         check_whole_numbers(rows, "Embedding expected whole numbers")
         if not ((rows >= 0) & (rows < weight.shape[0])).all().item():
             rows = to_numpy(rows)
+            places = np.argwhere((rows < 0) | (rows >= weight.shape[0]))
+            place = tuple(places[0].tolist())
+            more = f" and {len(places) - 1} more" if len(places) > 1 else ""
             raise ValueError(
                 f"Embedding expected indices from 0 to {weight.shape[0] - 1}, "
-                f"got {rows.min()} to {rows.max()}"
+                f"got {rows[place]} at {place}{more}"
             )
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:
@@ -105,7 +115,14 @@ class Embedding(GetItem):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
         weight, rows = node.inputs
-        return ScatterAdd((ARRAY,), weight.shape)(out_grad, rows.astype(np.intp)), None
+        rows = rows.astype(np.intp)
+        if self.scale_grad_by_freq:
+            ones = constant_like(rows, 1).astype(weight.dtype)
+            counts = ScatterAdd((ARRAY,), weight.shape[:1])(ones, rows)
+            out_grad = out_grad / GetItem((ARRAY,))(counts, rows).expand_dims(-1)
+        if self.padding_idx is not None:
+            out_grad = masked(out_grad, not_equal(rows, self.padding_idx).expand_dims(-1))
+        return ScatterAdd((ARRAY,), weight.shape)(out_grad, rows), None
 
 
 class Concatenate(TensorOp):

@@ -27,6 +27,17 @@ LAYERS = {
     "Bilinear": (lambda device: nn.Bilinear(4, 4, 3, device=device), MATRIX),
     "Embedding": (lambda device: nn.Embedding(5, 3, device=device), LABELS),
     "Embedding of floats": (lambda device: nn.Embedding(5, 3, device=device), LABELS / 1.0),
+    "Embedding with settings": (
+        lambda device: nn.Embedding(
+            5, 3, device=device, padding_idx=1, max_norm=1.0, scale_grad_by_freq=True
+        ),
+        LABELS,
+    ),
+    "EmbeddingBag": (lambda device: nn.EmbeddingBag(5, 3, device=device), LABELS.reshape(2, 3)),
+    "EmbeddingBag of the largest": (
+        lambda device: nn.EmbeddingBag(5, 3, mode="max", padding_idx=1, device=device),
+        LABELS.reshape(2, 3),
+    ),
     "Flatten": (lambda device: nn.Flatten(), IMAGES),
     "Unflatten": (lambda device: nn.Unflatten(1, (2, 2)), MATRIX),
     "Residual": (lambda device: nn.Residual(nn.Linear(4, 4, device=device)), MATRIX),

@@ -108,6 +108,7 @@ def _axes_of(
 
 def embedding(op: Any, operands: Sequence[Operand], size: int) -> Tensor:
     weight, rows = operands
-    if weight.is_batched:  # the loop checks the indices of each example
+    # the loop checks and counts the indices of each example
+    if weight.is_batched or op.scale_grad_by_freq:
         return by_loop(op, operands, size)
     return op(weight.value, rows.value)

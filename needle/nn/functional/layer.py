@@ -1,8 +1,8 @@
-"""Linear and bilinear maps, activations, dropout, embedding, flattening.
+"""Linear and bilinear maps, activations, dropout, flattening.
 
 Raises:
-    TypeError: an operand is not a Tensor of floating-point numbers. `embedding` takes integers, or
-        floats with integer values; `flatten` and `unflatten` take any Tensor.
+    TypeError: an operand is not a Tensor of floating-point numbers. `flatten` and `unflatten` take
+        any Tensor.
     ValueError: shapes do not fit.
 """
 
@@ -20,7 +20,7 @@ from ..checks import check_floats, check_fraction, check_tensor, check_trailing
 from .spatial import for_axes, on_batch
 
 __all__ = [
-    "bilinear", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "flatten",
+    "bilinear", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "flatten",
     "gelu", "hardtanh", "leaky_relu", "linear", "log_softmax", "relu", "sigmoid", "silu", "softmax",
     "softplus", "tanh", "unflatten",
 ]  # fmt: skip
@@ -141,26 +141,6 @@ dropout1d, dropout2d, dropout3d = for_axes(
         (2, 6, {a})
     """,
 )
-
-
-def embedding(x: Tensor, weight: Tensor) -> Tensor:
-    """The rows of `weight` (number, dim) at the indices x (...): (..., dim).
-
-    An index that is not in 0 ... number - 1 is a ValueError.
-
-    Example:
-        >>> import needle as ndl
-        >>> from needle.nn import functional as F
-        >>> weight = ndl.Tensor([[1.0, 2.0], [3.0, 4.0]])
-        >>> print(F.embedding(ndl.Tensor([1, 0]), weight))
-        [[3. 4.]
-         [1. 2.]]
-    """
-    check_tensor("Embedding", x)
-    return _embedding(weight, x)
-
-
-_embedding = ops.Embedding()
 
 
 @by_any_name
