@@ -34,7 +34,7 @@ def abstract_like(array: Any) -> Any:
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda a, *args, **options: _RULES[function](a, *args, **options)
+    return lambda a, *args, **options: function(a, *args, **options)
 
 
 class AbstractArray(NDArrayOperatorsMixin):
@@ -60,11 +60,13 @@ class AbstractArray(NDArrayOperatorsMixin):
     ndim = property(lambda self: self.view.ndim)
     size = property(lambda self: self.view.size)
     T = property(_method(np.transpose))
-
-    reshape = _method(np.ndarray.reshape)
-    transpose = _method(np.ndarray.transpose)
     copy = _method(np.copy)
-    sum, max, min, mean = _method(np.sum), _method(np.max), _method(np.min), _method(np.mean)
+
+    def reshape(self, *shape: Any, **options: Any) -> Any:
+        return _viewed(np.ndarray.reshape, self, *shape, **options)
+
+    def transpose(self, *axes: Any) -> Any:
+        return _viewed(np.ndarray.transpose, self, *axes)
 
     def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> Any:
         return AbstractArray(self.shape, dtype)
@@ -105,6 +107,13 @@ class AbstractArray(NDArrayOperatorsMixin):
         raise NeedsNumbers("an abstract array has a shape and a dtype, but no numbers")
 
     __array__ = __float__ = __int__ = __bool__ = __index__ = __iter__ = item = tolist = _refuse
+
+
+for _name in (
+    "all", "any", "argmax", "argmin", "argsort", "clip", "cumprod", "cumsum", "diagonal", "max",
+    "mean", "min", "prod", "ravel", "repeat", "round", "squeeze", "sum", "swapaxes", "take",
+):  # fmt: skip
+    setattr(AbstractArray, _name, _method(getattr(np, _name)))
 
 
 def _view(value: Any) -> Any:

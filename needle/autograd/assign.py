@@ -51,9 +51,10 @@ def assign(
         [3. 4.]
     """
     if modes.is_recomputing.get():
-        return None
+        return
     if (effects := modes.effects.get()) is not None:
-        return effects.assign(target, value, in_place, is_read_by_gradients)
+        effects.assign(target, value, in_place, is_read_by_gradients)
+        return
     array = value._array() if in_place else value.realize_cached_data()
     if in_place:
         own = target.realize_cached_data()  # first: it gives a broadcast view its own memory

@@ -68,7 +68,7 @@ class Reached:
         return found
 
     def forget_changed(self) -> None:
-        """Leave out what the function itself has changed while it was recorded: counters, caches."""
+        """Leave out what the function itself changed while it was recorded: counters, caches."""
         different = set(self._different())
         for each in (self._getters, self._containers, self._keys, self._values):
             each[:] = [part for i, part in enumerate(each) if i not in different]
@@ -120,12 +120,9 @@ class Reached:
                 self._guard(_length_is, value, len(value), True)
             return any(found)
         if isinstance(value, dict):
-            return any(
-                [
-                    self._visit(operator.getitem, value, key, value[key], False)
-                    for key in list(value)
-                ]
-            )
+            visit, getter = self._visit, operator.getitem
+            found = [visit(getter, value, key, each, False) for key, each in list(value.items())]
+            return any(found)
         if isinstance(value, Module):
             own = vars(value)
             for name in list(own):
@@ -139,8 +136,8 @@ class Reached:
             self._walk(value.__self__)
             return True
         if isinstance(value, functools.partial):
-            parts = (value.func, value.args, value.keywords)
-            return any([self._walk(part) for part in parts])
+            found = [self._walk(part) for part in (value.func, value.args, value.keywords)]
+            return any(found)
         if isinstance(value, types.FunctionType):
             return self._walk_function(value)
         return self._walk_object(value)

@@ -68,7 +68,7 @@ class CompiledFunction:
             keys = list(self._steps)
             what = f"the arguments: {keys[-2][:2]} became {keys[-1][:2]}"
         else:
-            changed = self._steps[key][-1].changed()
+            changed = self._steps[key][-1].reached.changed()
             what = f"what it reaches: {', '.join(sorted(set(changed))) or 'tensors'}"
         return (
             f"the compiled function {name} was recorded {self.recordings} times, each of which "
@@ -179,19 +179,19 @@ def compile(function: Any = None, *, executor: str = "auto") -> Any:
     """A function that runs as one program: a training step, or a model for inference.
 
     The first call records what `function` does, by running it once on arrays without numbers:
-    forward pass, loss, `backward`, clipping, `optimizer.step()`. The program is optimised, compiled,
-    and run by this and by later calls, with the same results as without `compile`, and with the same
-    random draws. Arguments of other shapes or dtypes, `train()` and `eval()`, frozen or replaced
-    parameters, and Python numbers that change are recorded anew; `recordings` counts. Learning rates
-    and other settings of optimizers may change at any time.
+    forward pass, loss, `backward`, clipping, `optimizer.step()`. The program is optimised,
+    compiled, and run by this and by later calls, with the same results as without `compile`, and
+    with the same random draws. Arguments of other shapes or dtypes, `train()` and `eval()`, frozen
+    or replaced parameters, and Python numbers that change are recorded anew; `recordings` counts.
+    Learning rates and other settings of optimizers may change at any time.
 
     Python runs while recording only: what else the function does (printing, appending to lists,
     counting) happens once per recording, so it should return what is needed. Reading values
     (`item()`, `float()`, `if loss > 1`) raises an error.
 
-    `.grad` of parameters is None after a step whose gradients `optimizer.step()` has used, unless the
-    function reads or returns them: nothing is stored that nobody asked for. Results have no graph.
-    An exception leaves all parameters as they were before the call, or as they are after it.
+    `.grad` of parameters is None after a step whose gradients `optimizer.step()` has used, unless
+    the function reads or returns them: nothing is stored that nobody asked for. Results have no
+    graph. An exception leaves all parameters as they were before the call, or as they are after it.
 
     Args:
         function: a function of tensors and containers of them, or a Module. None: returns a

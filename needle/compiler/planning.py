@@ -19,7 +19,6 @@ from .program import (
     gemm,
     getitem,
     kind_of,
-    nodes_in,
     put_along_axis,
     set_item,
 )
@@ -230,8 +229,6 @@ _IN_PLACE: set[Any] = {set_item, add_at, put_along_axis}
 def _updates_last(program: Program, calls: list[Node]) -> tuple[list[Node], int]:
     """The calls with those last that only assignments need and that cannot raise."""
     others = {*program.results, *program.draws}
-    for check in program.checks:
-        others.update(nodes_in(check.operands))
     needed: set[Node] = set()
     waiting = list(others)
     waiting += [node for node in calls if not _is_safe(node)]

@@ -1,4 +1,4 @@
-"""RecordedStep: a program that was recorded, bound to the tensors and optimizers that it changes."""
+"""RecordedStep: a program that was recorded, with the tensors and optimizers that it changes."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _finished(
     step.places, step.actions = places, tracer.actions
     step.gradients = [positions.get(id(tensor), tensor) for tensor, _ in stored]
     step.cleared = cleared
-    step.replaced = [leaf.tensor for leaf, _ in replaced]  # type: ignore[attr-defined]
+    step.replaced = [leaf.tensor for leaf, _ in replaced]
     step.had_gradient = [
         (tensor, former[tensor][0] is not None)
         for tensor in former
@@ -116,14 +116,14 @@ def _gradients(
     outside = [node.tensor for node, _ in tracer.captured if isinstance(node, Captured)]
     leaves = list(dict.fromkeys([*former, *outside, *given]))
     used = {param for action in tracer.actions for param in getattr(action, "params", ())}
-    returned = {id(tensor) for tensor in returned}
+    of_results = {id(tensor) for tensor in returned}
     stored, cleared = [], []
     for leaf in leaves:
         gradient = leaf._grad
         is_new = gradient is not None and isinstance(gradient.cached_data, RecordingArray)
         was_read = leaf._stored is not None and leaf._stored.is_used
         is_kept = (
-            leaf not in used or was_read or leaf in tracer.accumulated or id(gradient) in returned
+            leaf not in used or was_read or leaf in tracer.accumulated or id(gradient) in of_results
         )
         if is_new and is_kept:
             stored.append((leaf, gradient))
@@ -166,10 +166,7 @@ class RecordedStep:
         for tensor, had_gradient in self.had_gradient:
             if (tensor._grad is not None) is not had_gradient:
                 return False
-        for action in self.actions:
-            if hasattr(action, "fits") and not action.fits():
-                return False
-        return True
+        return not any(not action.fits() for action in self.actions)
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """The results for these arguments, with all effects."""

@@ -30,7 +30,8 @@ from .program import (
     kind_of,
     nodes_in,
 )
-from .recording import Escaped, RecordingArray, _operands, count, limited, recorded
+from .recording import Escaped, RecordingArray, count, limited, operands_of
+from .rules import recorded
 
 __all__ = ["Call", "Tracer"]
 
@@ -167,7 +168,7 @@ class Tracer:
     def _opened(self, op: Op, arrays: list[Any]) -> Any:
         """The result of an op as recording arrays: by the functions that it calls, or as a call."""
         if op.check is not None:
-            self.checks.append(Check(op, _operands(tuple(arrays))))
+            self.checks.append(Check(op, operands_of(tuple(arrays))))
         draws = len(self.draws)
         try:
             with limited(_LONGEST), modes.override(modes.observers, ()):
@@ -184,6 +185,14 @@ class Tracer:
             return self._called(op, arrays)
         return result
 
+    def _outside(self) -> dict[Node, Any]:
+        """The arrays of arguments and captured tensors in this call."""
+        known: dict[Node, Any] = dict(zip(self.inputs, self.arguments, strict=True))
+        for node, _ in self.captured:
+            if isinstance(node, Captured):
+                known[node] = node.read()
+        return known
+
     def _as_recorded(self, result: Any) -> Any:
         if isinstance(result, tuple):
             return tuple([self._as_recorded(each) for each in result])
@@ -197,7 +206,7 @@ class Tracer:
             abstract = op.infer(*[_abstract(array) for array in arrays])
         except Exception:
             abstract = abstract_like(op._run(self._values(arrays)))
-        operands = _operands(tuple(arrays))
+        operands = operands_of(tuple(arrays))
         function = Call(op, abstract)
         if isinstance(abstract, tuple):
             entries = tuple([(each.shape, each.dtype) for each in abstract])
@@ -213,11 +222,8 @@ class Tracer:
 
     def _values(self, arrays: Any) -> Any:
         """The arrays that the nodes have in this call; where they depend on draws, some others."""
-        nodes = list(nodes_in(_operands(tuple(arrays))))
-        known: dict[Node, Any] = dict(zip(self.inputs, self.arguments, strict=True))
-        for node, _ in self.captured:
-            if isinstance(node, Captured):
-                known[node] = node.read()
+        nodes = list(nodes_in(operands_of(tuple(arrays))))
+        known = self._outside()
         for node in self.draws:
             if node.shape is not None:
                 known[node] = np.full(node.shape, 0.5).astype(node.dtype)
@@ -235,9 +241,9 @@ class Tracer:
 
         return [value(array) for array in arrays]
 
-    def recorded(self, function: Any, *args: Any, **options: Any) -> Any:
-        """What NumPy's `function` gives for recording arrays."""
-        return recorded(self, function, args, options)
+    def recorded(self, function: Any, *args: Any, like: Any = None, **options: Any) -> Any:
+        """What NumPy's `function` gives for recording arrays, of which `like` is one."""
+        return recorded(self, function, args, options, like)
 
     def recorded_as(
         self, function: Any, args: tuple[Any, ...], options: dict[str, Any], abstract: Any
@@ -245,7 +251,7 @@ class Tracer:
         """A node for `function(*args, **options)`, of the shape and dtype of `abstract`."""
         if isinstance(abstract, RecordingArray):
             return abstract
-        operands = _operands(args)
+        operands = operands_of(args)
         if isinstance(abstract, tuple):
             entries = tuple([(each.shape, each.dtype) for each in abstract])
             node = Node(function, operands, options, entries=entries)
