@@ -85,7 +85,7 @@ def _flipped(a: Any, axis: Any = None) -> Any:
 
 
 def _copied(a: Any, dtype: Any = None, **options: Any) -> Any:
-    """`np.array`, `np.asarray` and `np.copy` of one recording array; views are no copies."""
+    """`np.array` and `np.asarray` of one recording array; views are no copies."""
     if not isinstance(a, RecordingArray):
         return NotImplemented
     return a.copy() if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
@@ -254,7 +254,8 @@ _BY_OTHERS: dict[Any, Callable[..., Any]] = {
     **{each: _permuted(each) for each in (np.transpose, np.swapaxes, np.moveaxis)},
     np.matrix_transpose: _permuted(np.matrix_transpose),
     np.flip: _flipped,
-    **dict.fromkeys([np.array, np.asarray, np.copy], _copied),
+    **dict.fromkeys([np.array, np.asarray], _copied),
+    np.copy: lambda a, *args, **options: a.copy(),
     np.broadcast_to: _broadcast,
     np.zeros_like: _like(0), np.empty_like: _like(0), np.ones_like: _like(1),
     np.full_like: _full_like,
