@@ -1,46 +1,12 @@
 """Passes: each makes a program that computes the same with less work. One file each."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Container
-
-from ..program import Node, Program
 from .common import merge_common
 from .constants import fold_constants
 from .identities import simplify
+from .pipeline import PASSES, optimised
 from .products import fold_updates
-from .reuse import reuse
 from .rewriting import rewritten
 
-__all__ = ["PASSES", "optimised"]
-
-PASSES: dict[str, Callable[[Program], Program]] = {
-    "constants": fold_constants,
-    "identities": simplify,
-    "common subexpressions": merge_common,
-    "reuse": reuse,
-    "updates in products": fold_updates,
-}
-"""In the order in which they run. Nodes that nothing needs vanish by themselves: no root reaches
-them."""
-
-
-def optimised(
-    program: Program, without: Container[str] = ()
-) -> tuple[Program, list[tuple[str, int, int]]]:
-    """The program after all passes, and its nodes and bytes before them and after each."""
-    table = [("recorded", *_size(program))]
-    for name, transform in PASSES.items():
-        if name not in without:
-            program = transform(program)
-            table.append((name, *_size(program)))
-    return program, table
-
-
-def _size(program: Program) -> tuple[int, int]:
-    """How many calls a program has, and the bytes of their results."""
-    calls: list[Node] = [node for node in program.nodes if node.function is not None]
-    return len(calls), sum(node.nbytes for node in calls)
-
-
-__all__ += ["fold_constants", "fold_updates", "merge_common", "reuse", "rewritten", "simplify"]
+__all__ = [
+    "PASSES", "fold_constants", "fold_updates", "merge_common", "optimised", "rewritten", "simplify",
+]  # fmt: skip
