@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import starmap
 from typing import Any
 
@@ -39,7 +40,7 @@ class NumpyExecutable(Executable):
         updates = self._updates(lines)
         self._source = self._written(lines, updates, f"return [{', '.join(returned)}]")
         exec(compile(self._source, "<compiled step>", "exec"), names)
-        names["in_pieces"] = _in_pieces
+        names["in_pieces"], names["partial"] = _in_pieces, partial
         names["apply"] = lambda calls: deque(starmap(operator.call, calls), maxlen=0)
         self._step: Callable[..., list[Any]] = names["step"]
         self.bound()
@@ -170,6 +171,8 @@ def _in_pieces(calls: list[tuple[Any, ...]], temporaries: list[Any]) -> list[tup
     size = max(array.size for call in calls for array in call if isinstance(array, np.ndarray))
 
     def piece(part: Any, start: int, stop: int) -> Any:
+        if isinstance(part, partial):
+            return partial(part.func, out=piece(part.keywords["out"], start, stop))
         if not isinstance(part, np.ndarray) or part.size != size:
             return part
         flat = part.reshape(-1)
@@ -183,6 +186,9 @@ def _in_pieces(calls: list[tuple[Any, ...]], temporaries: list[Any]) -> list[tup
 
 
 def _as_tuple(line: str) -> str:
-    """The statement f(a, b) as the tuple (f, a, b)."""
+    """The statement f(a, b) as the tuple (f, a, b), f(a, out=b) as (partial(f, out=b), a)."""
     function, _, rest = line.partition("(")
-    return f"({function}, {rest}"
+    operands, _, target = rest.removesuffix(")").partition(", out=")
+    if target:
+        function = f"partial({function}, out={target})"
+    return f"({function}, {operands})"

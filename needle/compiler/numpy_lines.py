@@ -183,7 +183,8 @@ class Lines:
         if function is np.where:
             return self._where(node, out)
         if kind == "elementwise":
-            return [f"{self._object(function)}({', '.join(map(self.text, operands))}, {out})"]
+            target = f"out={out}" if function in _OUT_BY_NAME else out
+            return [f"{self._object(function)}({', '.join(map(self.text, operands))}, {target})"]
         if function is gemm:
             return self._gemm(node, out)
         if kind == "product":
@@ -313,6 +314,8 @@ def _with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]
     return tuple(1 if axis in axes else n for axis, n in enumerate(shape))
 
 
+_OUT_BY_NAME = {np.maximum, np.minimum}
+"""Functions that want their `out` by name."""
 _REDUCTIONS = {
     np.sum: "add", np.max: "maximum", np.min: "minimum", np.prod: "multiply",
     np.any: "logical_or", np.all: "logical_and",

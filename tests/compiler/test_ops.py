@@ -49,14 +49,14 @@ def test_compiled_rows_of_the_table(first, dtype, executor, close, rows):
     for name, cases in rows.items():
         if name.startswith(first) and name not in READ_VALUES:
             # float64 is compared in more shapes: its tolerance is the smaller one
-            for case in cases[: 3 if dtype == "float64" and executor == "numpy" else 1]:
+            for case in cases[: 2 if dtype == "float64" and executor == "numpy" else 1]:
                 check(case, dtype, executor, close)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["add", "matmul", "relu", "gelu", "summation", "logsumexp", "softmax", "stack", "split",
-     "embedding", "softmax_cross_entropy mean", "layer_norm", "where", "cumsum", "einsum"],
+    ["add", "matmul", "relu", "gelu", "sum over 0", "logsumexp over 0", "split along -1",
+     "embedding", "softmax_cross_entropy mean", "normalize over -1", "where", "cumsum", "einsum"],
 )  # fmt: skip
 def test_an_op_is_opened_into_calls_of_numpy(name, rows):
     compiled = ndl.compile(value_and_gradients(rows[name][0]), executor="numpy")

@@ -5,8 +5,10 @@ from .constants import fold_constants
 from .identities import simplify
 from .pipeline import PASSES, optimised
 from .products import fold_updates
+from .reuse import reuse
 from .rewriting import rewritten
 
 __all__ = [
-    "PASSES", "fold_constants", "fold_updates", "merge_common", "optimised", "rewritten", "simplify",
+    "PASSES", "fold_constants", "fold_updates", "merge_common", "optimised", "reuse", "rewritten",
+    "simplify",
 ]  # fmt: skip
