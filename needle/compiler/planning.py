@@ -19,6 +19,7 @@ from .program import (
     gemm,
     getitem,
     kind_of,
+    nodes_in,
     put_along_axis,
     set_item,
 )
