@@ -94,24 +94,27 @@ class Op:
                 f"for {len(node.inputs)} inputs: return one per input, None where none is needed"
             )
         for adjoint, operand in zip(adjoints, node.inputs):  # noqa: B905 - counted above
-            if adjoint is None:
-                continue
-            try:
-                data = adjoint.cached_data
-            except AttributeError:
-                if isinstance(adjoint, dict):  # of entries of a tuple
-                    continue
+            if adjoint is not None:
+                try:
+                    fits = adjoint.cached_data.shape == operand.cached_data.shape
+                except AttributeError:  # it is lazy or a tuple, or no tensor
+                    fits = False
+                if not fits:
+                    return self._fitted(adjoints, node)
+        return adjoints
+
+    def _fitted(self, adjoints: tuple[Any, ...], node: Any) -> tuple[Any, ...]:
+        fitted = []
+        for adjoint, operand in zip(adjoints, node.inputs, strict=True):
+            if hasattr(adjoint, "cached_data"):
+                adjoint = self._fit(adjoint, operand, node)
+            elif not isinstance(adjoint, dict | None):  # a dict has entries of a tuple
                 raise TypeError(
                     f"{type(self).__name__}.gradient returned {type(adjoint).__name__} as an "
                     "adjoint: build it from tensors by ops, or return None where none is needed"
-                ) from None
-            if data is None or data.__class__ is tuple or data.shape != operand.shape:
-                fit = self._fit
-                pairs = zip(adjoints, node.inputs, strict=True)
-                return tuple(
-                    [each if each is None else fit(each, operand, node) for each, operand in pairs]
                 )
-        return adjoints
+            fitted.append(adjoint)
+        return tuple(fitted)
 
     def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
         """`adjoint` in the shape of `operand`, or an error; may sum over broadcast axes first."""

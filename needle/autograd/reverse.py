@@ -65,10 +65,13 @@ class GradientReplacedWarning(UserWarning):
     """
 
 
-class _Stored:
+class Stored:
     """Gradients that one call stored: whether any of them was read or reset since."""
 
-    is_used = False
+    __slots__ = ("is_used",)
+
+    def __init__(self, is_used: bool = False) -> None:
+        self.is_used = is_used
 
 
 def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
@@ -88,7 +91,7 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
     """
     order = _by_age([output_tensor])
     accumulate = modes.accumulate.get()
-    stored = _Stored()
+    stored = Stored()
     taken = {_memory(out_grad)}
     for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
         if adjoint is None:
@@ -101,7 +104,7 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
         if leaf._grad is not None:
             if accumulate:
                 gradient = leaf._grad + gradient
-            elif leaf._stored is not None and not leaf._stored.is_used:
+            elif not leaf._stored.is_used:
                 leaf._stored.is_used = True
                 warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
         if (memory := _memory(gradient)) in taken:
@@ -140,10 +143,9 @@ def clear_gradients(leaves: Iterable[Value], set_to_none: bool = True) -> None:
     if (effects := modes.effects.get()) is not None:
         effects.clear(leaves := list(leaves))
     for leaf in leaves:
-        if leaf._stored is not None:
-            leaf._stored.is_used = True
+        leaf._stored.is_used = True
         if set_to_none:
-            leaf._grad = leaf._stored = None
+            leaf._grad = None
         elif leaf.grad is not None:
             leaf.grad = leaf.grad.make_const(np.zeros_like(leaf.realize_cached_data()))
 

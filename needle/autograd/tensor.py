@@ -137,7 +137,7 @@ class Tensor(Value, ArrayLike):
 
     def realize_cached_data(self) -> Array:
         """The tensor's own writable array, computed now if it was not yet."""
-        data = super().realize_cached_data()
+        data = self._array()
         if not getattr(data.flags, "writeable", True):  # a broadcast view: several elements share
             data = self.cached_data = data.copy()
         return data

@@ -12,7 +12,7 @@ from .abstract import abstract_like
 from .changes import changes_of, tick, unchanged
 from .hooks import Hook
 from .op import Array, Op
-from .reverse import RETAINED
+from .reverse import RETAINED, Stored
 
 __all__ = ["Value", "count_live_tensors"]
 
@@ -63,7 +63,7 @@ class Value:
 
     _hooks: dict[Any, Any] | None = None
     _abstract: Any = None
-    _stored: Any = None  # by `backward`, which warns if it replaces what nobody has used
+    _stored = Stored(is_used=True)  # by `backward`, which warns if it replaces what nobody used
     _changes = unchanged
     _replaced = 0  # the time when it got other memory
 
@@ -84,18 +84,19 @@ class Value:
 
         Keeps `op` and `inputs` only where a gradient may flow back through them.
         """
-        is_lazy = _lazy_mode() or LAZY_MODE
+        if _lazy_mode() or LAZY_MODE:
+            return cls._deferred(op, inputs)
         requires_grad = False
         arrays = []
         for operand in inputs:
             data = operand.cached_data
-            if data is None and not is_lazy:
+            if data is None:
                 data = operand.realize_cached_data()
             arrays.append(data)
             if operand.requires_grad:
                 requires_grad = True
         value = _new(cls)
-        value.cached_data = None if is_lazy else op._run(arrays)
+        value.cached_data = op._run(arrays)
         value._grad = None
         if requires_grad and op.differentiable and _grad_enabled():
             value.requires_grad = True
@@ -104,24 +105,28 @@ class Value:
             value.made = tick()
         else:
             value.requires_grad = False
+            value.op = None
+            value.inputs = ()
             value.made = 0
-            value.op = op if is_lazy else None
-            value.inputs = inputs if is_lazy else ()
             if op.shares_memory:
                 value._changes = changes_of(inputs[0])
-        if is_lazy:
-            value._wait_for(op, inputs)
         if _observers():
             modes.notify(value, op, inputs)
         return value
 
-    def _wait_for(self, op: Op, inputs: tuple[Any, ...]) -> None:
-        """Be computed before the operands change."""
-        self.made = tick()
+    @classmethod
+    def _deferred(cls, op: Op, inputs: tuple[Any, ...]) -> Self:
+        """The value of `op`, which is computed when it is needed or before an operand changes."""
+        requires_grad = any(operand.requires_grad for operand in inputs)
+        value = cls.make_const(None, requires_grad and op.differentiable and _grad_enabled())
+        value.op, value.inputs, value.made = op, inputs, tick()
         for operand in inputs:
-            changes_of(operand).add_reader(self)
+            changes_of(operand).add_reader(value)
         if op.shares_memory:
-            self._changes = changes_of(inputs[0])
+            value._changes = changes_of(inputs[0])
+        if _observers():
+            modes.notify(value, op, inputs)
+        return value
 
     def realize_cached_data(self) -> Any:
         """The value's own array, computed now if it was not yet."""
@@ -154,15 +159,12 @@ class Value:
     @property
     def grad(self) -> Any:
         """The gradient that `backward` has stored, a Tensor, or None."""
-        if self._stored is not None:
-            self._stored.is_used = True
+        self._stored.is_used = True
         return self._grad
 
     @grad.setter
     def grad(self, gradient: Any) -> None:
-        if self._stored is not None:
-            self._stored.is_used = True
-            self._stored = None
+        self._stored.is_used = True
         self._grad = gradient
 
     def is_leaf(self) -> bool:

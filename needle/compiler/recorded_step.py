@@ -121,7 +121,7 @@ def _gradients(
     for leaf in leaves:
         gradient = leaf._grad
         is_new = gradient is not None and isinstance(gradient.cached_data, RecordingArray)
-        was_read = leaf._stored is not None and leaf._stored.is_used
+        was_read = leaf._stored.is_used
         is_kept = (
             leaf not in used or was_read or leaf in tracer.accumulated or id(gradient) in of_results
         )
@@ -180,7 +180,7 @@ class RecordedStep:
             action.end()
         if self.cleared:
             for tensor in self.cleared:
-                tensor._grad = tensor._stored = None
+                tensor._grad = None
         make = Tensor.make_const
         if self.is_single and len(results) == 1:
             return make(results[0])

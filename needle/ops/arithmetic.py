@@ -127,9 +127,7 @@ def mask(a: Array, condition: Array) -> Array:
     integers = _INTEGERS.get(dtype)
     if integers is None or a.__class__ is not np.ndarray:
         return np.where(condition, a, 0)
-    factors = condition.astype(integers)
-    out = factors if factors.shape == a.shape != () else None
-    return np.multiply(a.view(integers), factors, out=out).view(dtype)
+    return (condition.astype(integers) * a.view(integers)).view(dtype)
 
 
 multiply: Callable[[Tensor, Any], Tensor]  # its derivative has it, too

@@ -65,7 +65,8 @@ class Reduction(TensorOp):
     """
 
     def __init__(self, axes: Axes = None, keepdims: bool = False) -> None:
-        self.axes = axes if axes is None or isinstance(axes, int) else integers(axes, "axes")
+        is_plain = axes is None or isinstance(axes, (int, tuple))
+        self.axes = axes if is_plain else integers(axes, "axes")
         if keepdims is not False and keepdims is not True and not isinstance(keepdims, np.bool):
             # x.sum(0, 1) does not sum over both axes
             raise TypeError(f"keepdims is True or False, got {keepdims!r}: give axes as a tuple")
@@ -352,7 +353,7 @@ def unbroadcast(adjoint: Tensor, shape: tuple[int, ...]) -> Tensor:
         return adjoint
     axes = repeated_axes(wide, shape)
     added = len(wide) - len(shape)
-    adjoint = adjoint.sum(axes, keepdims=not added)
+    adjoint = adjoint.sum(axes, not added)
     return adjoint.reshape(shape) if 0 < added < len(axes) else adjoint
 
 

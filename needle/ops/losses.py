@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import Array, Op, Tensor, TensorOp, TensorTupleOp
 from ..device import to_numpy
 from .activations import hardtanh
-from .arithmetic import masked, maximum, not_equal
+from .arithmetic import masked, maximum
 from .functions import in_single_precision
 from .indexing import ARRAY, ScatterAdd
 from .kinds import Elementwise, binary, check_whole_numbers, constant_like, elementwise
@@ -26,16 +26,12 @@ __all__ = [
 def class_numbers(labels: Array) -> Array:
     """Labels as signed integers; floats must have integer values."""
     _check_whole(labels)
-    return _as_integers(labels)
+    return labels if labels.dtype.kind == "i" else labels.astype(np.int64)
 
 
 def _check_whole(labels: Array) -> None:
     hint = ": cross_entropy takes probabilities too, in the shape of the logits"
     check_whole_numbers(labels, "labels are whole class numbers", hint)
-
-
-def _as_integers(labels: Array) -> Array:
-    return labels.astype(np.int64) if labels.dtype.kind in "fu" else labels
 
 
 _FEW_CLASSES = 64
@@ -50,9 +46,11 @@ def _log_softmax(logits: Array) -> Array:
         # NumPy reduces along the axis with the longer stride, several rows at a time
         shifted = logits.copy("F")
         shifted -= shifted.max(axis=1, keepdims=True)
+        total = np.exp(shifted).sum(axis=1, keepdims=True)
     else:
         shifted = logits - logits.max(axis=1, keepdims=True)
-    shifted -= np.log(sum_over(np.exp(shifted), (1,)))
+        total = sum_over(np.exp(shifted), (1,))
+    shifted -= np.log(total)
     return shifted
 
 
@@ -63,22 +61,11 @@ class _OfLabels(Op):
         self.mean = mean
         self.ignore_index = ignore_index
 
-    def _at_labels(self, labels: Array) -> tuple[tuple[Array, Array], Array | None]:
-        """The index of the element of each row that its label names, and which labels count.
-
-        An ignored label is replaced by class 0. The second is None where all labels count.
-        """
-        labels = _as_integers(labels)
-        counted = None
-        if self.ignore_index is not None:
-            counted = labels != self.ignore_index
-            labels = np.where(counted, labels, 0)
-        return (np.arange(labels.shape[0], like=labels), labels), counted
-
     def _check_labels(self, scores: Array, labels: Array) -> None:
         if scores.ndim != 2 or not scores.shape[1]:
             raise ValueError("expected logits of shape (batch, classes)")
-        _check_whole(labels)
+        if labels.dtype.kind != "i":
+            _check_whole(labels)
         rows, classes = scores.shape
         if labels.shape != (rows,):
             raise ValueError(f"expected {rows} labels, one per row, got {labels.shape}")
@@ -86,26 +73,17 @@ class _OfLabels(Op):
             if self.mean:
                 raise ValueError("the mean of no losses: expected logits of shape (batch, classes)")
             return
-        highest = self._highest(labels, classes)  # the one number that is read
-        if highest >= classes:
+        numbers, counted = _numbers(labels, self.ignore_index)
+        numbers = numbers.astype(np.uint64)  # where negative labels are the highest
+        if numbers.take(numbers.argmax()).item() >= classes:  # max() takes three times as long
             ignored = "" if self.ignore_index is None else f", or ignore_index={self.ignore_index}"
             labels = to_numpy(labels)
             raise ValueError(
                 f"labels from {labels.min()} to {labels.max()} for {classes} classes: "
                 f"labels must be 0 to {classes - 1}{ignored}"
             )
-        if self.mean and highest < 0:
+        if self.mean and counted is not None and not counted.any().item():
             raise ValueError("the mean of no losses: every label is ignored")
-
-    def _highest(self, labels: Array, classes: int) -> int:
-        """The highest label, at least `classes` if one is negative; -1 if all are ignored."""
-        if self.ignore_index is None:
-            if labels.dtype.kind != "u":
-                labels = labels.astype(np.uint64)  # where negative labels are the highest
-            return labels.take(labels.argmax()).item()  # max() takes three times as long
-        labels = labels.astype(np.int64)
-        checked = np.where(labels < 0, classes, labels)
-        return np.where(labels == self.ignore_index, -1, checked).max().item()
 
 
 class SoftmaxCrossEntropy(_OfLabels, TensorTupleOp):
@@ -123,8 +101,8 @@ class SoftmaxCrossEntropy(_OfLabels, TensorTupleOp):
 
     def compute(self, logits: Array, labels: Array) -> tuple[Array, Array]:
         log_probabilities = _log_softmax(logits)
-        index, counted = self._at_labels(labels)
-        losses = log_probabilities[index]
+        labels, counted = _numbers(labels, self.ignore_index)
+        losses = log_probabilities[_row_numbers(labels), labels]
         if counted is not None:
             losses = np.where(counted, losses, 0)
         if self.mean:
@@ -146,9 +124,9 @@ class _SoftmaxMinusOneHot(_OfLabels, TensorOp):
     def compute(
         self, weights: Array, logits: Array, labels: Array, outputs: tuple[Array, Array]
     ) -> Array:
-        index, counted = self._at_labels(labels)
+        labels, counted = _numbers(labels, self.ignore_index)
         result = np.exp(outputs[1])
-        result[index] -= 1
+        result[_row_numbers(labels), labels] -= 1
         if self.mean:
             result *= weights / _number(counted, result)
         else:
@@ -190,8 +168,8 @@ class NegativeLogLikelihood(_OfLabels, TensorOp):
         super().__init__(ignore_index=ignore_index)
 
     def compute(self, log_probabilities: Array, labels: Array) -> Array:
-        index, counted = self._at_labels(labels)
-        losses = -log_probabilities[index]
+        labels, counted = _numbers(labels, self.ignore_index)
+        losses = -log_probabilities[_row_numbers(labels), labels]
         return losses if counted is None else np.where(counted, losses, 0)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
@@ -203,22 +181,28 @@ class NegativeLogLikelihood(_OfLabels, TensorOp):
         return -scatter(out_grad, _row_numbers(rows), labels), None
 
 
-def _numbers(labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor | None]:
-    """Labels as integers, 0 for those to ignore, and which are not; None if all count."""
-    labels = labels.astype(np.int64)
+def _numbers(labels: Any, ignore_index: int | None) -> tuple[Any, Any]:
+    """Labels as integers, 0 for those to ignore, and which are not; None if all count.
+
+    Of an array or a tensor, as the functions below.
+    """
+    if labels.dtype.kind != "i":
+        labels = labels.astype(np.int64)
     if ignore_index is None:
         return labels, None
-    counted = not_equal(labels, ignore_index)
+    counted = labels != ignore_index
     return labels * counted, counted
 
 
 def _number(counted: Any, rows: Any) -> Any:
-    """How many labels count, of arrays or tensors."""
+    """How many labels count."""
     return rows.shape[0] if counted is None else counted.astype(rows.dtype).sum()
 
 
-def _row_numbers(rows: Tensor) -> Tensor:
-    return Tensor.make_const(np.arange(rows.shape[0], like=rows.realize_cached_data()))
+def _row_numbers(rows: Any) -> Any:
+    if isinstance(rows, Tensor):
+        return Tensor.make_const(_row_numbers(rows.realize_cached_data()))
+    return np.arange(rows.shape[0], like=rows)
 
 
 class WeightedMean(TensorOp):

@@ -1,20 +1,17 @@
 """Ops that draw anew whenever they run, through the device of their operand."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from ..autograd import AbstractArray, Array, Tensor, TensorOp
 from ..device import Generator, device_of
 from .arithmetic import mask
-from .kinds import elementwise, plain_number, with_parameters
+from .kinds import Elementwise, plain_number, with_parameters
 
 __all__ = ["DropoutMask", "dropout_mask"]
 
 
-class DropoutMask(TensorOp):
-    """1/(1 - p) with probability 1 - p, else 0, in the shape and dtype of a. No gradient.
+class Kept(TensorOp):
+    """True with probability 1 - p, else False, in the shape of a. No gradient.
 
     Draws from `generator`, or from NumPy's global random state where that is None.
     """
@@ -27,26 +24,41 @@ class DropoutMask(TensorOp):
         self.generator = generator
 
     def compute(self, a: Array) -> Array:
-        keep = 1 - self.p
-        kept = device_of(a).rand(*a.shape, generator=self.generator) <= keep
-        return kept.astype(a.dtype) * (1 / keep if keep else 0)
+        return device_of(a).rand(*a.shape, generator=self.generator) <= 1 - self.p
 
     def infer(self, a: AbstractArray) -> AbstractArray:
-        return a  # and nothing is drawn
+        return AbstractArray(a.shape, np.bool)  # and nothing is drawn
+
+
+class DropoutMask(Kept):
+    """1/(1 - p) with probability 1 - p, else 0, in the shape and dtype of a. No gradient."""
+
+    def compute(self, a: Array) -> Array:
+        return super().compute(a).astype(a.dtype) * _factor(self.p)
+
+    def infer(self, a: AbstractArray) -> AbstractArray:
+        return a
 
 
 dropout_mask = with_parameters(DropoutMask, "dropout_mask")
 
 
-def _drop(a: Array, factors: Array) -> Array:
-    result = mask(a, np.not_equal(factors, 0))
-    result *= factors
-    return result
+class Dropped(Elementwise):
+    """a/(1 - p) where a boolean is true, else 0, also if a is infinite. Adjoint: that of g."""
+
+    constant_operands = slice(1, None)
+
+    def __init__(self, p: float) -> None:
+        self.p = plain_number(p)
+
+    def compute(self, a: Array, is_kept: Array) -> Array:
+        result = mask(a, is_kept)
+        result *= _factor(self.p)
+        return result
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
+        return self(out_grad, node.inputs[1]), None
 
 
-dropped: Callable[[Tensor, Any], Tensor]  # its derivative has it, too
-Dropped, dropped = elementwise(
-    "Dropped", "dropped", _drop,
-    lambda g, y, a, factors: (dropped(g, factors), None),
-    "a·factors, 0 where a factor is 0, also if a is infinite. Adjoint: that of g.",
-)  # fmt: skip
+def _factor(p: float) -> float:
+    return 1 / (1 - p) if p < 1 else 0.0

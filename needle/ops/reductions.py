@@ -45,13 +45,14 @@ def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
     those of a matrix, axes in between by NumPy. float16 is summed in float32.
     """
     dtype, shape = a.dtype.char, a.shape
-    if dtype == "e":
-        return a.sum(axis=axes, keepdims=True, dtype=np.float32).astype(a.dtype)
     if a.__class__ is not np.ndarray or dtype not in "fd":
+        if dtype == "e":
+            return a.sum(axis=axes, keepdims=True, dtype=np.float32).astype(a.dtype)
         return a.sum(axis=axes, keepdims=True)
     if len(shape) == 2 and len(axes) == 1:
-        length = shape[axes[0]]
-        if axes[0] == 0:
+        (axis,) = axes
+        length = shape[axis]
+        if not axis:
             if length > _LONGEST_COLUMN:
                 return _sum_of_blocks(a)
             return np.dot(_ones((1, length), dtype), a)

@@ -199,10 +199,8 @@ class Bucket:
                 values = self._moved(position)
             grad = param._grad
             if grad is not None:
-                if (
-                    param._stored is not None and not is_recorded
-                ):  # by `backward`, which must know that it was read
-                    param._stored.is_used = True
+                if not is_recorded:
+                    param._stored.is_used = True  # `backward` must know that it was read
                 try:
                     gradient = grad.cached_data
                     if gradient is None:

@@ -64,7 +64,7 @@ from ...ops.linalg.solve import MatrixErrors
 from ...ops.losses import NegativeLogLikelihood, SoftmaxCrossEntropy, _SoftmaxMinusOneHot
 from ...ops.normalization import BatchNorm, Normalize, _NormalizeAdjoint
 from ...ops.picking import Put
-from ...ops.random import DropoutMask
+from ...ops.random import DropoutMask, Kept
 from . import indexing, layers
 from .batches import Operand, aligned, by_loop, changed, full, shifted, widened
 
@@ -303,6 +303,7 @@ RULES: dict[Any, Rule] = {
     _SoftmaxMinusOneHot: layers.cross_entropy_adjoint,
     NegativeLogLikelihood: layers.log_likelihood,
     DropoutMask: _same,
+    Kept: _same,
     ToDevice: _same,
 }
 

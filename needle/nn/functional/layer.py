@@ -15,7 +15,7 @@ from ...device import Generator
 from ...ops import elu, flatten, gelu, hardtanh, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from ...ops.contraction import affine, matmul
 from ...ops.names import by_any_name
-from ...ops.random import DropoutMask, dropped
+from ...ops.random import Dropped, Kept
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
 from .spatial import for_axes, on_batch
 
@@ -111,7 +111,7 @@ def dropout(
     if not training:
         return x
     check_floats("Dropout", x)
-    return dropped(x, DropoutMask(p, generator)(x))
+    return Dropped(p)(x, Kept(p, generator)(x))
 
 
 def _dropout(
