@@ -13,6 +13,7 @@ from ..autograd import Array, Tensor
 from .arithmetic import greater, less_equal, mask, masked
 from .functions import clip, error_function, exp, in_single_precision, polynomial
 from .kinds import Elementwise, elementwise, plain_number
+from .pieces import in_pieces
 
 __all__ = [
     "ELU", "elu", "GELU", "GELUTanh", "gelu", "Hardtanh", "hardtanh", "LeakyReLU", "leaky_relu",
@@ -141,13 +142,14 @@ class Softplus(Elementwise):
         return out_grad * factor
 
 
-def _silu_slope(a: Array) -> Array:
+@in_pieces
+def _silu_adjoint(g: Array, a: Array) -> Array:
     s = _logistic(a)
     result = 1 - s
     result *= a
     result += 1
     result *= s
-    return result
+    return g * result
 
 
 def _normal_distribution(a: Array) -> Array:
@@ -158,11 +160,17 @@ def _normal_distribution(a: Array) -> Array:
     return result
 
 
-def _gelu_slope(a: Array) -> Array:
+@in_pieces
+def _gelu_of(a: Array) -> Array:
+    return a * _normal_distribution(a)
+
+
+@in_pieces
+def _gelu_adjoint(g: Array, a: Array) -> Array:
     result = np.exp(a * a * -0.5)
     result *= a * _PEAK
     result += _normal_distribution(a)
-    return result
+    return g * result
 
 
 _FAR = 40  # beyond it the slope of GELU is constant, and squares may overflow
@@ -186,7 +194,8 @@ def _gelu_tanh(a: Array) -> Array:
     return result
 
 
-def _gelu_tanh_slope(a: Array) -> Array:
+@in_pieces
+def _gelu_tanh_adjoint(g: Array, a: Array) -> Array:
     t = _tanh_u(a)
     result = polynomial((3 * _CUBIC * _SCALE, _SCALE), a * a)  # u'
     result *= 1 - t * t  # before a, beside which u' may overflow where this is 0
@@ -194,43 +203,58 @@ def _gelu_tanh_slope(a: Array) -> Array:
     result += t
     result += 1
     result *= 0.5
-    return result
+    return g * result
 
 
-def _gelu_slope_adjoint(g: Tensor, y: Tensor, a: Tensor) -> Tensor:
+# second derivatives
+
+
+def _silu_bend(a: Tensor) -> Tensor:
+    return sigmoid(a) * sigmoid(-a) * (2 - a * tanh(a / 2))
+
+
+def _gelu_bend(a: Tensor) -> Tensor:
     square = clip(a, -_FAR, _FAR) ** 2
-    return g * (exp(square * -0.5) * _PEAK * (2 - square))
+    return exp(square * -0.5) * _PEAK * (2 - square)
 
 
-def _gelu_tanh_slope_adjoint(g: Tensor, y: Tensor, a: Tensor) -> Tensor:
+def _gelu_tanh_bend(a: Tensor) -> Tensor:
     a = clip(a, -_FAR, _FAR)
     square = a**2
     t = tanh(a * (square * (_CUBIC * _SCALE) + _SCALE))
     first = square * (3 * _CUBIC * _SCALE) + _SCALE
     half_second = a * (3 * _CUBIC * _SCALE)
-    return g * ((1 - t**2) * (first + a * half_second - a * t * first**2))
+    return (1 - t**2) * (first + a * half_second - a * t * first**2)
+
+
+_silu_grad: Callable[[Tensor, Any], Tensor]  # these have themselves in their derivatives
+_gelu_grad: Callable[[Tensor, Any], Tensor]
+_gelu_tanh_grad: Callable[[Tensor, Any], Tensor]
 
 
 # fmt: off
 SiLUGrad, _silu_grad = elementwise(
-    "SiLUGrad", "silu_grad", _silu_slope,
-    lambda g, y, a: g * (sigmoid(a) * sigmoid(-a) * (2 - a * tanh(a / 2))),
-    "σ(a)·(1 + a·(1 - σ(a))). Adjoint: g·σ(a)·σ(-a)·(2 - a·tanh(a/2)).")
+    "SiLUGrad", "silu_grad", _silu_adjoint,
+    lambda g, y, a, b: (_silu_grad(g, b), g * a * _silu_bend(b)),
+    "a·σ(b)·(1 + b·(1 - σ(b))). Adjoints: the same of g, g·a·σ(b)·σ(-b)·(2 - b·tanh(b/2)).")
 SiLU, silu = elementwise(
-    "SiLU", "silu", lambda a: a * _logistic(a), lambda g, y, a: g * _silu_grad(a),
+    "SiLU", "silu", lambda a: a * _logistic(a), lambda g, y, a: _silu_grad(g, a),
     "a·σ(a), also called swish. Adjoint: g·σ(a)·(1 + a·(1 - σ(a))).")
 GELUGrad, _gelu_grad = elementwise(
-    "GELUGrad", "gelu_grad", _gelu_slope,
-    _gelu_slope_adjoint,
-    "Φ(a) + a·φ(a). Adjoint: g·φ(a)·(2 - a²).")
+    "GELUGrad", "gelu_grad", _gelu_adjoint,
+    lambda g, y, a, b: (_gelu_grad(g, b), g * a * _gelu_bend(b)),
+    "a·(Φ(b) + b·φ(b)). Adjoints: the same of g, g·a·φ(b)·(2 - b²).")
 GELU, _gelu = elementwise(
-    "GELU", "gelu", lambda a: a * _normal_distribution(a), lambda g, y, a: g * _gelu_grad(a),
+    "GELU", "gelu", _gelu_of, lambda g, y, a: _gelu_grad(g, a),
     "a·Φ(a) (Hendrycks & Gimpel 2016). Adjoint: g·(Φ(a) + a·φ(a)).")
 GELUTanhGrad, _gelu_tanh_grad = elementwise(
-    "GELUTanhGrad", "gelu_tanh_grad", _gelu_tanh_slope, _gelu_tanh_slope_adjoint,
-    "(1 + t)/2 + a/2·(1 - t²)·u', t = tanh u. Adjoint: g·(1 - t²)·(u' + a/2·u'' - a·t·u'²).")
+    "GELUTanhGrad", "gelu_tanh_grad", _gelu_tanh_adjoint,
+    lambda g, y, a, b: (_gelu_tanh_grad(g, b), g * a * _gelu_tanh_bend(b)),
+    """a·((1 + t)/2 + b/2·(1 - t²)·u'), t = tanh u of b.
+
+    Adjoints: the same of g, g·a·(1 - t²)·(u' + b/2·u'' - b·t·u'²).""")
 GELUTanh, _gelu_by_tanh = elementwise(
-    "GELUTanh", "gelu_tanh", _gelu_tanh, lambda g, y, a: g * _gelu_tanh_grad(a),
+    "GELUTanh", "gelu_tanh", _gelu_tanh, lambda g, y, a: _gelu_tanh_grad(g, a),
     """a/2·(1 + tanh u) with u = √(2/π)·(a + 0.044715·a³), close to GELU (Hendrycks & Gimpel 2016).
 
     Adjoint: g·((1 + tanh u)/2 + a/2·(1 - tanh² u)·u').""")

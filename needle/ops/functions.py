@@ -18,6 +18,7 @@ from ..device import Device, as_device, device_of
 from .arithmetic import divide_or_zero, equal, greater, less, masked, not_equal, where
 from .kinds import Elementwise, elementwise, linear_tangent, with_parameters
 from .names import by_any_name
+from .pieces import in_pieces
 from .views import stop_gradient
 
 __all__ = [
@@ -206,6 +207,7 @@ def polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     return total
 
 
+@in_pieces
 def error_function(a: Array) -> Array:
     dtype = np.result_type(a.dtype, 0.0)  # integers give float64, as in NumPy's functions
     if dtype.itemsize > 4:

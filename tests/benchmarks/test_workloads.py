@@ -41,7 +41,9 @@ def test_needle_and_numpy_agree(name):
         assert {array.dtype for array in arrays} == {np.dtype("float32")}
 
 
-@pytest.mark.parametrize("name", ["mlp", "deep_mlp", "tiny_ops", "epoch", "resnet_mlp", "lstm"])
+@pytest.mark.parametrize(
+    "name", ["mlp", "deep_mlp", "tiny_ops", "epoch", "resnet_mlp", "lstm", "gpt"]
+)
 def test_pytorch_agrees(name):
     pytest.importorskip("torch")
     workload = WORKLOADS[name]
