@@ -166,15 +166,20 @@ def _gelu_of(a: Array) -> Array:
 
 
 @in_pieces
-def _gelu_adjoint(g: Array, a: Array) -> Array:
+def _gelu_adjoint(g: Array, a: Array, value: Array) -> Array:
+    # Φ(a) is GELU(a)/a, which takes a fifth of the time that it takes anew, and 1/2 next to 0
     result = np.exp(a * a * -0.5)
+    share = result * _NEXT_TO_ZERO
+    share += np.absolute(value)
+    share /= np.absolute(a) + 2 * _NEXT_TO_ZERO
     result *= a * _PEAK
-    result += _normal_distribution(a)
+    result += share
     return g * result
 
 
 _FAR = 40  # beyond it the slope of GELU is constant, and squares may overflow
 _PEAK = 1 / math.sqrt(2 * math.pi)  # φ(0)
+_NEXT_TO_ZERO = 1e-30
 # GELU by tanh: u = _SCALE·(a + _CUBIC·a³)
 _SCALE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
@@ -228,7 +233,7 @@ def _gelu_tanh_bend(a: Tensor) -> Tensor:
 
 
 _silu_grad: Callable[[Tensor, Any], Tensor]  # these have themselves in their derivatives
-_gelu_grad: Callable[[Tensor, Any], Tensor]
+GELUGrad: Any
 _gelu_tanh_grad: Callable[[Tensor, Any], Tensor]
 
 
@@ -240,12 +245,13 @@ SiLUGrad, _silu_grad = elementwise(
 SiLU, silu = elementwise(
     "SiLU", "silu", lambda a: a * _logistic(a), lambda g, y, a: _silu_grad(g, a),
     "a·σ(a), also called swish. Adjoint: g·σ(a)·(1 + a·(1 - σ(a))).")
-GELUGrad, _gelu_grad = elementwise(
+GELUGrad, _ = elementwise(
     "GELUGrad", "gelu_grad", _gelu_adjoint,
-    lambda g, y, a, b: (_gelu_grad(g, b), g * a * _gelu_bend(b)),
-    "a·(Φ(b) + b·φ(b)). Adjoints: the same of g, g·a·φ(b)·(2 - b²).")
+    lambda g, y, a, b, value: (GELUGrad()(g, b, value), g * a * _gelu_bend(b), None),
+    "a·(Φ(b) + b·φ(b)) from a, b and GELU(b). Adjoints: the same of g, g·a·φ(b)·(2 - b²), none.")
+GELUGrad.constant_operands = slice(2, 3)
 GELU, _gelu = elementwise(
-    "GELU", "gelu", _gelu_of, lambda g, y, a: _gelu_grad(g, a),
+    "GELU", "gelu", _gelu_of, lambda g, y, a: GELUGrad()(g, a, y),
     "a·Φ(a) (Hendrycks & Gimpel 2016). Adjoint: g·(Φ(a) + a·φ(a)).")
 GELUTanhGrad, _gelu_tanh_grad = elementwise(
     "GELUTanhGrad", "gelu_tanh_grad", _gelu_tanh_adjoint,
