@@ -85,12 +85,12 @@ PRODUCT = """
 def kernel(arguments):
     function, a_transposed, b_transposed = arguments[0], arguments[1], arguments[2]
     m, n, k = arguments[3], arguments[4], arguments[5]
-    alpha, beta = operand(arguments, 6, float64)[0], operand(arguments, 7, float64)[0]
+    alpha, beta = operand(arguments, 6, {number}, 0)[0], operand(arguments, 7, {number}, 1)[0]
     a, a_row, a_matrix = arguments[8], arguments[9], arguments[10]
     b, b_row, b_matrix = arguments[11], arguments[12], arguments[13]
     c, c_row, c_matrix = arguments[14], arguments[15], arguments[16]
     for i in range(arguments[17]):
-        gemm(function, a_transposed, b_transposed, m, n, k, {number}(alpha), a, a_row, b, b_row,
-             {number}(beta), c, c_row)
+        gemm(function, a_transposed, b_transposed, m, n, k, alpha, a, a_row, b, b_row,
+             beta, c, c_row)
         a, b, c = a + a_matrix, b + b_matrix, c + c_matrix
 """

@@ -50,15 +50,18 @@ class _OperandModel(models.PrimitiveModel):
 
 
 @intrinsic(prefer_literal=True)
-def operand(context: Any, arguments: Any, place: Any, dtype: Any) -> Any:
-    """The operand of `dtype` whose address stands at `place` among the arguments of a kernel."""
+def operand(context: Any, arguments: Any, place: Any, dtype: Any, number: Any) -> Any:
+    """The operand of `dtype` whose address stands at `place` among the arguments of a kernel.
+
+    Operands of one number may overlap.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         address = builder.gep(values[0], [values[1]])
         return builder.inttoptr(builder.load(address), context.get_value_type(result))
 
-    result = Operand(dtype.dtype, place.literal_value)
-    return result(arguments, place, dtype), generate
+    result = Operand(dtype.dtype, number.literal_value)
+    return result(arguments, place, dtype, number), generate
 
 
 @type_callable(operator.getitem)

@@ -19,7 +19,7 @@ from needle.compiler.native.runner import runner
 
 SOURCE = """
 def kernel(arguments):
-    out = operand(arguments, 0, float64)
+    out = operand(arguments, 0, float64, 0)
     out[0] = {number}
 """
 

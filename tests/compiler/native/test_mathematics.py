@@ -13,8 +13,8 @@ from needle.compiler.native.runner import runner
 
 SOURCE = """
 def kernel(arguments):
-    a = operand(arguments, 0, float32)
-    out = operand(arguments, 1, float32)
+    a = operand(arguments, 0, float32, 0)
+    out = operand(arguments, 1, float32, 1)
     for i in range(arguments[2]):
         out[i] = {name}(a[i])
 """

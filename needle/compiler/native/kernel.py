@@ -1,0 +1,498 @@
+"""The source of a kernel: loops over the elements of a group of nodes.
+
+Rows are the axes that values per row vary along, or all axes but the last one. A kernel passes over
+the elements of a row as often as it has to wait for a reduction of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..program import Node, kind_of, set_item
+from .expressions import costs_much, expression, literal, name_of_dtype
+from .groups import Group, Grouping, is_pick
+from .layout import Layout
+
+__all__ = ["Kernel", "Passes", "Place"]
+
+_IDENTITIES: dict[Any, Callable[[Any], Any]] = {
+    np.sum: lambda dtype: 0,
+    np.prod: lambda dtype: 1,
+    np.any: lambda dtype: False,
+    np.all: lambda dtype: True,
+    np.max: lambda dtype: -np.inf if dtype.kind == "f" else _limits(dtype)[0],
+    np.min: lambda dtype: np.inf if dtype.kind == "f" else _limits(dtype)[1],
+}
+_COMBINED = {
+    np.sum: "{0} + {1}", np.prod: "{0} * {1}", np.max: "maximum({0}, {1})",
+    np.min: "minimum({0}, {1})", np.any: "{0} | {1}", np.all: "{0} & {1}",
+}  # fmt: skip
+
+
+def _limits(dtype: Any) -> tuple[Any, Any]:
+    return (False, True) if dtype.char == "?" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node is in memory: `home` names the piece of memory."""
+
+    home: Hashable
+    layout: Layout
+
+
+class Passes:
+    """In which pass over a row each node of a group is known, and what must be kept for later."""
+
+    def __init__(self, grouping: Grouping, group: Group) -> None:
+        self.grouping, self.group = grouping, group
+        self.inside = set(group.nodes)
+        self.number: dict[Node, int] = {}
+        for node in group.nodes:
+            self.number[node] = self._number(node)
+
+    def is_row(self, node: Node) -> bool:
+        """Whether a node of the group has one value per row."""
+        group = self.group
+        if group.outer is None or node in group.ends or kind_of(node) == "view":
+            return False
+        return frozenset(group.axes[node]) - {None} == group.outer
+
+    def _number(self, node: Node) -> int:
+        """The first pass that may use the value of a row, or the pass that computes an element."""
+        known = [0]
+        for operand, _ in self.grouping.uses(self.group, node):
+            base = self.grouping.base(operand)
+            if base in self.inside:
+                known.append(self.number[base])
+        is_of_row = self.is_row(node) and node in self.group.whole  # a reduction or a pick
+        whole = self.grouping.base(node.operands[0]) if is_of_row else None
+        if is_of_row and not is_pick(node) and not (whole in self.inside and self.is_row(whole)):
+            return max(known) + 1
+        return max(known)
+
+    def kept(self, stored: set[Node]) -> set[Node]:
+        """Nodes that a later pass needs and that are better kept than computed again."""
+        kept: set[Node] = set()
+        for node in self.group.nodes:
+            if not self.is_row(node):
+                self._keep(node, self.number[node], stored, kept)
+            elif node in self.group.whole and not is_pick(node):
+                whole = self.grouping.base(node.operands[0])
+                if whole in self.inside:
+                    self._keep(whole, self.number[whole], stored, kept)
+        return kept
+
+    def _keep(self, node: Node, now: int, stored: set[Node], kept: set[Node]) -> None:
+        for operand, _ in self.grouping.uses(self.group, node):
+            base = self.grouping.base(operand)
+            if base not in self.inside or self.is_row(base) or base in stored or base in kept:
+                continue
+            if self.number[base] < now:
+                if costs_much(base):
+                    kept.add(base)
+                    continue
+                self._keep(base, now, stored, kept)
+
+
+class Kernel:
+    """A group as source text and the arguments that the text wants, in order.
+
+    `arguments` are Places, for whose addresses the kernel asks, then sizes and strides.
+    """
+
+    def __init__(
+        self,
+        grouping: Grouping,
+        group: Group,
+        stored: dict[Node, Place],
+        place_of: Callable[[Node], Place],
+    ) -> None:
+        self.grouping, self.group = grouping, group
+        self.stored, self.place_of = stored, place_of
+        self.passes = Passes(grouping, group)
+        self._operands: dict[Any, str] = {}
+        self._homes: dict[Hashable, int] = {}
+        self._strides: dict[int, str] = {}
+        self._patterns: dict[tuple[str, ...], int] = {}
+        self._scalars: list[str] = []
+        self._names = 0
+        self.places: list[Place] = []
+        self._dims = self._dimensions()
+        self.source = self._written()
+        sizes = [length for length, _ in self._dims]
+        self.arguments: list[Any] = [*self.places, *sizes, *self._strides]
+
+    # --- the space
+
+    def _accesses(self) -> list[tuple[Place, tuple[int | None, ...]]]:
+        """All that is read and written, with the axes of the space."""
+        group = self.group
+        accesses = []
+        for node in group.nodes:
+            for operand, axes in self.grouping.uses(group, node):
+                if self.grouping.base(operand) not in self.passes.inside:
+                    accesses.append((self.place_of(operand), axes))
+            if node in self.stored:
+                accesses.append((self.stored[node], self._own_axes(node)))
+        return accesses
+
+    def _own_axes(self, node: Node) -> tuple[int | None, ...]:
+        """The axes of what a node writes: a copy is written in the order of its operand."""
+        return self.group.whole[node] if kind_of(node) == "view" else self.group.axes[node]
+
+    def _by_axis(self, place: Place, axes: tuple[int | None, ...]) -> dict[int, int]:
+        """The stride of each axis of the space, in elements."""
+        strides = dict.fromkeys(self.group.lengths, 0)
+        size = place.layout.dtype.itemsize
+        for axis, stride in zip(axes, place.layout.strides, strict=True):
+            if axis is not None:
+                strides[axis] += stride // size
+        return strides
+
+    def _dimensions(self) -> list[tuple[int, list[int]]]:
+        """Loops from the outermost: the length and the axes of each. Axes in one piece are one."""
+        group = self.group
+        outer = [axis for axis in group.lengths if axis in (group.outer or ())]
+        inner = [axis for axis in group.lengths if axis not in (group.outer or ())]
+        strides = [self._by_axis(*access) for access in self._accesses()]
+        parts = []
+        for axes in (outer, inner):
+            merged: list[list[int]] = []
+            for axis in axes:
+                length = group.lengths[axis]
+                if merged and all(s[merged[-1][-1]] == s[axis] * length for s in strides):
+                    merged[-1].append(axis)
+                else:
+                    merged.append([axis])
+            parts.append(merged)
+        self.rows = len(parts[0]) if group.outer is not None else max(len(parts[1]) - 1, 0)
+        every = [*parts[0], *parts[1]]
+        return [(int(np.prod([group.lengths[a] for a in axes])), axes) for axes in every]
+
+    def _pattern(self, place: Place, axes: tuple[int | None, ...]) -> tuple[str, ...]:
+        """The stride of each loop as text: "" for none, and the product of the inner lengths."""
+        by_axis = self._by_axis(place, axes)
+        pattern, packed, text = [], 1, "1"
+        for number in reversed(range(len(self._dims))):
+            length, axes_ = self._dims[number]
+            stride = by_axis[axes_[-1]]
+            if stride == packed or stride == 0:
+                pattern.append("" if stride == 0 else text)
+            else:
+                pattern.append(self._strides.setdefault(stride, f"s{len(self._strides)}"))
+            packed *= length
+            text = f"n{number}" if text == "1" else f"{text} * n{number}"
+        return tuple(reversed(pattern))
+
+    # --- memory
+
+    def _operand(self, place: Place, pattern: tuple[str, ...]) -> str:
+        layout = place.layout
+        key = place.home, layout.offset, pattern, layout.dtype
+        if key not in self._operands:
+            self._operands[key] = f"a{len(self._operands)}"
+            self._homes.setdefault(place.home, len(self._homes))
+            self.places.append(place)
+        return self._operands[key]
+
+    def _element(self, place: Place, axes: tuple[int | None, ...], column: str = "") -> str:
+        """An element of an operand, in the middle of the loops or in one column of a row."""
+        pattern = self._pattern(place, axes)
+        name = self._operand(place, pattern)
+        if not any(pattern):
+            return f"{name}[0]"
+        last = len(pattern) - 1
+        if column:
+            index = self._base(pattern, last - 1)
+            return f"{name}[{index} + {column} * {pattern[last]}]".replace("0 + ", "")
+        return f"{name}[{self._base(pattern, last)}]"
+
+    def _base(self, pattern: tuple[str, ...], loop: int) -> str:
+        """Where the element is in the loops up to a number."""
+        while loop >= 0 and not pattern[loop]:
+            loop -= 1
+        if loop < 0:
+            return "0"
+        number = self._patterns.setdefault(pattern, len(self._patterns))
+        if loop < len(pattern) - 1:
+            return f"b{number}_{loop}"
+        index = f"i{loop}" if pattern[loop] == "1" else f"i{loop} * {pattern[loop]}"
+        before = self._base(pattern, loop - 1)
+        return index if before == "0" else f"{before} + {index}"
+
+    def _bases(self, loop: int) -> list[str]:
+        """Statements at the head of a loop."""
+        lines = []
+        for pattern, number in self._patterns.items():
+            if loop < len(pattern) - 1 and pattern[loop]:
+                before = self._base(pattern, loop - 1)
+                step = f"i{loop} * {pattern[loop]}" if pattern[loop] != "1" else f"i{loop}"
+                sum_ = step if before == "0" else f"{before} + {step}"
+                lines.append(f"b{number}_{loop} = {sum_}")
+        return lines
+
+    def _name(self) -> str:
+        self._names += 1
+        return f"v{self._names}"
+
+    # --- the text
+
+    def _written(self) -> str:
+        row, passes = self._row()
+        inner = range(self.rows, len(self._dims))
+        # the bodies first: they tell what the loops around them must provide
+        text: list[str] = []
+        for before, body, after in passes:
+            text += before
+            if body:
+                text += self._looped(inner, body)
+            text += after
+        text = self._looped(range(self.rows), [*row, *text])
+        lines = [*self._top, *text, *self._bottom]
+        head = ["def kernel(arguments):"]
+        for number, ((home, _, _, dtype), name) in enumerate(self._operands.items()):
+            kind, scope = name_of_dtype(dtype), self._homes[home]
+            head.append(f"    {name} = operand(arguments, {number}, {kind}, {scope})")
+        count = len(self._operands)
+        names = [f"n{i}" for i in range(len(self._dims))] + list(self._strides.values())
+        used = "\n".join(lines)
+        for i, name in enumerate(names):
+            if name in used:
+                head.append(f"    {name} = arguments[{count + i}]")
+        return "\n".join([*head, *[f"    {line}" for line in lines], ""])
+
+    def _looped(self, loops: range, body: list[str]) -> list[str]:
+        for loop in reversed(loops):
+            body = [f"    {line}" for line in [*self._bases(loop), *body]]
+            body = [f"for i{loop} in range(n{loop}):", *body]
+        return body
+
+    def _row(self) -> tuple[list[str], list[tuple[list[str], list[str], list[str]]]]:
+        """The statements of a row, and for each pass those before, in and after it."""
+        self._top: list[str] = []
+        self._bottom: list[str] = []
+        self._row_names: dict[Any, str] = {}
+        self._loads: list[str] = []  # at the head of a row
+        group, passes = self.group, self.passes
+        count = 1 + max(passes.number.values())
+        parts: list[tuple[list[str], list[str], list[str]]] = []
+        rows = [node for node in group.nodes if passes.is_row(node)]
+        done: set[Node] = set()
+        for number in range(count):
+            self._now = number
+            self._cells: dict[Any, str] = {}
+            before: list[str] = []
+            body: list[str] = []
+            after: list[str] = []
+            self._before = before
+            for node in rows:  # values per row that are known by now
+                if node not in done and passes.number[node] <= number:
+                    done.add(node)
+                    before += self._row_value(node)
+            for node in group.nodes:
+                self._in_pass(node, number, before, body, after)
+            parts.append((before, body, after))
+        return self._loads, parts
+
+    def _in_pass(
+        self, node: Node, number: int, before: list[str], body: list[str], after: list[str]
+    ) -> None:
+        """What a pass does for a node: store it, or add it up."""
+        group, passes = self.group, self.passes
+        is_end = node in group.ends
+        if passes.is_row(node):
+            is_sum = node in group.whole and not is_pick(node)
+            if is_sum and passes.number[node] == number + 1:
+                name = self._row_names.setdefault(node, self._name())
+                before.append(f"{name} = {self._identity(node)}")
+                body.append(f"{name} = {self._combined(node, name, self._whole(node, body))}")
+            return
+        if passes.number[node] != number:
+            return
+        if is_end:
+            self._end(node, before, body, after)
+        elif node in self.stored:
+            value = self._value(node, body)
+            body.append(f"{self._element(self.stored[node], self._own_axes(node))} = {value}")
+
+    def _identity(self, node: Node, dtype: Any = None) -> str:
+        dtype = node.dtype if dtype is None else dtype
+        return literal(_IDENTITIES[node.function](dtype), dtype)
+
+    def _combined(self, node: Node, total: str, value: str) -> str:
+        if node.function in (np.any, np.all):
+            value = f"({value} != {literal(0, node.operands[0].dtype)})"
+        elif node.operands[0].dtype != node.dtype:
+            value = f"{name_of_dtype(node.dtype)}({value})"
+        text = _COMBINED[node.function].format(total, value)
+        is_narrow = node.dtype.kind in "iu" and node.dtype.itemsize < 8
+        return f"{node.dtype.name}({text})" if is_narrow else text
+
+    def _whole(self, node: Node, body: list[str]) -> str:
+        """The operand of a reduction, in the middle of the loops."""
+        return self._of(node.operands[0], self.group.whole[node], body)
+
+    def _end(self, node: Node, before: list[str], body: list[str], after: list[str]) -> None:
+        """Add up what ends the kernel: in memory, in a variable of the row, or in one for all."""
+        place, axes = self.stored[node], self.group.axes[node]
+        pattern = self._pattern(place, axes)
+        deepest = max([i for i, stride in enumerate(pattern) if stride], default=-1)
+        base = self.grouping.base(node.operands[0])
+        is_of_rows = base in self.passes.inside and self.passes.is_row(base)
+        value = self._row_of(node.operands[0]) if is_of_rows else self._whole(node, body)
+        element = self._element(place, axes)
+        target = after if is_of_rows else body
+        if deepest < 0:
+            total = self._name()
+            dtype = np.dtype("f8") if node.dtype.char == "f" and self.rows else node.dtype
+            self._top.append(f"{total} = {self._identity(node, dtype)}")
+            target.append(f"{total} = {self._combined(node, total, value)}")
+            self._bottom.append(f"{element} = {total}")
+            return
+        if is_of_rows or deepest >= self.rows:
+            target.append(f"{element} = {self._combined(node, element, value)}")
+        else:
+            total = self._name()
+            before.append(f"{total} = {self._identity(node)}")
+            body.append(f"{total} = {self._combined(node, total, value)}")
+            text = _COMBINED[node.function].format(element, total)
+            after.append(f"{element} = {text}")
+        self._top += self._filled(pattern, place, self._identity(node))
+
+    def _filled(self, pattern: tuple[str, ...], place: Place, value: str) -> list[str]:
+        """Loops that fill an operand."""
+        loops = [loop for loop, stride in enumerate(pattern) if stride]
+        index = " + ".join(
+            f"i{loop}" if pattern[loop] == "1" else f"i{loop} * {pattern[loop]}" for loop in loops
+        )
+        lines = [f"{self._operand(place, pattern)}[{index}] = {value}"]
+        for loop in reversed(loops):
+            lines = [f"for i{loop} in range(n{loop}):", *[f"    {line}" for line in lines]]
+        return lines
+
+    # --- values
+
+    def _row_value(self, node: Node) -> list[str]:
+        """Statements that compute the value of a row, and store it."""
+        lines: list[str] = []
+        if node in self.group.whole and not is_pick(node):
+            name = self._row_names[node]  # added up by the pass before
+        elif is_pick(node):
+            name = self._picked(node, lines)
+        else:
+            operands = [
+                (self._row_of(each), each.dtype) if isinstance(each, Node) else (each, None)
+                for each in node.operands
+            ]
+            name = self._name()
+            lines.append(f"{name} = {expression(node, operands)}")
+        self._row_names[node] = name
+        if node in self.stored:
+            lines.append(f"{self._element(self.stored[node], self.group.axes[node])} = {name}")
+        return lines
+
+    def _row_of(self, operand: Node) -> str:
+        """A value of the row."""
+        base = self.grouping.base(operand)
+        if base in self.passes.inside:
+            return self._row_names[base]
+        for node in self.group.nodes:
+            for each, axes in self.grouping.uses(self.group, node):
+                if each is operand:
+                    return self._loaded(operand, axes)
+        raise AssertionError(operand)
+
+    def _loaded(self, operand: Node, axes: tuple[int | None, ...]) -> str:
+        """A value that is the same all along a row, loaded at its head."""
+        place = self.place_of(operand)
+        pattern = self._pattern(place, axes)
+        element = self._element(place, axes)
+        if element not in self._row_names:
+            name = self._row_names[element] = self._name()
+            (self._loads if any(pattern) else self._top).append(f"{name} = {element}")
+        return self._row_names[element]
+
+    def _index(self, node: Node, lines: list[str]) -> str:
+        """The column that a pick takes, as NumPy counts it."""
+        columns = node.operands[1][1]
+        column = self._row_of(columns)
+        count = self.group.lengths[self.group.whole[node][1]]  # type: ignore[index]
+        size = f"n{len(self._dims) - 1}"
+        assert self._dims[-1][0] == count
+        name = self._name()
+        lines.append(f"{name} = int64({column})")
+        lines.append(f"{name} = min(max(select({name} < 0, {name} + {size}, {name}), 0), {size} - 1)")
+        return name
+
+    def _picked(self, node: Node, lines: list[str]) -> str:
+        """One element of the row."""
+        column = self._index(node, lines)
+        self._cells, cells = {}, self._cells
+        value = self._of(node.operands[0], self.group.whole[node], lines, column)
+        self._cells = cells
+        return value
+
+    def _of(
+        self, operand: Node, axes: tuple[int | None, ...], body: list[str], column: str = ""
+    ) -> str:
+        """An operand in the middle of the loops, or in one column."""
+        base = self.grouping.base(operand)
+        if base in self.passes.inside:
+            if self.passes.is_row(base):
+                return self._row_names[base]
+            return self._value(base, body, column)
+        place = self.place_of(operand)
+        if not any(self._pattern(place, axes)[self.rows :]):
+            return self._loaded(operand, axes)
+        return self._cell(self._element(place, axes, column), body)
+
+    def _cell(self, element: str, body: list[str]) -> str:
+        if element not in self._cells:
+            name = self._cells[element] = self._name()
+            body.append(f"{name} = {element}")
+        return self._cells[element]
+
+    def _value(self, node: Node, body: list[str], column: str = "") -> str:
+        """The value of a node in the middle of the loops."""
+        if node in self._cells:
+            return self._cells[node]
+        if node in self.stored and self.passes.number[node] < self._now:
+            element = self._element(self.stored[node], self._own_axes(node), column)
+            return self._cell(element, body)
+        if kind_of(node) == "view":
+            return self._whole(node, body)
+        if node.function is set_item and is_pick(node):
+            value = self._changed(node, body, column)
+        else:
+            axes_of = dict(self.grouping.uses(self.group, node))
+            operands = [
+                (self._of(each, axes_of[each], body, column), each.dtype)
+                if isinstance(each, Node)
+                else (each, None)
+                for each in node.operands
+            ]
+            value = expression(node, operands)
+        name = self._cells[node] = self._name()
+        body.append(f"{name} = {value}")
+        return name
+
+    def _changed(self, node: Node, body: list[str], column: str) -> str:
+        """A matrix of which one element of each row is another."""
+        key = "index", node
+        if key not in self._row_names:
+            lines: list[str] = []
+            self._row_names[key] = self._index(node, lines)
+            self._before += lines
+        values = node.operands[2]
+        old = self._of(node.operands[0], self.group.whole[node], body, column)
+        new = self._row_of(values) if isinstance(values, Node) else literal(values, node.dtype)
+        if isinstance(values, Node) and values.dtype != node.dtype:
+            new = f"{name_of_dtype(node.dtype)}({new})"
+        at = column or f"i{len(self._dims) - 1}"
+        return f"select({at} == {self._row_names[key]}, {new}, {old})"
+
