@@ -10,6 +10,7 @@ from ..autograd.changes import before_change
 from ..differentiation.tree import flatten, substituted
 from .captured import Reached
 from .executors import Executable
+from .numba_executor import NumbaExecutable
 from .numpy_executor import NumpyExecutable
 from .program import Captured, Program
 from .recording import RecordingArray
@@ -134,8 +135,8 @@ def _gradients(
     return stored, [leaf for leaf in cleared if not isinstance(leaf.cached_data, RecordingArray)]
 
 
-_EXECUTORS: dict[str, Callable[[Program, Sequence[Any]], Executable]] = {
-    "numba": NumpyExecutable,
+_EXECUTORS: dict[str, Callable[[Program], Executable]] = {
+    "numba": NumbaExecutable,
     "numpy": NumpyExecutable,
 }
 

@@ -8,13 +8,13 @@ passes over a row several times, while it is in the cache. Other reductions end 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
 from ..program import Constant, Node, getitem, kind_of, set_item
 from .expressions import can_express
 from .layout import Layout, axes_through, contiguous, view
+from .products import fits
 
 __all__ = ["Group", "Grouping", "is_pick"]
 
@@ -93,9 +93,18 @@ class Grouping:
         if kind == "view" or is_pick(node):
             return "kernel"
         if kind == "product":
-            fits = node.dtype.char in "fd" and all(n.dtype == node.dtype for n in node.nodes)
-            return "product" if fits else "call"
+            is_alike = node.dtype.char in "fd" and all(n.dtype == node.dtype for n in node.nodes)
+            return "product" if is_alike and fits(node, self.layouts.__getitem__) else "call"
+        if node.function is np.concatenate and all(n.dtype == node.dtype for n in node.nodes):
+            return "concatenation"
         return "call"
+
+    def alone(self, node: Node) -> Group:
+        """A group of one new node, which nothing joins."""
+        group = self.group_of[node] = Group("kernel", node)
+        self._before[group] = set()
+        self._give_axes(group, node)
+        return group
 
     def _add(self, node: Node) -> None:
         group = Group(self._kind(node), node)

@@ -7,17 +7,16 @@ the elements of a row as often as it has to wait for a reduction of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from ..program import Node, kind_of, set_item
+from ..program import Constant, Node, kind_of, set_item
 from .expressions import costs_much, expression, literal, name_of_dtype
 from .groups import Group, Grouping, is_pick
-from .layout import Layout
+from .layout import Place
 
-__all__ = ["Kernel", "Passes", "Place"]
+__all__ = ["Kernel", "Passes"]
 
 _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     np.sum: lambda dtype: 0,
@@ -37,12 +36,8 @@ def _limits(dtype: Any) -> tuple[Any, Any]:
     return (False, True) if dtype.char == "?" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a node is in memory: `home` names the piece of memory."""
-
-    home: Hashable
-    layout: Layout
+def _is_number(node: Node) -> TypeGuard[Constant]:
+    return isinstance(node, Constant) and node.array.size == 1
 
 
 class Passes:
@@ -135,7 +130,8 @@ class Kernel:
         accesses = []
         for node in group.nodes:
             for operand, axes in self.grouping.uses(group, node):
-                if self.grouping.base(operand) not in self.passes.inside:
+                base = self.grouping.base(operand)
+                if base not in self.passes.inside and not _is_number(base):
                     accesses.append((self.place_of(operand), axes))
             if node in self.stored:
                 accesses.append((self.stored[node], self._own_axes(node)))
@@ -208,8 +204,8 @@ class Kernel:
             return f"{name}[0]"
         last = len(pattern) - 1
         if column:
-            index = self._base(pattern, last - 1)
-            return f"{name}[{index} + {column} * {pattern[last]}]".replace("0 + ", "")
+            step = column if pattern[last] == "1" else f"{column} * {pattern[last]}"
+            return f"{name}[{self._base(pattern, last - 1)} + {step}]"
         return f"{name}[{self._base(pattern, last)}]"
 
     def _base(self, pattern: tuple[str, ...], loop: int) -> str:
@@ -290,13 +286,14 @@ class Kernel:
             body: list[str] = []
             after: list[str] = []
             self._before = before
+            self._stores: list[str] = []
             for node in rows:  # values per row that are known by now
                 if node not in done and passes.number[node] <= number:
                     done.add(node)
                     before += self._row_value(node)
             for node in group.nodes:
                 self._in_pass(node, number, before, body, after)
-            parts.append((before, body, after))
+            parts.append((before, body + self._stores, after))
         return self._loads, parts
 
     def _in_pass(
@@ -318,7 +315,8 @@ class Kernel:
             self._end(node, before, body, after)
         elif node in self.stored:
             value = self._value(node, body)
-            body.append(f"{self._element(self.stored[node], self._own_axes(node))} = {value}")
+            # at the end of the pass: what is there may be read until then
+            self._stores.append(f"{self._element(self.stored[node], self._own_axes(node))} = {value}")
 
     def _identity(self, node: Node, dtype: Any = None) -> str:
         dtype = node.dtype if dtype is None else dtype
@@ -399,6 +397,8 @@ class Kernel:
     def _row_of(self, operand: Node) -> str:
         """A value of the row."""
         base = self.grouping.base(operand)
+        if _is_number(base):
+            return literal(base.array.item(), base.dtype)
         if base in self.passes.inside:
             return self._row_names[base]
         for node in self.group.nodes:
@@ -442,6 +442,8 @@ class Kernel:
     ) -> str:
         """An operand in the middle of the loops, or in one column."""
         base = self.grouping.base(operand)
+        if _is_number(base):
+            return literal(base.array.item(), base.dtype)
         if base in self.passes.inside:
             if self.passes.is_row(base):
                 return self._row_names[base]

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..program import Node, getitem
 
-__all__ = ["Layout", "axes_through", "contiguous", "view"]
+__all__ = ["Layout", "Place", "axes_through", "contiguous", "view"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,14 @@ class Layout:
     @property
     def is_contiguous(self) -> bool:
         return self.strides == _packed(self.shape, self.dtype.itemsize)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layout in a piece of memory: `home` is a leaf, a Buffer or an array."""
+
+    home: Any
+    layout: Layout
 
 
 def contiguous(node: Node, shape: tuple[int, ...] | None = None) -> Layout:

@@ -1,0 +1,264 @@
+"""The `numba` executor: kernels and products, called one after another by machine code.
+
+What a step needs Python for (random draws, ops that cannot be opened) is called in between. New
+values are written into parameters only after the last such call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .executors import Executable
+from .native.cache import load
+from .native.groups import Group
+from .native.kernel import Kernel
+from .native.layout import Layout, Place, view
+from .native.products import product_calls, source_of
+from .native.runner import runner
+from .native.schedule import Schedule
+from .planning import Buffer
+from .program import Constant, Input, Node, Program, cast, gemm, getitem, substitute
+
+__all__ = ["NumbaExecutable"]
+
+
+class NumbaExecutable(Executable):
+    """A program as an array of calls of machine code."""
+
+    def __init__(self, program: Program) -> None:
+        self._is_built = False
+        super().__init__(program)
+        self._build()
+
+    def _build(self) -> None:
+        self._schedule = Schedule(self.program, dict(zip(self.captured, self.arrays, strict=True)))
+        self.memory = self._schedule.memory
+        self._arena = np.empty(self.memory.nbytes + 64, np.uint8)
+        self._start = self._arena.ctypes.data + -self._arena.ctypes.data % 64
+        self._numbers: dict[Any, Any] = {}  # factors of products, by value and dtype
+        self._inputs: list[Any] = [None] * len(self.program.inputs)
+        self._constants = {
+            node: np.ascontiguousarray(node.array)
+            for node in self.program.nodes
+            if isinstance(node, Constant)
+        }
+        self._results_of_calls: dict[Node, Any] = {}
+        self._emit()
+        self._results = [self._array(self.memory.place(node)) for node in self._schedule.results]
+        self._is_built = True
+        self.bound()
+
+    # --- building
+
+    def _emit(self) -> None:
+        """The program of the runner, in segments between calls of Python."""
+        sources: list[str] = []
+        calls: list[Any] = []  # (number of the source, arguments), or a function of Python
+        self.kernels: list[tuple[Group, str]] = []
+        for group in self._schedule.order:
+            if group.kind == "kernel":
+                stored = {
+                    node: self.memory.place(node)
+                    for node in group.nodes
+                    if node in self.memory.stored
+                }
+                kernel = Kernel(self._schedule.grouping, group, stored, self.memory.place)
+                self.kernels.append((group, kernel.source))
+                sources.append(kernel.source)
+                calls.append((len(sources) - 1, kernel.arguments))
+            elif group.kind == "product":
+                (node,) = group.nodes
+                factors = node.operands[3:] or (1.0, 0.0)
+                alpha, beta = (self._factor(each, node.dtype) for each in factors)
+                own = self.memory.place(node)
+                if node.function is gemm and self.memory.place(node.operands[2]).home != own.home:
+                    copy = self._copy(node.operands[2], own)
+                    sources.append(copy.source)
+                    calls.append((len(sources) - 1, copy.arguments))
+                sources.append(source_of(node.dtype))
+                for arguments in product_calls(
+                    node, self.memory.place, own, alpha, beta
+                ):
+                    calls.append((len(sources) - 1, arguments))
+            elif group.kind == "concatenation":
+                for kernel in self._copies(group):
+                    sources.append(kernel.source)
+                    calls.append((len(sources) - 1, kernel.arguments))
+            else:
+                calls += self._python(group)
+        addresses = load(sources)
+        self._words: list[int] = []
+        self._fixups: dict[Any, list[tuple[int, int]]] = {}
+        self._segments: list[Any] = []
+        start = 0
+        for call in calls:
+            if isinstance(call, tuple):
+                number, arguments = call
+                self._words += [addresses[number], len(arguments)]
+                self._words += [self._word(argument, i) for i, argument in enumerate(arguments)]
+            else:
+                start = self._end_segment(start)
+                self._segments.append(call)
+        self._end_segment(start)
+        self._program = np.array(self._words, np.int64)
+        base = self._program.ctypes.data
+        self._run = runner()
+        self._segments = [
+            base + 8 * each if isinstance(each, int) else each for each in self._segments
+        ]
+
+    def _word(self, argument: Any, i: int) -> int:
+        """An argument as a number; addresses that are not known yet are filled in later."""
+        if not isinstance(argument, Place):
+            return int(argument)
+        home, offset = argument.home, argument.layout.offset
+        if isinstance(home, Buffer):
+            return self._start + home.offset + offset
+        if isinstance(home, Constant):
+            return int(self._constants[home].ctypes.data) + offset
+        if isinstance(home, np.ndarray):
+            return int(home.ctypes.data)
+        self._fixups.setdefault(home, []).append((len(self._words) + i, offset))
+        return 0
+
+    def _end_segment(self, start: int) -> int:
+        if len(self._words) > start:
+            self._words.append(0)
+            self._segments.append(start)
+        return len(self._words)
+
+    def _factor(self, factor: Any, dtype: Any) -> Place:
+        """A factor of a product: a node, or a number that gets memory of its own."""
+        if isinstance(factor, Node):
+            return self.memory.place(factor)
+        key = float(factor), dtype
+        array = self._numbers.setdefault(key, np.array([factor], dtype))
+        return Place(array, Layout(None, 0, (), (), dtype))  # type: ignore[arg-type]
+
+    def _copies(self, group: Group) -> Iterator[Kernel]:
+        """Copies of the parts of a concatenation that were not computed in their place."""
+        (node,) = group.nodes
+        whole = self.memory.place(node)
+        axis = [*node.operands[1:], *node.options.values(), 0][0]
+        start = 0
+        for part in node.operands[0]:
+            length = part.shape[axis]
+            index = (slice(None),) * (axis % len(part.shape)) + (slice(start, start + length),)
+            start += length
+            target = view(Node(getitem, (node, index), {}, part.shape, part.dtype), whole.layout)
+            assert target is not None
+            if self.memory.place(part) != Place(whole.home, target):
+                yield self._copy(part, Place(whole.home, target))
+
+    def _copy(self, node: Node, target: Place) -> Kernel:
+        """A kernel that copies a node."""
+        copy = Node(cast, (node, node.dtype), {}, node.shape, node.dtype)
+        group = self._schedule.grouping.alone(copy)
+        return Kernel(self._schedule.grouping, group, {copy: target}, self.memory.place)
+
+    # --- calls of Python
+
+    def _python(self, group: Group) -> list[Any]:
+        """A function that calls what no kernel computes, and stores the results."""
+        (node,) = group.nodes
+        known = self._results_of_calls
+        function: Any = node.function
+        value = self._value_of
+        stored = node.shape is not None
+        target = self._array(self.memory.place(node)) if stored else None
+
+        def call() -> None:
+            operands = substitute(node.operands, value)
+            result = function(*operands, **node.options)
+            if target is None:
+                known[node] = result
+            else:
+                target[...] = result
+
+        return [call]
+
+    def _value_of(self, node: Node) -> Any:
+        """The array of a node now."""
+        if node in self._results_of_calls:
+            return self._results_of_calls[node]
+        return self._array(self.memory.place(node))
+
+    def _array(self, place: Place) -> Any:
+        """The array at a place."""
+        home, layout = place.home, place.layout
+        if isinstance(home, Buffer):
+            start = self._start - self._arena.ctypes.data + home.offset + layout.offset
+            return np.ndarray(layout.shape, layout.dtype, self._arena, start, layout.strides)
+        if isinstance(home, Input):
+            array = self._inputs[home.position]
+        elif isinstance(home, Constant):
+            array = self._constants[home]
+        else:
+            array = self.arrays[self.captured.index(home)]  # type: ignore[arg-type]
+        flat = np.lib.stride_tricks.as_strided(array, layout.shape, layout.strides)
+        if layout.offset:
+            address = array.__array_interface__["data"][0] + layout.offset
+            keeper = _Memory(address, layout.shape, layout.strides, layout.dtype, array)
+            return np.asarray(keeper)
+        return flat
+
+    # --- running
+
+    def bound(self) -> None:
+        if not self._is_built:
+            return
+        if self._schedule.strides != [array.strides for array in self.arrays]:
+            self._build()
+            return
+        for node, array in zip(self.captured, self.arrays, strict=True):
+            self._point(node, array)
+
+    def _point(self, leaf: Node, array: Any) -> None:
+        """Write the address of a leaf's array wherever the program has it."""
+        fixups = self._fixups.get(leaf)
+        if fixups:
+            address = array.__array_interface__["data"][0]
+            for position, offset in fixups:
+                self._program[position] = address + offset
+
+    def run(self, arrays: Sequence[Any]) -> list[Any]:
+        for i, array in enumerate(arrays):
+            if array is not self._inputs[i]:
+                if not array.flags.c_contiguous or not array.flags.aligned:
+                    array = np.array(array, order="C")
+                self._inputs[i] = array
+                self._point(self.program.inputs[i], array)
+        for segment in self._segments:
+            if segment.__class__ is int:
+                self._run(segment)
+            else:
+                segment()
+        return [np.array(result) for result in self._results]
+
+    # --- looking at it
+
+    def source(self) -> str:
+        texts = [f"# {group}\n{text}" for group, text in self.kernels]
+        return "\n".join(dict.fromkeys(texts))
+
+
+class _Memory:
+    """Memory at an address, for NumPy."""
+
+    def __init__(
+        self,
+        address: int,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        dtype: Any,
+        owner: Any,
+    ) -> None:
+        self.owner = owner
+        self.__array_interface__ = {
+            "data": (address, False), "shape": shape, "strides": strides,
+            "typestr": dtype.str, "version": 3,
+        }  # fmt: skip
+
