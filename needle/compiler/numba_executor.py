@@ -28,9 +28,10 @@ __all__ = ["NumbaExecutable"]
 class NumbaExecutable(Executable):
     """A program as an array of calls of machine code."""
 
-    def __init__(self, program: Program) -> None:
-        self._is_built = False
-        super().__init__(program)
+    _is_built = False
+
+    def __init__(self, program: Program, arrays: Sequence[Any]) -> None:
+        super().__init__(program, arrays)
         self._build()
 
     def _build(self) -> None:
@@ -45,6 +46,7 @@ class NumbaExecutable(Executable):
             for node in self.program.nodes
             if isinstance(node, Constant)
         }
+        self._scalars: dict[Node, Any] = {}
         self._results_of_calls: dict[Node, Any] = {}
         self._emit()
         self._results = [self._array(self.memory.place(node)) for node in self._schedule.results]
@@ -79,9 +81,7 @@ class NumbaExecutable(Executable):
                     sources.append(copy.source)
                     calls.append((len(sources) - 1, copy.arguments))
                 sources.append(source_of(node.dtype))
-                for arguments in product_calls(
-                    node, self.memory.place, own, alpha, beta
-                ):
+                for arguments in product_calls(node, self.memory.place, own, alpha, beta):
                     calls.append((len(sources) - 1, arguments))
             elif group.kind == "concatenation":
                 for kernel in self._copies(group):
@@ -220,6 +220,8 @@ class NumbaExecutable(Executable):
         """Write the address of a leaf's array wherever the program has it."""
         fixups = self._fixups.get(leaf)
         if fixups:
+            if not isinstance(array, np.ndarray):  # a scalar, whose memory NumPy copies
+                array = self._scalars[leaf] = np.asarray(array)
             address = array.__array_interface__["data"][0]
             for position, offset in fixups:
                 self._program[position] = address + offset
@@ -261,4 +263,3 @@ class _Memory:
             "data": (address, False), "shape": shape, "strides": strides,
             "typestr": dtype.str, "version": 3,
         }  # fmt: skip
-

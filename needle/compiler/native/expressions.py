@@ -156,7 +156,7 @@ def expression(node: Node, operands: Sequence[tuple[str, Any]]) -> str:
         texts = [_operand(*each, node.dtype) for each in branches]
         return f"select({converted(condition, dtype, np.dtype(bool))}, {', '.join(texts)})"
     found = _loops(node)
-    assert found is not None
+    assert found is not None, node
     loops, result = found
     texts = [_operand(*each, loop) for each, loop in zip(operands, loops, strict=True)]
     template = _template(node.function, loops[0])
@@ -172,5 +172,3 @@ def expression(node: Node, operands: Sequence[tuple[str, Any]]) -> str:
 
 def _operand(value: Any, dtype: Any, target: Any) -> str:
     return literal(value, target) if dtype is None else converted(value, dtype, target)
-
-

@@ -147,7 +147,7 @@ class Grouping:
         """Compute `other` and `group`, whose `node` uses it, by one kernel if that is possible."""
         if len(other.nodes) + len(group.nodes) > LARGEST or self._is_between(other, group):
             return
-        renamed = self._renaming(other, group, node)
+        renamed = self._renaming(other, group)
         if renamed is None:
             return
         joined = _joined(other, group, renamed)
@@ -184,10 +184,10 @@ class Grouping:
             waiting += new
         return False
 
-    def _renaming(self, other: Group, group: Group, node: Node) -> dict[int, int] | None:
-        """Which axes of `group` are those of `other`, from how `node` uses nodes of `other`."""
+    def _renaming(self, other: Group, group: Group) -> dict[int, int] | None:
+        """Which axes of `group` are those of `other`, from how it uses nodes of `other`."""
         renamed: dict[int, int] = {}
-        for operand, own_axes in self.uses(group, node):
+        for operand, own_axes in [use for node in group.nodes for use in self.uses(group, node)]:
             base = self.base(operand)
             if self.group_of.get(base) is not other:
                 continue

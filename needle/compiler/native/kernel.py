@@ -7,6 +7,7 @@ the elements of a row as often as it has to wait for a reduction of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ..program import Constant, Node, kind_of, set_item
 from .expressions import costs_much, expression, literal, name_of_dtype
 from .groups import Group, Grouping, is_pick
-from .layout import Place
+from .layout import Place, contiguous
 
 __all__ = ["Kernel", "Passes"]
 
@@ -134,12 +135,17 @@ class Kernel:
                 if base not in self.passes.inside and not _is_number(base):
                     accesses.append((self.place_of(operand), axes))
             if node in self.stored:
-                accesses.append((self.stored[node], self._own_axes(node)))
+                accesses.append(self._target(node))
         return accesses
 
-    def _own_axes(self, node: Node) -> tuple[int | None, ...]:
-        """The axes of what a node writes: a copy is written in the order of its operand."""
-        return self.group.whole[node] if kind_of(node) == "view" else self.group.axes[node]
+    def _target(self, node: Node) -> tuple[Place, tuple[int | None, ...]]:
+        """Where a node is written, and along which axes: a copy in the order of its operand."""
+        place = self.stored[node]
+        if kind_of(node) != "view":
+            return place, self.group.axes[node]
+        layout = contiguous(node, node.operands[0].shape)
+        layout = replace(layout, offset=place.layout.offset)
+        return Place(place.home, layout), self.group.whole[node]
 
     def _by_axis(self, place: Place, axes: tuple[int | None, ...]) -> dict[int, int]:
         """The stride of each axis of the space, in elements."""
@@ -316,7 +322,7 @@ class Kernel:
         elif node in self.stored:
             value = self._value(node, body)
             # at the end of the pass: what is there may be read until then
-            self._stores.append(f"{self._element(self.stored[node], self._own_axes(node))} = {value}")
+            self._stores.append(f"{self._element(*self._target(node))} = {value}")
 
     def _identity(self, node: Node, dtype: Any = None) -> str:
         dtype = node.dtype if dtype is None else dtype
@@ -426,7 +432,9 @@ class Kernel:
         assert self._dims[-1][0] == count
         name = self._name()
         lines.append(f"{name} = int64({column})")
-        lines.append(f"{name} = min(max(select({name} < 0, {name} + {size}, {name}), 0), {size} - 1)")
+        lines.append(
+            f"{name} = min(max(select({name} < 0, {name} + {size}, {name}), 0), {size} - 1)"
+        )
         return name
 
     def _picked(self, node: Node, lines: list[str]) -> str:
@@ -464,7 +472,7 @@ class Kernel:
         if node in self._cells:
             return self._cells[node]
         if node in self.stored and self.passes.number[node] < self._now:
-            element = self._element(self.stored[node], self._own_axes(node), column)
+            element = self._element(*self._target(node), column)
             return self._cell(element, body)
         if kind_of(node) == "view":
             return self._whole(node, body)
@@ -497,4 +505,3 @@ class Kernel:
             new = f"{name_of_dtype(node.dtype)}({new})"
         at = column or f"i{len(self._dims) - 1}"
         return f"select({at} == {self._row_names[key]}, {new}, {old})"
-

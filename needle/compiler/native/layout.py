@@ -57,6 +57,9 @@ def view(node: Node, base: Layout) -> Layout | None:
     try:
         if node.function is np.reshape:
             array = _reshaped(dummy, node.operands[1])
+        elif node.function is getitem:
+            index = node.operands[1] if isinstance(node.operands[1], tuple) else node.operands[1:]
+            array = dummy[index if Ellipsis in index else (*index, ...)]  # an array, no scalar
         else:
             array = node.function(dummy, *node.operands[1:])  # type: ignore[misc]
     except (ValueError, AttributeError):

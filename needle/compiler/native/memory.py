@@ -131,12 +131,15 @@ class Memory:
             for operand, axes in self.grouping.uses(group, each):
                 layout = self.grouping.layouts[operand]
                 is_whole = layout.owner is operand and layout.is_contiguous
+                is_whole = is_whole and self.grouping.group_of.get(operand) is not group
                 if is_whole and axes == group.axes[node] and operand.shape == node.shape:
                     found.append((operand, axes))
         return found
 
     def _is_replaced(self, group: Group, node: Node, operand: Node, axes: Any) -> bool:
-        return may_overwrite(self.grouping, self.passes[group], node, self.place(operand), self.place)
+        return may_overwrite(
+            self.grouping, self.passes[group], node, self.place(operand), self.place
+        )
 
 
 def may_overwrite(

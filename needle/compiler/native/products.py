@@ -81,7 +81,5 @@ def _moved(place: Place, offset: int) -> Place:
     layout = place.layout
     if not offset:
         return place
-    moved = Layout(
-        layout.owner, layout.offset + offset, layout.shape, layout.strides, layout.dtype
-    )
+    moved = Layout(layout.owner, layout.offset + offset, layout.shape, layout.strides, layout.dtype)
     return Place(place.home, moved)

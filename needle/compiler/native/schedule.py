@@ -162,4 +162,3 @@ def _shared(assigned: dict[Node, Node], arrays: dict[Any, Any]) -> set[Node]:
             if other is not leaf and start < high and low < end:
                 found.add(leaf)
     return found
-
