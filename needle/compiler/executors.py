@@ -59,7 +59,7 @@ class Executable:
             try:
                 self._run_check(*early, arrays)
                 self._early.append(early)
-            except NeedsNumbers:
+            except (NeedsNumbers, AttributeError):  # it has no methods that read numbers
                 late.append(Node(check.op._checked, (list(check.operands),)))
         return replace(program, draws=[*program.draws, *late], checks=[])
 

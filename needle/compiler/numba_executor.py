@@ -197,7 +197,7 @@ class NumbaExecutable(Executable):
         elif isinstance(home, Constant):
             array = self._constants[home]
         else:
-            array = self.arrays[self.captured.index(home)]  # type: ignore[arg-type]
+            array = self.arrays[self.captured.index(home)]
         flat = np.lib.stride_tricks.as_strided(array, layout.shape, layout.strides)
         if layout.offset:
             address = array.__array_interface__["data"][0] + layout.offset

@@ -135,7 +135,8 @@ class Grouping:
         group.axes[node] = _own_axes(node, tuple(names))
         if kind_of(node) == "view":
             return
-        outer = frozenset(names[:1] if is_pick(node) else group.axes[node]) - {None}
+        varying = names[:1] if is_pick(node) else group.axes[node]
+        outer = frozenset(axis for axis in varying if axis is not None)
         if group.lengths and list(group.lengths)[-1] in outer:
             group.ends.add(node)
         else:
@@ -269,7 +270,8 @@ def _joined(other: Group, group: Group, renamed: dict[int, int]) -> Group | None
         return None  # each has axes that the other one lacks
     joined.ends = other.ends | group.ends
     own = group.outer
-    outers = {other.outer, None if own is None else frozenset(rename(own))} - {None}
+    theirs = None if own is None else frozenset(renamed.get(axis, axis) for axis in own)
+    outers = {outer for outer in (other.outer, theirs) if outer is not None}
     everything = frozenset(joined.lengths)
     for node in joined.nodes:
         axes = joined.whole[node] if kind_of(node) == "view" else joined.axes[node]

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
-from ..program import Constant, Node, kind_of, set_item
-from .expressions import costs_much, expression, literal, name_of_dtype
+from ..program import Node, kind_of, set_item
+from .expressions import expression, literal, name_of_dtype
 from .groups import Group, Grouping, is_pick
 from .layout import Place, contiguous
+from .passes import Passes, is_number
 
-__all__ = ["Kernel", "Passes"]
+__all__ = ["Kernel"]
 
 _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     np.sum: lambda dtype: 0,
@@ -35,64 +36,6 @@ _COMBINED = {
 
 def _limits(dtype: Any) -> tuple[Any, Any]:
     return (False, True) if dtype.char == "?" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-
-
-def _is_number(node: Node) -> TypeGuard[Constant]:
-    return isinstance(node, Constant) and node.array.size == 1
-
-
-class Passes:
-    """In which pass over a row each node of a group is known, and what must be kept for later."""
-
-    def __init__(self, grouping: Grouping, group: Group) -> None:
-        self.grouping, self.group = grouping, group
-        self.inside = set(group.nodes)
-        self.number: dict[Node, int] = {}
-        for node in group.nodes:
-            self.number[node] = self._number(node)
-
-    def is_row(self, node: Node) -> bool:
-        """Whether a node of the group has one value per row."""
-        group = self.group
-        if group.outer is None or node in group.ends or kind_of(node) == "view":
-            return False
-        return frozenset(group.axes[node]) - {None} == group.outer
-
-    def _number(self, node: Node) -> int:
-        """The first pass that may use the value of a row, or the pass that computes an element."""
-        known = [0]
-        for operand, _ in self.grouping.uses(self.group, node):
-            base = self.grouping.base(operand)
-            if base in self.inside:
-                known.append(self.number[base])
-        is_of_row = self.is_row(node) and node in self.group.whole  # a reduction or a pick
-        whole = self.grouping.base(node.operands[0]) if is_of_row else None
-        if is_of_row and not is_pick(node) and not (whole in self.inside and self.is_row(whole)):
-            return max(known) + 1
-        return max(known)
-
-    def kept(self, stored: set[Node]) -> set[Node]:
-        """Nodes that a later pass needs and that are better kept than computed again."""
-        kept: set[Node] = set()
-        for node in self.group.nodes:
-            if not self.is_row(node):
-                self._keep(node, self.number[node], stored, kept)
-            elif node in self.group.whole and not is_pick(node):
-                whole = self.grouping.base(node.operands[0])
-                if whole in self.inside:
-                    self._keep(whole, self.number[whole], stored, kept)
-        return kept
-
-    def _keep(self, node: Node, now: int, stored: set[Node], kept: set[Node]) -> None:
-        for operand, _ in self.grouping.uses(self.group, node):
-            base = self.grouping.base(operand)
-            if base not in self.inside or self.is_row(base) or base in stored or base in kept:
-                continue
-            if self.number[base] < now:
-                if costs_much(base):
-                    kept.add(base)
-                    continue
-                self._keep(base, now, stored, kept)
 
 
 class Kernel:
@@ -132,7 +75,7 @@ class Kernel:
         for node in group.nodes:
             for operand, axes in self.grouping.uses(group, node):
                 base = self.grouping.base(operand)
-                if base not in self.passes.inside and not _is_number(base):
+                if base not in self.passes.inside and not is_number(base):
                     accesses.append((self.place_of(operand), axes))
             if node in self.stored:
                 accesses.append(self._target(node))
@@ -403,7 +346,7 @@ class Kernel:
     def _row_of(self, operand: Node) -> str:
         """A value of the row."""
         base = self.grouping.base(operand)
-        if _is_number(base):
+        if is_number(base):
             return literal(base.array.item(), base.dtype)
         if base in self.passes.inside:
             return self._row_names[base]
@@ -450,7 +393,7 @@ class Kernel:
     ) -> str:
         """An operand in the middle of the loops, or in one column."""
         base = self.grouping.base(operand)
-        if _is_number(base):
+        if is_number(base):
             return literal(base.array.item(), base.dtype)
         if base in self.passes.inside:
             if self.passes.is_row(base):

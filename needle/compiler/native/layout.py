@@ -61,7 +61,7 @@ def view(node: Node, base: Layout) -> Layout | None:
             index = node.operands[1] if isinstance(node.operands[1], tuple) else node.operands[1:]
             array = dummy[index if Ellipsis in index else (*index, ...)]  # an array, no scalar
         else:
-            array = node.function(dummy, *node.operands[1:])  # type: ignore[misc]
+            array = node.function(dummy, *node.operands[1:])
     except (ValueError, AttributeError):
         return None
     offset = base.offset + _address(array) - _address(dummy)
@@ -81,7 +81,7 @@ def _reshaped(dummy: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _address(array: Any) -> int:
-    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+    return array.__array_interface__["data"][0]
 
 
 def axes_through(node: Node, axes: tuple[Any, ...]) -> tuple[Any, ...] | None:

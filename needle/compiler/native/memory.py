@@ -9,8 +9,8 @@ from typing import Any
 from ..planning import Buffer, _packed
 from ..program import Node, kind_of
 from .groups import Group, Grouping, is_pick
-from .kernel import Passes
 from .layout import Layout, Place
+from .passes import Passes
 
 __all__ = ["Memory"]
 

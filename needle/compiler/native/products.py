@@ -28,11 +28,10 @@ def _matrix(layout: Layout) -> tuple[int, int] | None:
     if row % size or column % size:
         return None
     row, column = row // size, column // size
-    if (column == 1 or columns == 1) and (row >= columns or rows == 1) and row >= 0:
-        if rows > 1 or row > 0 or column == 1 or columns == 1:
-            return 0, max(row, columns, 1)
-    if (row == 1 or rows == 1) and (column >= rows or columns == 1) and column >= 0:
-        return 1, max(column, rows, 1)
+    if (column == 1 or columns == 1) and (row >= columns or rows == 1):
+        return 0, max(row, columns)
+    if (row == 1 or rows == 1) and (column >= rows or columns == 1):
+        return 1, max(column, rows)
     return None
 
 
@@ -64,7 +63,8 @@ def product_calls(
     (a_transposed, a_row), (b_transposed, b_row) = _matrix(a.layout), _matrix(b.layout)  # type: ignore[misc]
     m, n = node.shape[-2:]
     k = node.operands[0].shape[-1]
-    *outer, batch = (1, *node.shape[:-2])
+    repeats = (1, *node.shape[:-2])
+    outer, batch = repeats[:-1], repeats[-1]
     count = len(node.shape) - 2
     steps = [(0, *_batch(place.layout, count)) for place in (a, b, result)]
     head = [function, a_transposed, b_transposed, m, n, k, alpha, beta]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..program import Constant, Input, Node, Program, cast, gemm, kind_of, sorted_nodes
 from .groups import Group, Grouping, ordered
-from .kernel import Passes
 from .layout import Layout, Place, contiguous
 from .memory import Memory, may_overwrite
+from .passes import Passes
 
 __all__ = ["Schedule"]
 
@@ -49,7 +50,7 @@ class Schedule:
 
     def _draws_in_order(self, program: Program) -> None:
         groups = [self.grouping.group_of[node] for node in program.draws]
-        for first, second in zip(groups, groups[1:], strict=False):
+        for first, second in pairwise(groups):
             self.before[second].add(first)
 
     def _reaches(self, first: Group, last: Group) -> bool:

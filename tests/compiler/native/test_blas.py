@@ -20,12 +20,12 @@ FUNCTIONS = {np.float32: "sgemm", np.float64: "dgemm"}
 def product(a, b, c, alpha, beta, transposed=(False, False)):
     """c = alpha·a·b + beta·c by one call of the kernel; a and b are stored transposed or not."""
     dtype = c.dtype.type
-    (kernel,) = load([blas.PRODUCT.format(number=f"np.{dtype.__name__}")])
-    numbers = np.array([alpha, beta], np.float64)
+    (kernel,) = load([blas.PRODUCT.format(number=dtype.__name__)])
+    numbers = np.array([alpha, beta], dtype)
     m, n, k = *c.shape[-2:], a.shape[-2] if transposed[0] else a.shape[-1]
     matrices = [x for m in (a, b, c) for x in (m.ctypes.data, m.shape[-1], m[0].nbytes)]
     arguments = [addresses[FUNCTIONS[dtype]], *transposed, m, n, k]
-    arguments += [numbers.ctypes.data, numbers.ctypes.data + 8, *matrices, len(c)]
+    arguments += [numbers.ctypes.data, numbers.ctypes.data + c.itemsize, *matrices, len(c)]
     program = np.array([kernel, len(arguments), *arguments, 0], np.int64)
     runner()(program.ctypes.data)
 
