@@ -65,10 +65,11 @@ class CIFAR10Dataset(NDArrayDataset):
         self.images, self.labels = np.concatenate(images), np.concatenate(labels)
         super().__init__(self.images, self.labels, transforms=transforms)
 
-    def _processed(self, images: Any, transform: Callable[[Any], Any] | None) -> Any:
-        images = np.divide(images, 255, dtype=np.float32)
-        if transform is None:
-            return images
+    def _pick(self, index: Any) -> list[Any]:
+        images, labels = super()._pick(index)
+        return [np.divide(images, 255, dtype=np.float32), labels]
+
+    def _processed(self, images: Any, transform: Callable[[Any], Any]) -> Any:
         images = transform(np.moveaxis(images, -3, -1))
         if images.shape[-1] > 4 and images.shape[-3] <= 4:
             raise ValueError(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import Tensor
-from .dataset import NDArrayDataset
+from .dataset import Dataset, NDArrayDataset
 
 __all__ = ["Batch", "default_collate"]
 
@@ -157,6 +157,9 @@ class Fetcher:
         self.is_plain = collate is None and (
             getattr(type(dataset), "__getitem__", None) is NDArrayDataset.__getitem__
         )
+        self.copies = self.is_plain or (
+            isinstance(dataset, Dataset) and dataset._streams() is not None
+        )
 
     def __call__(self, indices: Any, drawn: Any = None) -> Any:
         """What `collate` returns, or the columns of the batch."""
@@ -166,7 +169,7 @@ class Fetcher:
             return stacked([self.dataset[index] for index in _numbers(indices)])
         indices = np.asarray(indices)
         found = self.dataset[indices] if drawn is None else self.dataset._get(indices, drawn)
-        if self.is_plain:  # which copies by itself
+        if self.copies:  # by itself
             return list(map(Column, found))
         if isinstance(found, Mapping):
             return {name: Column(_own(part)) for name, part in found.items()}

@@ -150,14 +150,12 @@ class NDArrayDataset(Dataset):
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         parts = self._pick(index)
-        transform: Any = None
         if self.transforms:
             if parts[0].ndim < self.arrays[0].ndim:  # one item
-                transform = self.apply_transforms
+                parts[0] = self._processed(parts[0], self.apply_transforms)
             elif len(parts[0]):
                 drawn = self._draw(len(parts[0]), _OWN_STREAMS)
-                transform = partial(self._transformed, drawn)
-        parts[0] = self._processed(parts[0], transform)
+                parts[0] = self._processed(parts[0], partial(self._transformed, drawn))
         return tuple(parts)
 
     def _pick(self, index: Any) -> list[Any]:
@@ -170,9 +168,9 @@ class NDArrayDataset(Dataset):
             parts = [part.copy() for part in parts]
         return parts
 
-    def _processed(self, images: Any, transform: Callable[[Any], Any] | None) -> Any:
-        """What an item, or several, have in place of the first array's entries."""
-        return images if transform is None else transform(images)
+    def _processed(self, images: Any, transform: Callable[[Any], Any]) -> Any:
+        """One image or several after a transform, which takes channels last."""
+        return transform(images)
 
     def _transformed(self, drawn: list[np.ndarray] | None, images: np.ndarray) -> np.ndarray:
         """Images after the transforms, which take them all at once where they can."""
@@ -196,8 +194,8 @@ class NDArrayDataset(Dataset):
 
     def _get(self, indices: np.ndarray, drawn: Any) -> tuple[Any, ...]:
         parts = self._pick(indices)
-        transform = partial(self._transformed, drawn) if self.transforms else None
-        parts[0] = self._processed(parts[0], transform)
+        if self.transforms:
+            parts[0] = self._processed(parts[0], partial(self._transformed, drawn))
         return tuple(parts)
 
 

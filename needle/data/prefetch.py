@@ -57,6 +57,7 @@ class Prefetched:
         self._batches, self._finish, self._timeout = batches, finish, timeout
         self._counts: dict[int, int] = {}  # items of each batch in preparation
         self._handed_over = self._submitted = 0
+        self._failure: Exception | None = None  # of the sampler, after what is submitted
         self._schedule = _Schedule(dataset, declared, workers, idle)
         # its threads must not keep this iterator alive, whose end is theirs
         self._close = weakref.finalize(self, self._schedule.close)
@@ -69,11 +70,17 @@ class Prefetched:
             raise
 
     def _submit(self) -> None:
-        for indices in self._batches:
-            self._counts[self._submitted] = len(indices)
+        if self._failure is None:
+            try:
+                indices = next(self._batches)
+                self._counts[self._submitted] = len(indices)
+            except StopIteration:
+                return
+            except Exception as error:
+                self._failure = error
+                return
             self._schedule.submit(self._submitted, indices)
             self._submitted += 1
-            return
 
     def __iter__(self) -> "Prefetched":
         return self
@@ -81,7 +88,8 @@ class Prefetched:
     def __next__(self) -> Any:
         if self._handed_over == self._submitted or not self._close.alive:
             self._close()
-            raise StopIteration
+            error, self._failure = self._failure or StopIteration(), None
+            raise error
         try:
             result = self._schedule.get(self._handed_over, self._timeout)
             if isinstance(result.error, StopIteration):

@@ -461,6 +461,26 @@ def is_running(pid):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_errors_of_a_sampler_come_after_the_batches_before(kind):
+    def sampler():
+        yield from range(5)
+        raise KeyError("no more")
+
+    batches = iter(DataLoader(Each(lambda i: i), 2, sampler=sampler(), num_workers=3, worker=kind))
+    assert [next(batches)[0].tolist() for _ in range(2)] == [[0, 1], [2, 3]]
+    with pytest.raises(KeyError, match="no more"):
+        next(batches)
+    assert next(batches, None) is None
+
+
+def test_dicts_come_from_workers():
+    items = Each(lambda i: {"x": np.full(2, i, np.float32), "at": {"i": i}})
+    batches = list(DataLoader(items, 6, num_workers=2))
+    assert [batch["at"]["i"].tolist() for batch in batches] == [[*range(6)], [*range(6, 12)]]
+    assert batches[0]["x"].shape == (6, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_samplers_are_read_here(kind):
     here = []
 
