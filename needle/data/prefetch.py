@@ -4,6 +4,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
+from functools import partial
 from heapq import heappop, heappush
 from threading import Condition, Lock, Thread, current_thread
 from typing import Any
@@ -58,16 +59,18 @@ class Prefetched:
         self._counts: dict[int, int] = {}  # items of each batch in preparation
         self._handed_over = self._submitted = 0
         self._failure: Exception | None = None  # of the sampler, after what is submitted
-        self._schedule = _Schedule(dataset, declared, workers, idle)
-        # its threads must not keep this iterator alive, whose end is theirs
-        self._close = weakref.finalize(self, self._schedule.close)
+        end: Callable[[], None] = partial(end_workers, workers)
         try:
+            self._schedule = _Schedule(dataset, declared, workers, idle)
+            end = self._schedule.close
             for _ in range(ahead):
                 self._submit()
             self._schedule.start()
         except BaseException:
-            self._close()
+            end()
             raise
+        # its threads must not keep this iterator alive, whose end is theirs
+        self._close = weakref.finalize(self, self._schedule.close)
 
     def _submit(self) -> None:
         if self._failure is None:
