@@ -61,6 +61,8 @@ class Column(NamedTuple):
 
 def stacked(items: Sequence[Any]) -> Any:
     """The parts of items as a list of columns, or a dict of them; these may be dicts again."""
+    if not len(items):
+        raise ValueError("a batch has at least one item, got none")
     if any(isinstance(item, Mapping) for item in items):
         return _stacked_dicts(items)
     rows = [columns(item) for item in items]
@@ -168,6 +170,8 @@ class Fetcher:
         if not self.takes_index_arrays:
             return stacked([self.dataset[index] for index in _numbers(indices)])
         indices = np.asarray(indices)
+        if not len(indices):
+            raise ValueError("a batch has at least one item, got no indices")
         found = self.dataset[indices] if drawn is None else self.dataset._get(indices, drawn)
         if self.copies:  # by itself
             return list(map(Column, found))

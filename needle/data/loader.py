@@ -146,8 +146,11 @@ class DataLoader:
         ]
         data = self.dataset
         shown = data if isinstance(data, Dataset) else f"{type(data).__name__} of {len(data):,}"
-        count = f"{len(self):,} batch{'' if len(self) == 1 else 'es'}"
-        return f"DataLoader({shown}, {', '.join(settings)})  # {count}"
+        try:
+            count = f"  # {len(self):,} batch{'' if len(self) == 1 else 'es'}"
+        except TypeError:  # a sampler without a length
+            count = ""
+        return f"DataLoader({shown}, {', '.join(settings)}){count}"
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
@@ -165,7 +168,7 @@ class DataLoader:
         fetch = Fetcher(self.dataset, self.collate_fn)
         if self.num_workers:
             return self._prefetched(batches, fetch)
-        if fetch.is_plain:  # the whole of it, for speed
+        if fetch.is_plain and self.batch_sampler is None:  # the whole of it, for speed
             take = self.dataset.__getitem__
             return (Batch(tensor(part, len(each)) for part in take(each)) for each in batches)
         return (fetch.finish(self._kinds, fetch(each), len(each)) for each in batches)

@@ -12,13 +12,7 @@ from typing import Any
 from ..device import global_stream
 from .streams import fork, read, streams_of, write
 from .workers import (
-    ProcessWorker,
-    Result,
-    Task,
-    ThreadWorker,
-    end_workers,
-    release_workers,
-    stop_workers,
+    ProcessWorker, Result, Task, ThreadWorker, end_workers, release_workers, stop_workers,
 )  # fmt: skip
 
 __all__ = ["Prefetched"]

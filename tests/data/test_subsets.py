@@ -189,9 +189,23 @@ def test_samplers_in_a_loader():
         list(items)
 
 
+@pytest.mark.parametrize("dataset", [TENS, Items(1, 2)])
+def test_a_batch_without_items_is_refused(dataset):
+    with pytest.raises(ValueError, match="a batch has at least one item"):
+        list(DataLoader(dataset, batch_sampler=[[0], []]))
+
+
+def test_repr_without_a_length():
+    loader = DataLoader(Items(1, 2), sampler=iter([1]))
+    assert repr(loader) == "DataLoader(Items(2 items), batch_size=1)"
+    loader = DataLoader(TENS, 2, num_workers=2)
+    assert repr(loader).endswith("batch_size=2, num_workers=2)  # 5 batches")
+
+
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
+        (lambda: default_collate([]), ValueError, "at least one item, got none"),
         (lambda: RandomSampler(TENS, num_samples=0), ValueError, "num_samples is 1 or more"),
         (lambda: RandomSampler(TENS, "yes"), TypeError, "replacement is True or False"),
         (lambda: list(RandomSampler([])), ValueError, "no items to draw from"),
