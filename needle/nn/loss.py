@@ -1,6 +1,6 @@
 """Losses as modules. Arguments, shapes and errors are those of the functions that they call."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..autograd import Tensor
 from . import functional
@@ -8,8 +8,8 @@ from .checks import check_fraction, check_reduction
 from .function import FunctionModule
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss",
-    "MSELoss", "NLLLoss", "SmoothL1Loss", "SoftmaxLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss",
+    "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss", "SoftmaxLoss",
 ]  # fmt: skip
 
 
@@ -192,3 +192,29 @@ class KLDivLoss(_Loss, function=functional.kl_div):
     log_target: bool = False
 
     _reductions = ("batchmean",)
+
+
+class CTCLoss(_Loss, function=functional.ctc_loss):
+    """-ln of the probability of a target, summed over all its alignments (Graves et al. 2006).
+
+    Called with log-probabilities (steps, batch, classes), targets (batch, length), and the lengths
+    of sequences and targets; see `functional.ctc_loss`.
+
+    Example:
+        >>> import needle as ndl
+        >>> log_probs = ndl.nn.LogSoftmax(-1)(ndl.init.randn(9, 2, 5))
+        >>> targets = ndl.Tensor([[1, 2, 2], [4, 3, 0]])
+        >>> ndl.nn.CTCLoss()(log_probs, targets, [9, 7], [3, 2]).shape
+        ()
+    """
+
+    blank: int = 0
+    reduction: str = "mean"
+    zero_infinity: bool = False
+
+    def forward(  # type: ignore[override]
+        self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
+    ) -> Tensor:
+        return functional.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, *self._settings(self)
+        )

@@ -10,7 +10,7 @@ outputs are 0. `reverse` starts at the last step, or at the last of each sequenc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -22,15 +22,13 @@ from ..autograd import (
     Tensor,
     TensorTuple,
     TensorTupleOp,
-    compute_adjoints,
-    modes,
 )  # fmt: skip
 from ..device import to_numpy
 from .arithmetic import where
+from .composed import adjoints_of_adjoints
 from .kinds import check_whole_numbers
 from .reductions import sum_over
 from .tuples import stack
-from .views import identity
 
 __all__: list[str] = []  # the kinds are in rnn.py
 
@@ -264,6 +262,10 @@ class RecurrenceAdjoint(TensorTupleOp):
         self.given = given
         self.wanted = wanted
 
+    @property
+    def key(self) -> Hashable:
+        return type(self), self.op.key, self.given, self.wanted
+
     def infer(self, *arrays: Array) -> tuple[Array, ...]:
         given = self.op.named(arrays[sum(self.given) : -1])
         return tuple([AbstractArray(given[name].shape, given[name].dtype) for name in self.wanted])
@@ -277,28 +279,15 @@ class RecurrenceAdjoint(TensorTupleOp):
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
         count = sum(self.given)
-        records = modes.grad_enabled.get()
-        with modes.enable_grad():
-            # aliases: one tensor may be several operands
-            aliases = [identity(value) for value in node.inputs[:-1]]
-            operands = aliases[count:]
-            by_name = self.op.named(operands)
-            results = zip(self.op.composed(operands), self.given, strict=True)
-            first = compute_adjoints(
-                [result for result, is_given in results if is_given],
-                aliases[:count],
-                [by_name[name] for name in self.wanted],
-            )
-        reached = [
-            index
-            for index, value in enumerate(first)
-            if value is not None and out_grad[index] is not None
-        ]
-        with modes.enable_grad(records):
-            found = compute_adjoints(
-                [first[index] for index in reached], [out_grad[index] for index in reached], aliases
-            )
-        return *found, None
+        values = node.inputs[:-1]
+
+        def results(operands: Sequence[Tensor]) -> list[Tensor]:
+            pairs = zip(self.op.composed(operands), self.given, strict=True)
+            return [result for result, is_given in pairs if is_given]
+
+        places = [self.op.operands.index(name) for name in self.wanted]
+        h = [out_grad[index] for index in range(len(places))]
+        return *adjoints_of_adjoints(results, values[:count], values[count:], places, h), None
 
 
 _adjoint = cache(RecurrenceAdjoint)  # one instance for all calls

@@ -126,7 +126,7 @@ def test_the_error_says_where_an_index_is() -> None:
 BAGS = [
     {"mode": "sum"}, {"mode": "mean"}, {"mode": "max"},
     {"mode": "sum", "padding_idx": 2}, {"mode": "mean", "padding_idx": 2},
-    {"mode": "max", "padding_idx": -3}, 
+    {"mode": "max", "padding_idx": -3},
     {"mode": "sum", "max_norm": 1.0},
 ]  # fmt: skip
 

@@ -1,8 +1,11 @@
 """Rows of views, indexing, tuples and products of matrices: see __init__.py."""
 
+import itertools
+
 import numpy as np
 
 from needle import Tensor, ops
+from needle.ops.ctc import TemporalClassification
 from needle.ops.indexing import ARRAY
 from needle.ops.rnn import ElmanRecurrence, GRURecurrence, LSTMRecurrence, recurrence
 
@@ -144,8 +147,28 @@ _RECURRENCES = [
     for lengths in (False, True)
 ]
 
+
+def _ctc(a):
+    """The losses of two targets, with 3 and 4 steps."""
+    numbers = [_like(a, np.array(each)) for each in ([[1, 1], [2, 0]], [4, 3], [2, 1])]
+    return TemporalClassification()(a, *numbers)[0]
+
+
+def _all_paths(a):
+    losses = []
+    for index, (steps, target) in enumerate([(4, [1, 1]), (3, [2])]):
+        total = 0
+        for path in itertools.product(range(3), repeat=steps):
+            merged = [label for label, _ in itertools.groupby(path) if label]
+            if merged == target:
+                total += np.exp(sum(a[step, index, label] for step, label in enumerate(path)))
+        losses.append(-np.log(total))
+    return np.array(losses, a.dtype)
+
+
 ROWS = [
     *_RECURRENCES,
+    ("temporal classification", _ctc, _all_paths, [[(4, 2, 3)]], "floats"),
     # products
     (
         "affine",
