@@ -17,7 +17,7 @@ from .samplers import (
     SequentialSampler,
     check_count,
     index_arrays,
-)  # fmt: skip
+)
 from .workers import end_workers, make_workers
 
 __all__ = ["DataLoader"]

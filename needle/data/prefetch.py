@@ -12,8 +12,14 @@ from typing import Any
 from ..device import global_stream
 from .streams import fork, read, streams_of, write
 from .workers import (
-    ProcessWorker, Result, Task, ThreadWorker, end_workers, release_workers, stop_workers,
-)  # fmt: skip
+    ProcessWorker,
+    Result,
+    Task,
+    ThreadWorker,
+    end_workers,
+    release_workers,
+    stop_workers,
+)
 
 __all__ = ["Prefetched"]
 
