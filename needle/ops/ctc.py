@@ -76,10 +76,10 @@ class TemporalClassification(TensorTupleOp):
         is_used = np.arange(labels.shape[1]) < to_numpy(sizes)[:, None]
         wrong = is_used & ((found < 0) | (found >= classes) | (found == self.blank))
         if wrong.any():
-            place = tuple(np.argwhere(wrong)[0].tolist())
+            index = tuple(np.argwhere(wrong)[0].tolist())
             raise ValueError(
                 f"CTCLoss: targets are classes from 0 to {classes - 1} other than the blank, "
-                f"{self.blank}, got {found[place]} at {place}"
+                f"{self.blank}, got {found[index]} at {index}"
             )
 
     def _error(self, cause: Exception, arrays: Sequence[Array]) -> Exception:

@@ -121,7 +121,7 @@ def _dropout(
 
     def masked(x: Tensor) -> Tensor:
         first = x[(slice(None), slice(None), *[slice(0, 1)] * n)]
-        return dropped(x, DropoutMask(p, generator)(first)) if training else x
+        return Dropped(p)(x, Kept(p, generator)(first)) if training else x
 
     return on_batch(f"dropout{n}d", n, x, masked)
 
