@@ -10,7 +10,7 @@ import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import starmap
+from itertools import pairwise, starmap
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from .executors import Executable
 from .native.blas import addresses
 from .numpy_lines import Lines
-from .planning import Buffer, Plan
+from .planning import Buffer, Part, Plan
 from .program import Captured, Node, Program, kind_of
 
 __all__ = ["NumpyExecutable"]
@@ -105,7 +105,9 @@ class NumpyExecutable(Executable):
                 each.shape == () or (each.shape == node.shape and self._is_in_rows(each))
                 for each in node.nodes
             )
-            if run and not (is_piecewise and node.shape == run[0].shape):
+            if run and not (
+                is_piecewise and node.shape == run[0].shape and self._is_apart(node, run)
+            ):
                 yield run
                 run = []
             if is_piecewise:
@@ -119,6 +121,18 @@ class NumpyExecutable(Executable):
         if isinstance(node, Captured):
             return self._is_contiguous[node]
         return self.plan.is_contiguous(node) and isinstance(self.plan.home[node], Buffer | Captured)
+
+    def _is_apart(self, node: Node, run: list[Node]) -> bool:
+        """Whether a call may be mixed with those of a run: their buffers lie apart.
+
+        Buffers of which one ends before the other begins may share memory.
+        """
+        homes = {self.plan.home.get(each) for call in (node, *run) for each in (call, *call.nodes)}
+        buffers = {home.whole if isinstance(home, Part) else home for home in homes}
+        spans = sorted(
+            (each.offset, each.offset + each.nbytes) for each in buffers if isinstance(each, Buffer)
+        )
+        return all(before[1] <= after[0] for before, after in pairwise(spans))
 
     def _temporaries(self, run: list[Node]) -> list[str]:
         """The arrays that only these updates use."""
