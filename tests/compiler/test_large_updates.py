@@ -14,9 +14,9 @@ def test_pieces_of_several_large_parameters_do_not_share_memory(name):
 
     def trained(transform):
         ndl.manual_seed(0)
-        model = nn.LSTM(96, 96)
+        model = nn.LSTM(128, 128)
         optimizer = getattr(ndl.optim, name)(model.parameters(), lr=1e-2)
-        x = ndl.init.randn(3, 2, 96)
+        x = ndl.init.randn(32, 4, 128)
 
         @transform
         def step():
