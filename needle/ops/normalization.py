@@ -12,6 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array, Tensor, TensorTuple, TensorTupleOp
+from .columns import (
+    as_columns,
+    from_columns,
+    normalize_columns,
+    normalize_columns_adjoint,
+    order_of_columns,
+)
 from .kinds import normalize_axes, plain_number, repeated_axes, unbroadcast
 from .names import by_any_name
 from .reductions import mean, sum_over
@@ -34,8 +41,24 @@ class Normalize(TensorTupleOp):
         self.eps = plain_number(eps)
 
     def compute(self, x: Array, weight: Array, bias: Array) -> tuple[Array, ...]:
+        y, average, _, scale = self._normalized(x, weight, bias)
+        return y, average, scale
+
+    def _normalized(self, x: Array, weight: Array, bias: Array) -> tuple[Array, ...]:
+        """(y, mean, variance, r)."""
+        order = order_of_columns(x, self.axes) if x.ndim > 2 else None
+        if order and weight.size == x.shape[order[-1]]:
+            flat = weight.reshape(1, -1), bias.reshape(1, -1)
+            y, *moments = normalize_columns(as_columns(x, order), *flat, self.eps)
+            shape = [1 if axis in self.axes else length for axis, length in enumerate(x.shape)]
+            return from_columns(y, x.shape, order), *[each.reshape(shape) for each in moments]
         average, variance, deviation = self._moments(x)
-        return self._affine(deviation, variance, weight, bias), average, variance
+        scale = variance + self.eps
+        np.sqrt(scale, out=scale)
+        np.reciprocal(scale, out=scale)
+        deviation *= scale * weight
+        deviation += bias
+        return deviation, average, variance, scale
 
     def _moments(self, x: Array) -> tuple[Array, Array, Array]:
         """The mean, the variance, and x - mean."""
@@ -46,15 +69,6 @@ class Normalize(TensorTupleOp):
         variance = sum_over(deviation * deviation, self.axes)
         variance /= count
         return average, variance, deviation
-
-    def _affine(self, deviation: Array, variance: Array, weight: Array, bias: Array) -> Array:
-        """y, in the memory of x - mean; r takes the memory of the variance."""
-        variance += self.eps
-        np.sqrt(variance, out=variance)
-        np.reciprocal(variance, out=variance)
-        deviation *= variance * weight
-        deviation += bias
-        return deviation
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
         x, weight, *others = node.inputs
@@ -77,11 +91,9 @@ class BatchNorm(Normalize):
     def compute(  # type: ignore[override] # it takes two operands more
         self, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array
     ) -> tuple[Array, ...]:
-        average, variance, deviation = self._moments(x)
+        y, average, variance, scale = self._normalized(x, weight, bias)
         new_mean = self._moved(running_mean, average)
-        new_var = self._moved(running_var, variance)
-        y = self._affine(deviation, variance, weight, bias)
-        return y, average, variance, new_mean, new_var
+        return y, average, scale, new_mean, self._moved(running_var, variance)
 
     def _moved(self, running: Array, observed: Array) -> Array:
         moved = running * (1 - self.momentum)
@@ -106,8 +118,15 @@ class _NormalizeAdjoint(TensorTupleOp):
         self, out_grad: Array, x: Array, weight: Array, outputs: tuple[Array, ...]
     ) -> tuple[Array, Array, Array]:
         average, scale = outputs[1:3]
-        deviation = x - average
         repeated = repeated_axes(x.shape, weight.shape)
+        order = order_of_columns(x, self.axes) if x.ndim > 2 and repeated == self.axes else None
+        if order:
+            matrices = as_columns(out_grad, order), as_columns(x, order)
+            flat = [each.reshape(1, -1) for each in (average, scale, weight)]
+            of_x, *others = normalize_columns_adjoint(*matrices, *flat)
+            of_weight, of_bias = [each.reshape(weight.shape) for each in others]
+            return from_columns(of_x, x.shape, order), of_weight, of_bias
+        deviation = x - average
         adjoints = self._along if repeated == self.axes else self._across
         result, of_weight, of_bias = adjoints(out_grad, deviation, scale, weight, repeated)
         return result, of_weight.reshape(weight.shape), of_bias.reshape(weight.shape)

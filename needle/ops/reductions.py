@@ -69,6 +69,12 @@ def sum_over(a: Array, axes: tuple[int, ...]) -> Array:
         axes = tuple([axis for axis in axes if first < axis < last])
         if not axes:
             return a
+    elif 1 < len(axes) < len(shape):  # images with another order in memory
+        order = sorted(range(len(shape)), key=a.strides.__getitem__, reverse=True)
+        turned = a.transpose(order)
+        if turned.flags.c_contiguous:
+            total = sum_over(turned, tuple(sorted(order.index(axis) for axis in axes)))
+            return total.transpose(sorted(range(len(shape)), key=order.__getitem__))
     return a.sum(axis=axes, keepdims=True)
 
 

@@ -42,7 +42,7 @@ def test_needle_and_numpy_agree(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp", "deep_mlp", "tiny_ops", "epoch", "resnet_mlp", "lstm", "gpt"]
+    "name", ["mlp", "deep_mlp", "tiny_ops", "epoch", "resnet_mlp", "lstm", "gpt", "cnn"]
 )
 def test_pytorch_agrees(name):
     pytest.importorskip("torch")

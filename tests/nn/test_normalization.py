@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import needle as ndl
 from needle import nn
+from needle.ops import columns
 from needle.testing import gradcheck
 
 # name, arguments, shapes of inputs
@@ -411,3 +412,31 @@ def test_local_response_is_torchs_to_second_order(shape, size, same_twice):
         torch.nn.LocalResponseNorm(*settings),
         np.random.randn(*shape),
     )
+
+
+@pytest.mark.parametrize("order", [(2, 0, 3, 1), (0, 2, 3, 1)])
+def test_images_with_their_channels_last_in_memory(monkeypatch, same_twice, order):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(columns, "_LEAST", 1)
+    monkeypatch.setattr(columns, "_LONG", 12)
+    monkeypatch.setattr(columns, "_BLOCK", 24)
+    inverse = np.argsort(order).tolist()
+
+    def laid_out(x):  # the same numbers, in another order in memory
+        turned = x.permute(order)
+        return turned.reshape(-1).reshape(turned.shape).permute(inverse)
+
+    x, weight, bias = np.random.randn(4, 3, 6, 5) * 3 + 10, np.random.randn(3), np.random.randn(3)
+    statistics = [np.zeros(3), np.ones(3)]
+    ours = [ndl.Tensor(each) for each in statistics]
+    same_twice(
+        lambda x, *rest: nn.functional.batch_norm(laid_out(x), None, None, *rest, training=True),
+        lambda x, *rest: torch.nn.functional.batch_norm(x, None, None, *rest, training=True),
+        x, weight, bias,
+    )  # fmt: skip
+    y = laid_out(ndl.Tensor(x))
+    assert y.realize_cached_data().strides[1] == 8
+    found = nn.functional.batch_norm(y, *ours, training=True)
+    assert found.realize_cached_data().strides == y.realize_cached_data().strides
+    np.testing.assert_allclose(ours[0].numpy(), 0.1 * x.mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(ours[1].numpy(), 0.9 + 0.1 * x.var((0, 2, 3)), rtol=1e-12)
