@@ -97,10 +97,10 @@ class Recurrence(TensorTupleOp):
         x = given["x"]
         steps, batch, _ = x.shape
         mask = self._mask(given)
-        weight = self._by_gate(given["weight_ih"])
+        weight = self._halved(self._by_gate(given["weight_ih"]))
         gates = np.matmul(_rows(x if mask is None else np.where(mask, x, 0)), weight)
         gates = gates.reshape((len(weight), steps, batch, weight.shape[-1]))
-        given["weight_hh"] = self._by_gate(given["weight_hh"])
+        given["weight_hh"] = self._halved(self._by_gate(given["weight_hh"]))
         for name in ("bias_ih", "bias_hh"):  # of the shape of a step: repeating rows takes longer
             given[name] = self._repeated(given[name], gates[:, 0])
         kept = [self._kept(given[name], steps) for name in self.states]
@@ -236,8 +236,13 @@ class Recurrence(TensorTupleOp):
         if bias is None:
             return None
         rows = np.empty_like(like, order="C")
-        rows[...] = self._by_gate(bias.reshape((1, bias.size)))
+        rows[...] = self._halved(self._by_gate(bias.reshape((1, bias.size))))
         return rows
+
+    def _halved(self, gates: Array) -> Array:
+        """With half the sums of all gates but the last: σ(z) is (1 + tanh(z/2))/2."""
+        gates[:-1] *= 0.5
+        return gates
 
     def _mask(self, given: Arrays) -> Array | None:
         """(steps, batch, 1): which steps are part of the sequences."""

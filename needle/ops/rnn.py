@@ -211,9 +211,12 @@ class GRURecurrence(Recurrence):
                 values += bias_ih
             b_n = candidates[step]
             b_n[...] = product[2]
-            values[:2] += product[:2]
-            _sigmoid(values[:2], values[:2])
             r, z, n = _each(values)
+            logistic = values[:2]
+            logistic += product[:2]
+            np.tanh(logistic, out=logistic)
+            logistic *= 0.5
+            logistic += 0.5
             np.multiply(r, b_n, out=h)
             n += h
             np.tanh(n, out=n)
@@ -291,21 +294,12 @@ def _parted(adjoint: Array, active: Array) -> tuple[Array, Array]:
     return np.where(active, adjoint, 0), np.where(active, 0, adjoint)
 
 
-def _sigmoid(z: Array, out: Array) -> None:
-    """σ, as (1 + tanh(z/2))/2, which NumPy computes fastest."""
-    np.multiply(z, 0.5, out=out)
-    np.tanh(out, out=out)
-    out *= 0.5
-    out += 0.5
-
-
 def _activate(sums: Array, out: Array) -> None:
-    """The gates of sums, which are overwritten: σ for all but the last, tanh for that."""
-    halved, last = sums[:-1], out[:-1]
-    halved *= 0.5
+    """The gates of sums, of which all but the last are halved: their σ is (1 + tanh)/2."""
     np.tanh(sums, out=out)
-    last *= 0.5
-    last += 0.5
+    logistic = out[:-1]
+    logistic *= 0.5
+    logistic += 0.5
 
 
 def _through_activations(gates: Array, adjoints: Array, slope: Array) -> None:
