@@ -95,15 +95,12 @@ def _instead() -> dict[str, str]:
     for place in _PLACES:
         with suppress(FileNotFoundError), open(place, encoding="utf-8") as file:
             page = page or file.read()
-    page, _, rest = page.partition("\n## Arguments\n")
+    page = page.partition("\n## Arguments\n")[0]
     tables = [part.partition("\n\n")[0] for part in page.split("| PyTorch | instead |")[1:]]
     entries = [
         (names, f"instead of {names}: {text}")
         for names, text in re.findall(r"^\| (.*?) \| (.*) \|$", "\n".join(tables), re.MULTILINE)
     ]
-    for topic, names in re.findall(r"^- (.*?): (`(?:.|\n(?!\n|-))*)", rest, re.MULTILINE):
-        text = f"needle is for feed-forward models, and leaves out: {topic.lower()}"
-        entries.append((names, text))
     found: dict[str, str] = {}
     for names, text in entries:
         for prefix, name in re.findall(r"`(?:(utils|swa_utils|torch)\.|F\.|init\.)?(\w+)", names):

@@ -21,7 +21,7 @@ MODULES = [ndl, data, nn, nn.functional, nn.init, nn.utils, optim, optim.lr_sche
     [
         (nn, "SELU", r"'needle.nn' has no attribute 'SELU': instead of `SELU`: `F\.elu\(a, 1\.67"),
         (nn, "FractionalMaxPool2d", r"regions of random size: `MaxPool2d`"),
-        (nn, "RNNBase", "leaves out: base classes of recurrent layers"),
+        (nn, "RNNBase", "instead of `RNNBase`.*the base classes"),
         (nn.utils, "clip_grad_norm_", r"clip_grad_norm_.*in `needle\.optim`"),
         (nn.functional, "mish", r"instead of `Mish`: `a \* ndl\.tanh"),
         (nn.functional, "grid_sample", r"at the points of a regular grid alone: `F\.interpolate`"),
