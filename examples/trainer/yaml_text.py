@@ -12,6 +12,11 @@ __all__ = ["expand_aliases", "parse"]
 _MOST_ENTRIES = 50_000
 _MOST_LEVELS = 100
 
+# what PyYAML lets through: of `!!int ''`, `!!bool maybe`, 2001-99-99, and of deep nesting
+_OF_ITS_CONSTRUCTORS = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
 
 class _Loader(yaml.SafeLoader):
     """Constructs plain values only, no other Python objects.
@@ -60,9 +65,7 @@ def parse(text: str | bytes) -> Any:
     """
     try:
         return yaml.load(text, _Loader)
-    except UserError:
-        raise
-    except Exception as error:  # PyYAML lets exceptions of its helpers through
+    except (yaml.YAMLError, *_OF_ITS_CONSTRUCTORS) as error:
         raise UserError(f"malformed YAML: {reason(error)}") from None
 
 

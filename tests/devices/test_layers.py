@@ -250,6 +250,12 @@ INIT = {
     "randb": lambda device: ndl.init.randb(2, 3, device=device),
     "randn": lambda device: ndl.init.randn(2, 3, std=2.0, device=device),
     "randn without axes": lambda device: ndl.init.randn(device=device),
+    "as_tensor": lambda device: ndl.as_tensor(MATRIX, device=device),
+    "empty": lambda device: ndl.empty(2, 3, device=device),
+    "empty_like": lambda device: ndl.empty_like(Tensor(MATRIX, device=device)),
+    "randint": lambda device: ndl.randint(10, (2, 3), device=device),
+    "randperm": lambda device: ndl.randperm(5, device=device),
+    "tensor": lambda device: ndl.tensor([1.0, 2.0], device=device),
     "trunc_normal": lambda device: ndl.init.trunc_normal(20, 3, a=-1, b=0.5, device=device),
     "xavier_normal": lambda device: ndl.init.xavier_normal(3, 4, device=device),
     "xavier_uniform": lambda device: ndl.init.xavier_uniform(3, 4, device=device),
@@ -264,7 +270,10 @@ def test_initialisers(name, check_both):
 
 
 def test_no_initialiser_is_left_out():
-    assert {*ndl.init.__all__} - {name.split()[0] for name in INIT} == {"calculate_gain"}
+    assert {*ndl.init.__all__} - {name.split()[0] for name in INIT} == {
+        "calculate_gain",
+        "from_numpy",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import table
 
 import needle as ndl
 from needle import Tensor
+from needle.autograd import modes
 
 # --- ops with `compute` and `gradient` alone, as users write them
 
@@ -155,3 +156,20 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(ndl.Op, "_run", counting)
     return counts
+
+
+def _ops_run(function, *args):
+    counts = Counter()
+
+    def count(value, op, inputs):
+        counts[type(op).__name__] += 1
+
+    with modes.override(modes.observers, (count,)):
+        function(*args)
+    return counts
+
+
+@pytest.fixture
+def ops_run():
+    """ops_run(function, *args): how often each op ran, outside of vmap."""
+    return _ops_run
