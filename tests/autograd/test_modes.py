@@ -279,3 +279,25 @@ def test_error_in_a_lazy_graph_comes_when_it_is_computed():
         y = Tensor([1.0, 2.0]) + Tensor([1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"EWiseAdd .*\(2,\) and \(3,\) do not broadcast"):
         y.numpy()
+
+
+def test_set_grad_enabled():
+    x = Tensor([1.0])
+    try:
+        ndl.set_grad_enabled(False)
+        assert not ndl.is_grad_enabled()
+        assert not (x * 2).requires_grad
+        with ndl.set_grad_enabled(True):
+            assert (x * 2).requires_grad
+        assert not ndl.is_grad_enabled()
+    finally:
+        ndl.set_grad_enabled(True)
+    assert ndl.is_grad_enabled()
+
+    @ndl.set_grad_enabled(False)
+    def constant():
+        return (x * 2).requires_grad
+
+    assert ndl.is_grad_enabled()
+    assert not constant()
+    assert ndl.is_grad_enabled()
