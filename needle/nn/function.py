@@ -10,14 +10,13 @@ from typing import Any, ClassVar, dataclass_transform
 from ..autograd import Tensor
 from .module import Module
 
-__all__ = ["FunctionModule"]
+__all__ = ["FunctionModule", "FunctionOfSettings"]
 
 
 @dataclass_transform(eq_default=False)
-class FunctionModule(Module):
-    """A dataclass that calls `function` with the input, then with its fields in their order.
+class FunctionOfSettings(Module):
+    """A dataclass whose `forward` calls `function`, last with its fields in their order.
 
-    The settings are all that `class ELU(FunctionModule, function=functional.elu)` has to state.
     The field `inplace` of PyTorch's modules has no effect: the input is never changed.
     """
 
@@ -36,6 +35,13 @@ class FunctionModule(Module):
             cls._settings = staticmethod(read if len(names) > 1 else lambda self: (read(self),))
         else:
             cls.forward = staticmethod(function)  # type: ignore[method-assign]
+
+
+class FunctionModule(FunctionOfSettings):
+    """A function of one input and of settings.
+
+    The settings are all that `class ELU(FunctionModule, function=functional.elu)` has to state.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return self._function(x, *self._settings(self))

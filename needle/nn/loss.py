@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from ..autograd import Tensor
 from . import functional
 from .checks import check_fraction, check_reduction
-from .function import FunctionModule
+from .function import FunctionOfSettings
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss",
@@ -13,7 +13,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class SoftmaxLoss(FunctionModule, function=functional.softmax_loss):
+class SoftmaxLoss(FunctionOfSettings, function=functional.softmax_loss):
     """Softmax cross-entropy of logits (N, C) and class numbers (N,): mean of logsumexp(z) - z_y.
 
     Example:
@@ -24,7 +24,7 @@ class SoftmaxLoss(FunctionModule, function=functional.softmax_loss):
     """
 
 
-class _Loss(FunctionModule):
+class _Loss(FunctionOfSettings):
     """Checks `reduction`, and makes the weights buffers."""
 
     _reductions: ClassVar[tuple[str, ...]] = ()  # allowed beside "mean", "sum" and "none"
@@ -36,7 +36,7 @@ class _Loss(FunctionModule):
         for name in self._buffers:
             self.register_buffer(name, settings[name])
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
         return self._function(x, target, *self._settings(self))
 
 
@@ -118,7 +118,7 @@ class CrossEntropyLoss(_Loss, function=functional.cross_entropy):
         check_fraction("label_smoothing", self.label_smoothing)
 
     # in most training steps, and a microsecond faster than the general one
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(
             logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
         )

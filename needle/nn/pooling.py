@@ -5,7 +5,7 @@ from typing import Any
 
 from ..autograd import Tensor
 from . import functional
-from .function import FunctionModule
+from .function import FunctionModule, FunctionOfSettings
 from .functional.pooling import Setting, Sizes
 
 __all__ = [
@@ -249,8 +249,8 @@ class AdaptiveMaxPool3d(FunctionModule, function=functional.adaptive_max_pool3d)
     return_indices: bool = False
 
 
-class _Unpool(FunctionModule):
-    def forward(  # type: ignore[override] # it takes an operand more
+class _Unpool(FunctionOfSettings):
+    def forward(
         self, x: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
     ) -> Tensor:
         return self._function(x, indices, *self._settings(self), output_size)
