@@ -196,6 +196,19 @@ def layer_steps():
         "RMSNorm": (nn.RMSNorm(4), x),
         "Dropout": (nn.Dropout(0.5), x),
         "Linear": (nn.Linear(4, 3), x),
+        "attention": (nn.functional.scaled_dot_product_attention, x, x, probabilities),
+        "attention with numbers as mask": (
+            nn.functional.scaled_dot_product_attention,
+            x[:4],
+            x[:4],
+            x[:4],
+            x[:4].detach(),
+        ),
+        "MultiHeadAttention": (
+            lambda q: nn.MultiHeadAttention(dropout=0.1, causal=True)(q, q, q)[0],
+            images,
+        ),
+        "TransformerEncoderLayer": (nn.TransformerEncoderLayer(4, 2, 8), x),
         "Embedding": (nn.Embedding(4, 3), labels),
     }
     return {**losses, **layers}
