@@ -48,7 +48,8 @@ def vmap(function: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
     Random ops such as dropout draw for each example. What is drawn otherwise (`needle.init.randn`,
     NumPy) is drawn once and shared by all examples. The numbers of a tensor cannot be read inside:
-    write `needle.where` for an `if` that depends on them.
+    write `needle.where` for an `if` that depends on them. Running statistics cannot be those of
+    each example: batch normalisation needs `model.eval()`, as in PyTorch.
 
     Args:
         function: of tensors, or of nested containers of them; returns tensors or containers.

@@ -94,6 +94,10 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+# by name: SciPy is not imported
+_OF_SCIPY = {"erf": functions.erf, "expit": activations.sigmoid}
+
+
 # --- other functions
 
 
@@ -310,7 +314,11 @@ def call_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: A
             kinds = " and ".join(str(getattr(each, "dtype", type(each))) for each in inputs)
             raise TypeError(f"np.{ufunc.__name__} of a Tensor: unsupported operands of {kinds}")
         return result
-    name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    is_numpys = getattr(np, ufunc.__name__, None) is ufunc
+    if not is_numpys and method == "__call__" and not options and ufunc.__name__ in _OF_SCIPY:
+        return _OF_SCIPY[ufunc.__name__](*inputs)
+    name = ("np." if is_numpys else "") + ufunc.__name__
+    name += "" if method == "__call__" else f".{method}"
     if method == "at" and isinstance(inputs[0], Tensor):
         raise TypeError(f"{name} cannot write into a Tensor: use x.at[index]")
     return _of_arrays(ufunc, name, getattr(ufunc, method), inputs, options)

@@ -309,3 +309,14 @@ def test_permute_takes_one_axis_as_it_is():
     assert Tensor([1.0, 2.0]).permute(0).shape == (2,)
     with pytest.raises(TypeError, match=r"axes: expected an integer or several, got 0\.5"):
         Tensor([1.0, 2.0]).permute(0.5)
+
+
+def test_functions_of_scipy():
+    special = pytest.importorskip("scipy.special")
+    x = Tensor(ARRAY)
+    for function in (special.erf, special.expit):
+        assert function(x).requires_grad
+        np.testing.assert_allclose(function(x).numpy(), function(ARRAY), rtol=1e-12)
+    with pytest.raises(RuntimeError, match=r"^gammaln of a tensor that requires a gradient"):
+        special.gammaln(x)
+    np.testing.assert_array_equal(special.gammaln(x.detach()), special.gammaln(ARRAY))

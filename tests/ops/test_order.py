@@ -164,3 +164,12 @@ def test_unique_gives_what_numpy_gives():
 def test_topk_of_too_many_is_refused():
     with pytest.raises(ValueError, match="topk: k=6 of 5 elements along axis 1"):
         ndl.topk(Tensor(ARRAY), 6)
+
+
+def test_results_of_max_and_min_are_explained():
+    for method in (Tensor.max, Tensor.min, ndl.max):
+        assert "dim=1)` is the pair (values, indices), as in PyTorch" in method.__doc__
+    with pytest.raises(TypeError, match=r"sort\(axis\)\[1\] is ambiguous.*picks one element"):
+        Tensor([3.0, 1.0]).sort(0)[1]
+    with pytest.raises(TypeError, match=r"max\(axis\)\[0\] is ambiguous.*picks one row"):
+        Tensor(np.ones((2, 3, 4))).max(0)[0]
