@@ -237,8 +237,8 @@ class GRUCell(RecurrentCell):
     def run(self, x: Tensor, state: Any, **options: Any) -> tuple[Tensor, Any]:
         return functional.gru(x, state, **self.weights(), **options)
 
-    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        return self._step(x, h)
+    def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
+        return self._step(x, hx)
 
 
 def checked_flag(module: Module, **flags: Any) -> Any:

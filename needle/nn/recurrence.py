@@ -164,7 +164,7 @@ class RNN(RecurrentLayers):
         bidirectional: whether a second cell of each layer runs from the end to the start; outputs
             are then joined, (steps, batch, 2·hidden_size).
 
-    Called with x (steps, batch, input_size), or (steps, input_size) for one sequence, and h
+    Called with x (steps, batch, input_size), or (steps, input_size) for one sequence, and h0
     (layers, batch, hidden_size), None for zeros; layers count both directions. Returns the outputs
     of the last layer and the final h of every layer. With `lengths` (batch,), outputs beyond the
     length of a sequence are 0, the final h is that of its last step, and the second direction
@@ -204,8 +204,8 @@ class RNN(RecurrentLayers):
             make, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         )
 
-    def forward(self, x: Any, h: Tensor | None = None, lengths: Any = None) -> tuple[Any, Tensor]:
-        return self._run(x, h, lengths)
+    def forward(self, x: Any, h0: Tensor | None = None, lengths: Any = None) -> tuple[Any, Tensor]:
+        return self._run(x, h0, lengths)
 
     def extra_repr(self) -> str:
         nonlinearity = "" if self.nonlinearity == "tanh" else ", nonlinearity='relu'"
@@ -301,8 +301,8 @@ class GRU(RecurrentLayers):
             make, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         )
 
-    def forward(self, x: Any, h: Tensor | None = None, lengths: Any = None) -> tuple[Any, Tensor]:
-        return self._run(x, h, lengths)
+    def forward(self, x: Any, hx: Tensor | None = None, lengths: Any = None) -> tuple[Any, Tensor]:
+        return self._run(x, hx, lengths)
 
 
 def _stacked(states: Any) -> Tensor:
