@@ -55,9 +55,11 @@ def assign(
     if (effects := modes.effects.get()) is not None:
         effects.assign(target, value, in_place, is_read_by_gradients)
         return
-    array = value._array() if in_place else value.realize_cached_data()
     if in_place:
         own = target.realize_cached_data()  # first: it gives a broadcast view its own memory
+        array = value._array()
+    else:
+        array = value.realize_cached_data()
     if is_read_by_gradients:
         before_change((target,), is_replaced=not in_place)
     elif target._changes.readers:

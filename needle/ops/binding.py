@@ -143,6 +143,7 @@ _TENSOR_METHODS: dict[str, Any] = {
     "pow": _pow,
     "equal": facts.array_equal,
     "norm": by_any_name(_norm),
+    "_sum_to": reductions.sum_to,
     "repeat": _repeat,
     "repeat_interleave": rearranging.repeat,
     **{

@@ -348,13 +348,7 @@ def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 def unbroadcast(adjoint: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The adjoint of broadcasting `shape` to `adjoint.shape`: sums over the axes it repeated."""
-    wide = adjoint.shape
-    if wide == shape:
-        return adjoint
-    axes = repeated_axes(wide, shape)
-    added = len(wide) - len(shape)
-    adjoint = adjoint.sum(axes, not added)
-    return adjoint.reshape(shape) if 0 < added < len(axes) else adjoint
+    return adjoint if adjoint.shape == shape else adjoint._sum_to(shape)
 
 
 @lru_cache

@@ -22,6 +22,7 @@ from .kinds import (
     linear_tangent,
     normalize_axes,
     normalize_axis,
+    repeated_axes,
     stated,
     with_parameters,
 )
@@ -229,6 +230,17 @@ class LogSoftmax(Softmax):
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return out_grad - exp(node) * summation(out_grad, self.axes, keepdims=True)
+
+
+@lru_cache
+def _sum_of_repeated(wide: tuple[int, ...], shape: tuple[int, ...]) -> Summation:
+    return Summation(repeated_axes(wide, shape), keepdims=len(wide) == len(shape))
+
+
+def sum_to(a: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The sum of a over the axes along which broadcasting `shape` to that of a repeats."""
+    total = Tensor.make_from_op(_sum_of_repeated(a.shape, shape), (a,))
+    return total if total.shape == shape else reshape(total, shape)
 
 
 summation = with_parameters(Summation)

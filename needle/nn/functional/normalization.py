@@ -67,7 +67,7 @@ def batch_norm(
     axes = (0, *range(2, len(lengths)))
     scale, shift = _operand(weight, 1, shape, x), _operand(bias, 0, shape, x)
     if training:
-        if x.size <= channels:
+        if math.prod(lengths) <= channels:
             raise ValueError(
                 f"batch normalisation in training expected more than one value per channel, got "
                 f"shape {x.shape}: use a larger batch, or eval()"
