@@ -18,7 +18,7 @@ from .views import broadcast_to, transpose
 
 __all__ = ["Attention", "attention", "attention_weights"]
 
-_MOST_SCORES = 2**21  # of more, none are kept for the gradient, and few are there at a time
+_MOST_SCORES = 2**22  # of more, none are kept for the gradient, and few are there at a time
 _LEAST_SCORES = 2**12  # of a matrix that is worth a step of its own
 _BLOCK = 2**18  # scores of a step
 
