@@ -1,4 +1,4 @@
-"""Batching rules of normalisation and losses."""
+"""Batching rules of normalisation, attention and losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ...ops import broadcast_to, expand_dims, make_tuple, mean, reshape
 from .batches import Operand, by_loop, changed, entries_of, full, shifted, widened
 
 __all__ = [
-    "cross_entropy", "cross_entropy_adjoint", "log_likelihood", "normalize", "normalize_adjoint",
+    "attention", "attention_adjoint", "cross_entropy", "cross_entropy_adjoint", "log_likelihood",
+    "normalize", "normalize_adjoint",
 ]  # fmt: skip
 
 
@@ -29,6 +30,23 @@ def normalize_adjoint(op: Any, operands: Sequence[Operand], size: int) -> tuple[
     tensors = make_tuple(*full(outputs, size))
     of_x, *others = moved(full(g, size), full(x, size), scale, tensors)
     return of_x, *[reshape(each, (size, *weight.shape)) for each in others]
+
+
+def attention(op: Any, operands: Sequence[Operand], size: int) -> Any:
+    """The op itself: the batch is one of its leading axes."""
+    q, *others = operands
+    tensors = [full(operand, size) for operand in others[:2]]
+    masks = [widened(operand, len(q.shape)) for operand in others[2:]]
+    return op(full(q, size), *tensors, *masks)
+
+
+def attention_adjoint(op: Any, operands: Sequence[Operand], size: int) -> tuple[Tensor, ...]:
+    g, outputs, q, k, v, *others = operands
+    tensors = [full(operand, size) for operand in (q, k, v)]
+    whole = [Operand(full(operand, size), True) for operand in others]
+    masks = [widened(operand, len(q.shape)) for operand in whole]
+    adjoints = op(full(g, size), make_tuple(*full(outputs, size)), *tensors, *masks).tuple()
+    return *adjoints[:3], *[reshape(each, whole[0].value.shape) for each in adjoints[3:]]
 
 
 def _rows(operand: Operand, size: int) -> Tensor:

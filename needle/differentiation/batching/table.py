@@ -56,6 +56,7 @@ from ...ops import (
     stack,
     transpose,
 )  # fmt: skip
+from ...ops.attention import Attention, _AttentionAdjoint
 from ...ops.functions import ToDevice
 from ...ops.kinds import normalize_axis
 from ...ops.linalg.factorizations import SafeDivide
@@ -299,6 +300,8 @@ RULES: dict[Any, Rule] = {
     BatchNorm: by_loop,
     Normalize: layers.normalize,
     _NormalizeAdjoint: layers.normalize_adjoint,
+    Attention: layers.attention,
+    _AttentionAdjoint: layers.attention_adjoint,
     SoftmaxCrossEntropy: layers.cross_entropy,
     _SoftmaxMinusOneHot: layers.cross_entropy_adjoint,
     NegativeLogLikelihood: layers.log_likelihood,
