@@ -15,7 +15,59 @@ SHARES = np.asarray(RNG.uniform(0.1, 0.9, size=(6, 4)), "float32")
 LABELS = np.array([0, 3, 1, 1, 2, 0])
 SEQUENCES = np.asarray(RNG.normal(size=(3, 2, 4)), "float32")
 
+BY_AXES = {  # images by the number of their spatial axes
+    n: np.asarray(RNG.uniform(0.1, 2, size=(2, 4, *[length] * n)), "float32")
+    for n, length in ((1, 4), (2, 4), (3, 2))
+}
+IMAGE_LAYERS = {  # arguments and settings
+    "Conv{n}d": ((4, 2, 3), {"padding": 1, "stride": 2, "groups": 2}),
+    "Conv{n}d with circular padding": ((4, 2, 2), {"padding": 1, "padding_mode": "circular"}),
+    "ConvTranspose{n}d": ((4, 2, 3), {"stride": 2, "output_padding": 1}),
+    "InstanceNorm{n}d": ((4,), {"affine": True, "track_running_stats": True}),
+    "MaxPool{n}d": ((3, 2, 1), {}),
+    "AvgPool{n}d": ((3, 2, 1, True, False), {}),
+    "LPPool{n}d": ((2, 2), {}),
+    "AdaptiveAvgPool{n}d": ((3,), {}),
+    "AdaptiveMaxPool{n}d": ((3,), {}),
+    "ZeroPad{n}d": ((1,), {}),
+    "ConstantPad{n}d": ((1, 2.5), {}),
+    "ReflectionPad{n}d": ((1,), {}),
+    "ReplicationPad{n}d": ((1,), {}),
+    "CircularPad{n}d": ((1,), {}),
+    "Dropout{n}d": ((0.4,), {}),
+}
+IMAGE_LAYERS_2D = {
+    "Upsample": (None, 1.5, "bilinear"), "UpsamplingNearest2d": (3,), "UpsamplingBilinear2d": (3,),
+    "PixelShuffle": (2,), "PixelUnshuffle": (2,), "ChannelShuffle": (2,), "Unfold": (2,),
+    "LocalResponseNorm": (3,),
+}  # fmt: skip
+
+
+def built(name, *args, **options):
+    """A function of a device that makes a layer, whose name ends before the first space."""
+    kind = getattr(nn, name.split()[0])
+    takes_device = "device" in inspect.signature(kind).parameters
+    return lambda device: kind(*args, **options, **({"device": device} if takes_device else {}))
+
+
+def pooled_and_back(n):
+    pool, unpool = getattr(nn, f"MaxPool{n}d"), getattr(nn, f"MaxUnpool{n}d")
+    layer = nn.Module()
+    layer.forward = lambda x: unpool(2)(*pool(2, return_indices=True)(x))
+    return lambda device: layer
+
+
 LAYERS = {
+    **{
+        name.format(n=n): (built(name.format(n=n), *args, **options), BY_AXES[n])
+        for n in (1, 2, 3)
+        for name, (args, options) in IMAGE_LAYERS.items()
+    },
+    **{name: (built(name, *args), BY_AXES[2]) for name, args in IMAGE_LAYERS_2D.items()},
+    **{f"MaxUnpool{n}d": (pooled_and_back(n), BY_AXES[n]) for n in (1, 2, 3)},
+    "Conv": (built("Conv", 4, 2, 3), BY_AXES[2]),
+    "BatchNorm3d": (built("BatchNorm3d", 4), BY_AXES[3]),
+    "Fold": (built("Fold", (3, 3), 2), BY_AXES[1]),
     **{
         name: (lambda device, name=name: getattr(nn, name)(), MATRIX)
         for name in (
