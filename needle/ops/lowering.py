@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array
+from .depthwise import depthwise, depthwise_weights
+from .memory_order import channels_last, inverse, memory_order
 from .windows import Lengths, Tap, taps
 
 __all__ = ["correlate", "correlate_transposed", "correlate_weights"]
@@ -48,9 +50,9 @@ def correlate(
         picked = [slice(0, end, step) for end, step in zip(ends, stride, strict=True)]
         return _pointwise(x[(..., *picked)], weight, bias)
     if weight.shape[1] == 1 and groups > 1:
-        return _depthwise(x, weight, bias, stride, before, dilation, outputs)
+        return depthwise(x, weight, bias, stride, before, dilation, outputs)
     is_rolled = _is_rolled(x, weight.shape[2:], outputs)
-    order = _order(x.ndim, is_rolled)
+    order = memory_order(x.ndim, is_rolled)
     shape = x.shape[0], channels, *outputs
     result = np.empty_like(x, shape=[shape[axis] for axis in order], order="C")
     matrices = weight.reshape((groups, channels // groups, *weight.shape[1:]))
@@ -70,18 +72,18 @@ def correlate(
             target[...] = found.reshape(target.shape)
         if bias is not None:
             target += bias
-    return result.transpose(_inverse(order))
+    return result.transpose(inverse(order))
 
 
 def _pointwise(x: Array, weight: Array, bias: Array | None) -> Array:
     """A product of the channels of each pixel alone."""
-    order = _order(x.ndim, is_rolled=x.strides[2] > x.strides[0])
-    image = _channels_last(x, order)
+    order = memory_order(x.ndim, is_rolled=x.strides[2] > x.strides[0])
+    image = channels_last(x, order)
     kernel = np.swapaxes(weight.reshape(weight.shape[:2]), 0, 1)
     result = np.matmul(image.reshape((-1, x.shape[1])), kernel)
     if bias is not None:
         result += bias
-    return result.reshape((*image.shape[:-1], weight.shape[0])).transpose(_inverse(order))
+    return result.reshape((*image.shape[:-1], weight.shape[0])).transpose(inverse(order))
 
 
 def correlate_transposed(
@@ -107,10 +109,10 @@ def correlate_transposed(
     ]
     one = (1,) * len(kernel)
     if math.prod(stride) > 1:
-        order = _order(g.ndim, is_rolled=True)
+        order = memory_order(g.ndim, is_rolled=True)
         shape = (g.shape[0], groups * inputs, *lengths)
         result = np.zeros_like(g, shape=[shape[axis] for axis in order], order="C")
-        result = result.transpose(_inverse(order))
+        result = result.transpose(inverse(order))
     for combination in product(*phases):
         places, chosen, first, apart, counts = zip(*combination, strict=True)
         part = correlate(g, flipped[(..., *chosen)], None, one, first, apart, groups, counts)
@@ -148,8 +150,8 @@ def correlate_weights(
     outputs, inputs = g.shape[1] // groups, x.shape[1] // groups
     lengths = g.shape[2:]
     if inputs == 1 and groups > 1:
-        return _depthwise_weights(x, g, kernel, stride, before, dilation, groups)
-    image = _channels_last(g, _order(g.ndim, _is_rolled(x, kernel, lengths)))
+        return depthwise_weights(x, g, kernel, stride, before, dilation)
+    image = channels_last(g, memory_order(g.ndim, _is_rolled(x, kernel, lengths)))
     turned: dict[int, Array] = {}
     for place, start, matrix in _lowered(x, kernel, stride, before, dilation, groups, lengths):
         rows = np.swapaxes(image[place].reshape((-1, groups, outputs)), 0, 1)
@@ -183,7 +185,7 @@ def _lowered(
     outputs: Lengths,
 ) -> Lowered:
     is_rolled = _is_rolled(x, kernel, outputs)
-    image = _channels_last(x, _order(x.ndim, is_rolled))
+    image = channels_last(x, memory_order(x.ndim, is_rolled))
     image = np.moveaxis(image.reshape((*image.shape[:-1], groups, x.shape[1] // groups)), -2, 0)
     lower = _rolled if is_rolled else _whole
     return lower(image, kernel, stride, before, dilation, outputs)
@@ -256,99 +258,3 @@ def _blocks(count: int, size: int) -> Iterator[slice]:
     """Slices of `count` things of some size each that fit into the buffer together."""
     step = max(1, _BUFFER // max(1, size))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
-
-
-# --- channels without mixing: each has a kernel of its own
-
-
-def _depthwise(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    stride: Lengths,
-    before: Lengths,
-    dilation: Lengths,
-    outputs: Lengths,
-) -> Array:
-    order = _order(x.ndim, is_rolled=True)
-    image = _channels_last(x, order)
-    channels = x.shape[1]
-    several = weight.shape[0] // channels
-    kernel = weight.shape[2:]
-    result = np.zeros_like(
-        x, shape=(outputs[0], x.shape[0], *outputs[1:], channels, several), order="C"
-    )
-    factors = np.moveaxis(weight.reshape((channels, several, *kernel)), (0, 1), (-2, -1))
-    for row, source, tap, written, read in _shifts(x, kernel, stride, before, dilation, outputs):
-        for which in range(several):
-            moved = image[(source, slice(None), *read)] * factors[(*tap, slice(None), which)]
-            result[(row, slice(None), *written, slice(None), which)] += moved
-    result = result.reshape((*result.shape[:-2], channels * several))
-    if bias is not None:
-        result += bias
-    return result.transpose(_inverse(order))
-
-
-def _depthwise_weights(
-    x: Array,
-    g: Array,
-    kernel: Lengths,
-    stride: Lengths,
-    before: Lengths,
-    dilation: Lengths,
-    groups: int,
-) -> Array:
-    order = _order(x.ndim, is_rolled=True)
-    image = _channels_last(x, order)
-    adjoint = _channels_last(g, order)
-    several = g.shape[1] // groups
-    adjoint = adjoint.reshape((*adjoint.shape[:-1], groups, several))
-    result = np.zeros_like(x, shape=(*kernel, groups, several), order="C")
-    space = "abcdefgh"[: x.ndim - 2]
-    equation = f"{space}y,{space}yz->yz"
-    for row, source, tap, written, read in _shifts(
-        x, kernel, stride, before, dilation, g.shape[2:]
-    ):
-        moved = image[(source, slice(None), *read)], adjoint[(row, slice(None), *written)]
-        result[tap] += np.einsum(equation, *moved)
-    result = np.moveaxis(result, (-2, -1), (0, 1))
-    return result.reshape((groups * several, 1, *kernel))
-
-
-def _shifts(
-    x: Array,
-    kernel: Lengths,
-    stride: Lengths,
-    before: Lengths,
-    dilation: Lengths,
-    outputs: Lengths,
-) -> Iterator[Any]:
-    """(row of the output, row of the image, tap, outputs, inputs) of each row and tap."""
-    settings = x.shape[3:], kernel[1:], stride[1:], before[1:], dilation[1:], outputs[1:]
-    window = taps(*settings)
-    for row in range(outputs[0]):
-        for tap in range(kernel[0]):
-            source = row * stride[0] + tap * dilation[0] - before[0]
-            if 0 <= source < x.shape[2]:
-                for others, written, read in window:
-                    yield row, source, (tap, *others), written, read
-
-
-# --- memory
-
-
-def _order(ndim: int, is_rolled: bool) -> tuple[int, ...]:
-    """The order of the axes in memory, the channels last: (H, N, W, C) or (N, H, W, C)."""
-    return (2, 0, *range(3, ndim), 1) if is_rolled else (0, *range(2, ndim), 1)
-
-
-def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(range(len(order)), key=order.__getitem__))
-
-
-def _channels_last(a: Array, order: tuple[int, ...]) -> Array:
-    """`a` with its axes in this order, copied unless its channels lie side by side."""
-    a = a.transpose(order)
-    if a.shape[-1] > 1 and a.strides[-1] != a.dtype.itemsize:
-        a = np.copy(a, order="C")
-    return a

@@ -17,13 +17,6 @@ from .spatial import on_batch
 
 __all__ = ["channel_shuffle", "fold", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
-_NUMPY_MODES = {
-    "constant": "constant",
-    "reflect": "reflect",
-    "replicate": "edge",
-    "circular": "wrap",
-}
-
 
 def pad(
     x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
@@ -42,8 +35,8 @@ def pad(
         [[3. 1. 2. 3. 1. 2.]]
     """
     check_tensor("pad", x)
-    if mode not in _NUMPY_MODES:
-        raise ValueError(f"pad: mode is one of {', '.join(_NUMPY_MODES)}, got {mode!r}")
+    if mode not in ("constant", *_ENDS):
+        raise ValueError(f"pad: mode is one of constant, {', '.join(_ENDS)}, got {mode!r}")
     if value is not None and mode != "constant":
         raise ValueError(f"pad: a value is for the mode constant, got {value} with mode {mode!r}")
     given = integers(pad, "pad")
@@ -69,7 +62,39 @@ def pad(
                 zip(x.shape, pairs, strict=True)]  # fmt: skip
         x = x[tuple(kept)]
     widths = [(max(0, before), max(0, after)) for before, after in pairs]
-    return ops.pad(x, widths, _NUMPY_MODES[mode], 0 if value is None else value)
+    if mode == "constant":
+        return ops.pad(x, widths, "constant", 0 if value is None else value)
+    for axis, (before, after) in enumerate(widths):
+        if before or after:
+            x = ops.concatenate(_ENDS[mode](x, axis, before, after), axis)
+    return x
+
+
+def _slice(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+    return x[(*[slice(None)] * axis, slice(start, stop))]
+
+
+def _reflected(x: Tensor, axis: int, before: int, after: int) -> list[Tensor]:
+    length = x.shape[axis]
+    front = ops.flip(_slice(x, axis, 1, before + 1), axis)
+    return [front, x, ops.flip(_slice(x, axis, length - after - 1, length - 1), axis)]
+
+
+def _replicated(x: Tensor, axis: int, before: int, after: int) -> list[Tensor]:
+    length, shape = x.shape[axis], list(x.shape)
+    ends = []
+    for start, width in ((0, before), (length - 1, after)):
+        shape[axis] = width
+        ends.append(_slice(x, axis, start, start + 1).broadcast_to(tuple(shape)))
+    return [ends[0], x, ends[1]]
+
+
+def _around(x: Tensor, axis: int, before: int, after: int) -> list[Tensor]:
+    length = x.shape[axis]
+    return [_slice(x, axis, length - before, length), x, _slice(x, axis, 0, after)]
+
+
+_ENDS = {"reflect": _reflected, "replicate": _replicated, "circular": _around}
 
 
 # --- channels and pixels
