@@ -24,6 +24,10 @@ draw_instead: ContextVar[Callable[[Any, str, Any], Any] | None]
 draw_instead = ContextVar("draw_instead", default=None)
 """Set by what notes or repeats draws: (stream, method, size) -> a tuple; numbers first."""
 
+note_array: ContextVar[Callable[[Any], None] | None]
+note_array = ContextVar("note_array", default=None)
+"""Set by what must know which arrays are created: called with each."""
+
 global_draws: Counter[int] = Counter()
 """By thread: how often it began or ended to draw from NumPy's global random state."""
 
@@ -146,12 +150,19 @@ class Device:
         if device_of(data, self) is not self:
             data = to_numpy(data)
         if hasattr(data, "__array_function__"):  # also of what stands for an array
-            return self.module.array(data, dtype=dtype, like=data)
-        return self.module.array(data, dtype=dtype)
+            array = self.module.array(data, dtype=dtype, like=data)
+        else:
+            array = self.module.array(data, dtype=dtype)
+        if (note := note_array.get()) is not None:
+            note(array)
+        return array
 
     def full(self, shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
         """An array of `shape` filled with `value`."""
-        return self.module.full(shape, value, dtype=dtype)
+        array = self.module.full(shape, value, dtype=dtype)
+        if (note := note_array.get()) is not None:
+            note(array)
+        return array
 
     def _placed(self, numbers: Any) -> Any:
         """What NumPy has drawn, as an array of this device."""

@@ -35,7 +35,8 @@ differentiate: ContextVar[Callable[..., Any] | None] = ContextVar("differentiate
 effects: ContextVar[Any] = ContextVar("effects", default=None)
 """If set, told of what ops do not show: `assign(...)` instead of writing, `accumulate(leaf)` of a
 gradient that is added to the former one, `clear(leaves)` of gradients that are reset, and
-`act(action)` of an optimizer or a schedule that steps. Nothing has numbers then."""
+`act(action)` of an optimizer or a schedule that steps, which it keeps in `actions`. Nothing has
+numbers then."""
 
 _WITH_GRAD, _WITHOUT_GRAD = override(grad_enabled, True), override(grad_enabled, False)
 _LAZY, _ACCUMULATING = override(is_lazy, True), override(accumulate, True)

@@ -66,12 +66,15 @@ class GradientReplacedWarning(UserWarning):
 
 
 class Stored:
-    """Gradients that one call stored: whether any of them was read or reset since."""
+    """Gradients that one call stored: whether any of them was read or reset since.
 
-    __slots__ = ("is_used",)
+    In a recorded step each gradient has its own: `is_stepped` if an optimizer has used it.
+    """
+
+    __slots__ = ("is_stepped", "is_used")
 
     def __init__(self, is_used: bool = False) -> None:
-        self.is_used = is_used
+        self.is_used, self.is_stepped = is_used, False
 
 
 def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
@@ -90,7 +93,7 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
         [2. 4.]
     """
     order = _by_age([output_tensor])
-    accumulate = modes.accumulate.get()
+    accumulate, effects = modes.accumulate.get(), modes.effects.get()
     stored = Stored()
     taken = {_memory(out_grad)}
     for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
@@ -99,12 +102,14 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
                 leaf.grad = None
             continue
         gradient = _in_precision_of(leaf, adjoint)
-        if accumulate and modes.effects.get() is not None:
-            modes.effects.get().accumulate(leaf)
+        if effects is not None:
+            stored = Stored()
+            if accumulate:
+                effects.accumulate(leaf)
         if leaf._grad is not None:
             if accumulate:
                 gradient = leaf._grad + gradient
-            elif not leaf._stored.is_used:
+            elif not (leaf._stored.is_used or leaf._stored.is_stepped):
                 leaf._stored.is_used = True
                 warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
         if (memory := _memory(gradient)) in taken:

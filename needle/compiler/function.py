@@ -9,13 +9,16 @@ import threading
 import types
 import warnings
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, overload
 
 import numpy as np
 
 from ..autograd import Tensor, TensorTuple, modes
+from ..differentiation.tree import is_record
 from ..nn import Module
 from .recorded_step import RecordedStep, record
+from .tracer import OF_A_GRAPH
 
 __all__ = ["CompiledFunction", "compile"]
 
@@ -44,16 +47,21 @@ class CompiledFunction:
         with self._lock:
             tensors: list[Tensor] = []
             key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None, *_modes())
+            if len(tensors) > 1 and len(set(map(id, tensors))) < len(tensors):  # one comes twice
+                ids = [*map(id, tensors)]
+                key = (*key, tuple(map(ids.index, ids)))
             for step in self._steps.get(key, ()):
-                if step.fits():
+                if step.fits(tensors):
                     break
             else:
-                step = self._record(key, args, kwargs)
+                step = self._record(key, args, kwargs, tensors)
             self._last = step
             return step.run(tensors)
 
-    def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordedStep:
-        step = record(self.__wrapped__, args, kwargs, self.executor)
+    def _record(
+        self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
+    ) -> RecordedStep:
+        step = record(self.__wrapped__, args, kwargs, tensors, self.executor)
         known = self._steps.setdefault(key, [])
         # those whose tensors are gone will never fit again
         known[:] = [step, *known[: _MANY - 1]]
@@ -140,11 +148,7 @@ def _key(tree: Any, tensors: list[Tensor]) -> Any:
         if tree._is_parameter:
             return kind, id(tree)
         if tree.op is not None and tree.requires_grad:
-            raise ValueError(
-                "a compiled function got a tensor that another op made and that requires a "
-                "gradient, which cannot flow back through it: pass tensor.detach(), or compile the "
-                "whole step"
-            )
+            raise ValueError(f"in the arguments of a compiled function, {OF_A_GRAPH}")
         tensors.append(tree)
         array = tree.cached_data
         if array is None:
@@ -152,8 +156,8 @@ def _key(tree: Any, tensors: list[Tensor]) -> Any:
         return array.shape, array.dtype, tree.requires_grad
     if kind is tuple or kind is list:
         return kind, *[_key(each, tensors) for each in tree]
-    if kind is dict:
-        return dict, *[(name, _key(each, tensors)) for name, each in tree.items()]
+    if isinstance(tree, dict):
+        return kind, *[(name, _key(each, tensors)) for name, each in tree.items()]
     if isinstance(tree, TensorTuple | tuple | list):
         return kind, *[_key(each, tensors) for each in tree]
     if isinstance(tree, np.ndarray):
@@ -161,10 +165,8 @@ def _key(tree: Any, tensors: list[Tensor]) -> Any:
             f"a compiled function got a NumPy array of shape {tree.shape}, whose values would be "
             "fixed by the first call: pass a Tensor"
         )
-    try:
-        hash(tree)
-    except TypeError:
-        return kind, id(tree)
+    if is_record(tree):
+        return kind, *[_key(getattr(tree, each.name), tensors) for each in fields(tree)]
     is_value = isinstance(tree, bool | int | float | str | bytes | np.generic | type(None))
     return (kind, repr(tree) if isinstance(tree, float) else tree) if is_value else (kind, id(tree))
 

@@ -155,7 +155,8 @@ class NumpyExecutable(Executable):
         found = [*[line.partition(" = ")[0] for line in own.views], *own.pointers]
         if updates:
             listed = ["updates = [", *[f"    {update}," for update in updates], "]"]
-            local = [*_names_made(lines), "float("]  # known in each call only
+            inputs = [f"x{i}" for i in range(len(self.program.inputs))]
+            local = [*_names_made(lines), *inputs, "float("]  # known in each call only
             if any(name in update for update in updates for name in local):
                 lines += listed
             else:

@@ -122,11 +122,11 @@ class Captured(Node):
 
     __slots__ = ("read", "tensor")
 
-    def __init__(self, tensor: Any, read: Callable[[], Any] | None = None) -> None:
+    def __init__(self, tensor: Any) -> None:
         array = tensor.realize_cached_data()
         super().__init__(None, shape=array.shape, dtype=array.dtype)
         self.tensor = tensor
-        self.read = read or tensor.realize_cached_data
+        self.read = tensor.realize_cached_data
 
 
 class Constant(Node):

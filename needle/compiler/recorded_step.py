@@ -3,144 +3,183 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..autograd import Tensor, modes
+from ..autograd import Tensor
 from ..autograd.changes import before_change
 from ..differentiation.tree import flatten, substituted
+from ..nn import Parameter
+from ..optim.effects import Update
 from .captured import Reached
 from .executors import Executable
 from .numba_executor import NumbaExecutable
 from .numpy_executor import NumpyExecutable
-from .program import Captured, Program
+from .passes import rewritten
+from .program import Constant, Node, Program
 from .recording import RecordingArray
 from .tracer import Tracer
 
-__all__ = ["RecordedStep", "record"]
+__all__ = ["EXECUTORS", "RecordedStep", "record"]
 
-
-def record(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], executor: str
-) -> RecordedStep:
-    """Run `function` on recording arrays, and compile what it does. Changes no values."""
-    reached = Reached(function, (args, kwargs))
-    arguments = {id(tensor) for tensor in flatten((args, kwargs))[0] if not tensor._is_parameter}
-    outside = set(Reached(function, ()).tensors)
-    known = {
-        tensor for tensor in reached.tensors if id(tensor) not in arguments or tensor in outside
-    }
-    tensors = [tensor for tensor in reached.tensors if tensor in known]
-    name = getattr(function, "__name__", type(function).__name__)
-    former = {tensor: (tensor._grad, tensor._stored) for tensor in tensors}
-    tracer = Tracer(name, tensors, [t for t in tensors if t._grad is not None])
-    given: list[Tensor] = []
-
-    def argument(tensor: Tensor) -> Tensor:
-        if tensor in known:
-            return tensor
-        given.append(tracer.argument(tensor))
-        return given[-1]
-
-    try:
-        new_args, new_kwargs = substituted((args, kwargs), argument)
-        with tracer.recording():
-            result = function(*new_args, **new_kwargs)
-            return _finished(tracer, reached, former, given, result, executor)
-    finally:
-        for tensor, (gradient, stored) in former.items():
-            tensor._grad, tensor._stored = gradient, stored
-        for node, _ in tracer.captured:
-            if isinstance(node, Captured) and node.tensor not in former:
-                node.tensor._grad = None
-
-
-def _finished(
-    tracer: Tracer, reached: Reached, former: dict[Tensor, Any], given: list[Tensor], result: Any,
-    executor: str,
-) -> RecordedStep:  # fmt: skip
-    reached.forget_changed()
-    returned, rebuild = flatten(result)
-    nodes = [tracer.array_of(tensor).node for tensor in returned]
-    places: list[Any] = [None] * len(nodes)  # of results that are tensors from outside
-    owners = {id(node.tensor) for node, _ in tracer.captured if isinstance(node, Captured)}
-    positions = {id(tensor): position for position, tensor in enumerate(given)}
-    for position, tensor in enumerate(returned):
-        if id(tensor) in positions:
-            places[position] = positions[id(tensor)]
-        elif id(tensor) in owners:
-            places[position] = tensor
-    stored, cleared = _gradients(tracer, former, given, returned)
-    assignments = [(leaf, array.node) for leaf, array in tracer.captured if array.node is not leaf]
-    replaced = [(leaf, node) for leaf, node in assignments if leaf in tracer.replaced]
-    program = Program(
-        tracer.inputs,
-        [
-            *[node for node, place in zip(nodes, places, strict=True) if place is None],
-            *[tracer.array_of(gradient).node for _, gradient in stored],
-            *[node for _, node in replaced],
-        ],
-        [pair for pair in assignments if pair[0] not in tracer.replaced],
-        tracer.draws,
-        tracer.checks,
-    )
-    step = RecordedStep()
-    step.name, step.reached, step.rebuild = tracer.name, reached, rebuild
-    step.is_single = isinstance(result, Tensor) and places == [None]
-    step.places, step.actions = places, tracer.actions
-    step.gradients = [positions.get(id(tensor), tensor) for tensor, _ in stored]
-    step.cleared = cleared
-    step.replaced = [leaf.tensor for leaf, _ in replaced]
-    step.had_gradient = [
-        (tensor, former[tensor][0] is not None)
-        for tensor in former
-        if tensor in tracer.accumulated or tensor in set(tracer.gradients.values())
-    ]
-    step.recorded_program = program
-    with modes.override(modes.effects, None):
-        step.executable = _EXECUTORS[executor](program, tracer.arguments)
-    step.changed = [
-        leaf.tensor for leaf, _ in program.assignments
-        if isinstance(leaf, Captured) and not is_statistic(leaf, tracer)
-    ]  # fmt: skip
-    return step
-
-
-def is_statistic(leaf: Captured, tracer: Tracer) -> bool:
-    """Whether `backward` does not mind that the tensor changes: running statistics."""
-    return leaf in tracer.unread
-
-
-def _gradients(
-    tracer: Tracer, former: dict[Tensor, Any], given: Sequence[Tensor], returned: Iterable[Tensor]
-) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-    """The gradients to store after the step, with their tensors, and the tensors to get none."""
-    outside = [node.tensor for node, _ in tracer.captured if isinstance(node, Captured)]
-    leaves = list(dict.fromkeys([*former, *outside, *given]))
-    used = {param for action in tracer.actions for param in getattr(action, "params", ())}
-    of_results = {id(tensor) for tensor in returned}
-    stored, cleared = [], []
-    for leaf in leaves:
-        gradient = leaf._grad
-        is_new = gradient is not None and isinstance(gradient.cached_data, RecordingArray)
-        was_read = leaf._stored.is_used
-        is_kept = (
-            leaf not in used or was_read or leaf in tracer.accumulated or id(gradient) in of_results
-        )
-        if is_new and is_kept:
-            stored.append((leaf, gradient))
-        elif (
-            is_new or leaf in tracer.cleared or (gradient is None and former.get(leaf, (None,))[0])
-        ):
-            cleared.append(leaf)
-    return stored, [leaf for leaf in cleared if not isinstance(leaf.cached_data, RecordingArray)]
-
-
-_EXECUTORS: dict[str, Callable[[Program], Executable]] = {
+EXECUTORS: dict[str, Callable[..., Executable]] = {
     "numba": NumbaExecutable,
     "numpy": NumpyExecutable,
 }
 
 
+def record(
+    function: Callable[..., Any], args: Any, kwargs: Any, tensors: Sequence[Tensor], executor: str
+) -> RecordedStep:
+    """Run `function` on recording arrays, and compile what it does. Changes no values.
+
+    `tensors` are the arguments that are tensors, as `RecordedStep.run` will get them.
+    """
+    reached = Reached(function, (args, kwargs))
+    given: dict[int, Tensor] = {}  # by id: a tensor that is passed twice is one argument
+    own = [each for each in tensors if each not in reached.outside]
+    passed = {id(each) for each in own}
+    known = [each for each in reached.tensors if id(each) not in passed]
+    tracer = Tracer(getattr(function, "__name__", type(function).__name__), known)
+    arguments = []
+    for tensor in tensors:
+        arguments.append(tracer.argument(tensor))
+        given.setdefault(id(tensor), arguments[-1] if id(tensor) in passed else tensor)
+    try:
+        args, kwargs = substituted((args, kwargs), lambda tensor: given.get(id(tensor), tensor))
+        with tracer.recording():
+            result = function(*args, **kwargs)
+            parts = _Parts(tracer, function, arguments, result)
+    finally:
+        for tensor, (gradient, stored) in tracer.former.items():
+            tensor._grad, tensor._stored = gradient, stored
+    reached.forget_changed(tracer.former)
+    return _compiled(tracer, reached, parts, tensors, executor)
+
+
+class _Parts:
+    """What is left of a recording: its results, gradients and assignments, by their nodes."""
+
+    def __init__(self, tracer: Tracer, function: Any, given: Sequence[Tensor], result: Any) -> None:
+        returned, self.rebuild = flatten(result, keeps_modules=True)
+        self.is_single = isinstance(result, Tensor)
+        nodes = [tracer.array_of(tensor).node for tensor in returned]
+        positions = {id(tensor): position for position, tensor in enumerate(given)}
+        new: dict[int, int] = {}  # results that are new tensors, each once
+        self.results: list[Node] = []
+        self.places: list[tuple[str, Any]] = []
+        for tensor, node in zip(returned, nodes, strict=True):
+            if tensor in tracer.former:
+                self.places.append(("outside", tensor))
+            elif id(tensor) in positions:
+                self.places.append(("argument", positions[id(tensor)]))
+            else:
+                if id(tensor) not in new:
+                    new[id(tensor)] = len(self.results)
+                    self.results.append(node)
+                self.places.append(("new", new[id(tensor)]))
+        stored, cleared = _gradients(tracer, given, returned)
+        self.gradients = [
+            (positions.get(id(tensor), tensor), tracer.array_of(gradient).node)
+            for tensor, gradient in stored
+        ]
+        self.cleared = [tensor for tensor in cleared if tensor in tracer.former]
+        after = Reached(function)
+        kept = after.outside
+        self.local = {
+            leaf for leaf, _ in tracer.captured if tracer.is_made(leaf) and leaf.tensor not in kept
+        }
+        """Leaves that the function created and did not keep: constants, if not written to."""
+        self.assignments = [
+            (leaf, array.node)
+            for leaf, array in tracer.captured
+            if array.node is not leaf and leaf not in self.local
+        ]
+        for tensor in after.tensors:
+            if isinstance(tensor, Parameter) and isinstance(tensor.cached_data, RecordingArray):
+                raise ValueError(
+                    f"the compiled function {tracer.name} puts a new Parameter of shape "
+                    f"{tensor.shape} in the place of another: write into the one there is, by "
+                    "parameter.data = tensor"
+                )
+
+
+def _gradients(
+    tracer: Tracer, given: Sequence[Tensor], returned: Iterable[Tensor]
+) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+    """The gradients to store after the step, with their tensors, and the tensors to get none."""
+    updates = [action for action in tracer.actions if isinstance(action, Update)]
+    used = {param for update in updates for param in update.params}
+    of_results = {id(tensor) for tensor in returned}
+    stored, cleared = [], []
+    for leaf in dict.fromkeys([*tracer.former, *given]):
+        gradient = leaf._grad
+        former = tracer.former[leaf][0] if leaf in tracer.former else None
+        if gradient is None:
+            if former is not None or leaf in tracer.cleared:
+                cleared.append(leaf)
+        elif gradient is not former:
+            is_read = leaf._stored.is_used or id(gradient) in of_results
+            if leaf not in used or is_read or leaf in tracer.accumulated:
+                stored.append((leaf, gradient))
+            else:
+                cleared.append(leaf)
+    return stored, cleared
+
+
+def _compiled(
+    tracer: Tracer, reached: Reached, parts: _Parts, tensors: Sequence[Tensor], executor: str
+) -> RecordedStep:
+    replaced = [(leaf, node) for leaf, node in parts.assignments if leaf in tracer.replaced]
+    assigned = [pair for pair in parts.assignments if pair[0] not in tracer.replaced]
+    program = Program(
+        tracer.inputs,
+        [*parts.results, *[node for _, node in [*parts.gradients, *replaced]]],
+        assigned,
+        tracer.draws,
+        tracer.checks,
+    )
+    constants = {leaf: Constant(leaf.tensor.cached_data) for leaf in parts.local}
+    for leaf, constant in constants.items():
+        constant.order = leaf.order
+    if constants:
+        program = rewritten(program, lambda node: constants.get(node, node))
+    before = [
+        (leaf.tensor, leaf in tracer.unread) for leaf, _ in assigned if hasattr(leaf, "tensor")
+    ]
+    outside = {id(each): each for each in reached.outside}
+    return RecordedStep(
+        tracer.name, reached, EXECUTORS[executor](program, tracer.arguments), program,
+        rebuild=parts.rebuild,
+        is_single=parts.is_single and parts.places == [("new", 0)] and len(program.results) == 1,
+        count=len(parts.results),
+        places=parts.places,
+        actions=_ordered(tracer.actions),
+        gradients=[place for place, _ in parts.gradients],
+        cleared=parts.cleared,
+        replaced=[leaf.tensor for leaf, _ in replaced],
+        had_gradient=[
+            (tensor, former is not None)
+            for tensor, (former, _) in tracer.former.items()
+            if tensor in tracer.accumulated or former is not None
+        ],
+        changed=[tensor for tensor, is_statistic in before if not is_statistic],
+        outside=[id(each) if id(each) in outside else None for each in tensors],
+    )  # fmt: skip
+
+
+def _ordered(actions: list[Any]) -> list[Any]:
+    """The actions, schedules told whether an update of their optimizer follows."""
+    for position, action in enumerate(actions):
+        later = actions[position + 1 :]
+        if not isinstance(action, Update):
+            action.is_last = not any(
+                isinstance(each, Update) and each.optimizer is action.optimizer for each in later
+            )
+    return actions
+
+
+@dataclass(eq=False)
 class RecordedStep:
     """What a function did with arguments of some shapes, as an executable program."""
 
@@ -149,9 +188,12 @@ class RecordedStep:
     executable: Executable
     recorded_program: Program
     rebuild: Callable[[Sequence[Any]], Any]
-    is_single: bool  # the function returns one new tensor
-    places: list[Any]
-    """For each result None, if it is new, or the argument or the tensor that it is."""
+    is_single: bool
+    """Whether the only result is one new tensor."""
+    count: int
+    """How many new tensors the function returns; gradients and new values of tensors follow."""
+    places: list[tuple[str, Any]]
+    """For each result a new tensor by number, an argument by position, or a tensor from outside."""
     actions: list[Any]
     gradients: list[Any]
     """What the results after those of the function are gradients of: positions or tensors."""
@@ -159,45 +201,55 @@ class RecordedStep:
     replaced: list[Tensor]
     had_gradient: list[tuple[Tensor, bool]]
     changed: list[Tensor]
+    outside: list[int | None]
+    """The ids of those arguments that the function also reaches by itself."""
 
-    def fits(self) -> bool:
+    def fits(self, tensors: Sequence[Tensor]) -> bool:
         """Whether the function would do the same again."""
-        if not self.reached.holds() or not self.executable.bind():
-            return False
         for tensor, had_gradient in self.had_gradient:
             if (tensor._grad is not None) is not had_gradient:
                 return False
-        return not any(not action.fits() for action in self.actions)
+        if not self.reached.holds() or not self.executable.bind():
+            return False
+        reached = self.reached.outside
+        for tensor, known in zip(tensors, self.outside):  # noqa: B905 - the key counts them
+            if (id(tensor) if tensor in reached else None) != known:
+                return False
+        for action in self.actions:  # noqa: SIM110 - a generator costs more
+            if not action.fits():
+                return False
+        return True
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """The results for these arguments, with all effects."""
         arrays = [tensor.cached_data for tensor in tensors]
-        self.executable.check(arrays)
-        for action in self.actions:
+        executable, actions = self.executable, self.actions
+        executable.check(arrays)
+        for action in actions:
             action.begin()
-        before_change(self.changed)
-        results = self.executable.run(arrays)
-        for action in self.actions:
+        try:
+            before_change(self.changed)
+            results = executable.run(arrays)
+        except BaseException:
+            for action in reversed(actions):
+                action.undo()
+            raise
+        for action in actions:
             action.end()
-        if self.cleared:
-            for tensor in self.cleared:
-                tensor._grad = None
+        for tensor in self.cleared:
+            tensor._grad = None
         make = Tensor.make_const
-        if self.is_single and len(results) == 1:
+        if self.is_single:
             return make(results[0])
-        return self._rebuilt(tensors, iter(results), make)
-
-    def _rebuilt(self, tensors: Sequence[Tensor], results: Any, make: Any) -> Any:
-        returned = [
-            make(next(results)) if place is None
-            else tensors[place] if isinstance(place, int) else place
-            for place in self.places
-        ]  # fmt: skip
+        made = [make(array) for array in results]
+        kinds = {"new": made, "argument": tensors}
+        returned = [kinds[kind][at] if kind in kinds else at for kind, at in self.places]
+        others = iter(made[self.count :])
         for place in self.gradients:
             tensor = tensors[place] if isinstance(place, int) else place
-            tensor.grad = make(next(results))
+            tensor.grad = next(others)
         for tensor in self.replaced:
-            tensor.data = make(next(results))
+            tensor.data = next(others)
         return self.rebuild(returned)
 
     # --- looking at it

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..autograd import Op, Tensor, Value, modes
 from ..autograd.abstract import AbstractArray, NeedsNumbers, abstract_like
-from ..device import draw_instead, drawn
+from ..device import draw_instead, drawn, note_array
 from ..ops import GetItem
 from .program import (
     Captured,
@@ -33,7 +33,7 @@ from .program import (
 from .recording import Escaped, RecordingArray, count, limited, operands_of
 from .rules import recorded
 
-__all__ = ["Call", "Tracer"]
+__all__ = ["OF_A_GRAPH", "Call", "Tracer"]
 
 _LONGEST = 300
 """An op that makes more nodes, by a loop over time steps, say, stays a call."""
@@ -70,44 +70,72 @@ def _shapes(arrays: Any) -> Any:
     )
 
 
+OF_A_GRAPH = (
+    "a tensor that an op made outside of it requires a gradient, which cannot flow back through a "
+    "compiled function: pass tensor.detach(), or compile the whole step"
+)
+
+
+class FormerGradient:
+    """The gradient that a tensor has when a step begins, whichever that is."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def realize_cached_data(self) -> Any:
+        return self.tensor._grad.realize_cached_data()
+
+    cached_data = property(realize_cached_data)
+
+
 class Tracer:
     """One recording. `known` are tensors that live outside, which an array is looked up among."""
 
-    def __init__(self, name: str, known: Iterable[Tensor], gradients: Iterable[Tensor]) -> None:
+    def __init__(self, name: str, known: Iterable[Tensor]) -> None:
         self.name = name
         self.is_open = True
         self.inputs: list[Input] = []
         self.checks: list[Check] = []
         self.draws: list[Node] = []
         self.actions: list[Any] = []
-        """What the step does in Python: optimizers' buckets that step, functions to call."""
-        self.captured: list[tuple[Captured, RecordingArray]] = []
+        """What the step does in Python: optimizers' buckets that step, schedules."""
+        self.captured: list[tuple[Any, RecordingArray]] = []
+        """All leaves but constants, and what stands for their arrays."""
         self.replaced: set[Node] = set()
         """Leaves whose tensors get other arrays, in place of other values in their own."""
         self.unread: set[Node] = set()
         """Leaves that no gradient reads, such as running statistics."""
+        self.former: dict[Tensor, tuple[Any, Any]] = {}
+        """The tensors from outside, with the gradients that they had before."""
         self.cleared: set[Tensor] = set()
         """Tensors whose gradients were reset."""
         self.accumulated: set[Tensor] = set()
-        """Tensors whose former gradients were read, as far as there were some."""
-        self._arrays: dict[int, tuple[Any, RecordingArray]] = {}
+        """Tensors to whose former gradients others were added, as far as there were some."""
         self.arguments: list[Any] = []
-        self.gradients: dict[Node, Tensor] = {}
-        """The leaves that are former gradients, and whose."""
+        self._outside: dict[Node, Any] = {}
+        """The arrays of arguments and captured tensors in this call."""
+        self._arrays: dict[int, tuple[Any, RecordingArray]] = {}
+        self._made: dict[int, Any] = {}
         for tensor in known:
-            self._capture(tensor, Captured(tensor))
-        for tensor in gradients:
-            read = lambda tensor=tensor: tensor._grad.realize_cached_data()  # noqa: E731
-            node = Captured(tensor._grad, read)
-            self.gradients[node] = tensor
-            self._capture(tensor._grad, node)
+            self._know(tensor)
 
     # --- what the function works on
 
-    def _capture(self, tensor: Any, node: Captured) -> RecordingArray:
-        array = tensor.realize_cached_data()
+    def _know(self, tensor: Tensor) -> RecordingArray:
+        """Capture a tensor from outside, and its gradient."""
+        if tensor.op is not None and tensor.requires_grad:
+            raise ValueError(f"{self._place()}: {OF_A_GRAPH}")
+        self.former[tensor] = tensor._grad, tensor._stored
+        if tensor._grad is not None:
+            self._capture(FormerGradient(tensor))
+        return self._capture(tensor)
+
+    def _capture(self, holder: Any) -> RecordingArray:
+        node = Captured(holder)
         recording = RecordingArray(self, node)
+        array = holder.realize_cached_data()
         self._arrays[id(array)] = array, recording
+        self._outside[node] = array
         self.captured.append((node, recording))
         return recording
 
@@ -117,9 +145,19 @@ class Tracer:
         node = Input(len(self.inputs), array.shape, array.dtype)
         self.inputs.append(node)
         self.arguments.append(array)
+        self._outside[node] = array
         recording = RecordingArray(self, node)
-        self.captured.append((node, recording))  # type: ignore[arg-type] # it may be assigned to
+        self.captured.append((node, recording))  # it may be assigned to
         return Tensor.make_const(recording, tensor.requires_grad)
+
+    def note(self, array: Any) -> None:
+        """An array that was created, not computed, while the function runs."""
+        self._made[id(array)] = array
+
+    def is_made(self, leaf: Node) -> bool:
+        """Whether the array of a leaf was created while the function ran."""
+        is_tensor = isinstance(leaf, Captured) and isinstance(leaf.tensor, Tensor)
+        return is_tensor and id(leaf.tensor.cached_data) in self._made  # type: ignore[attr-defined]
 
     def array_of(self, value: Value) -> Any:
         """The recording array of a tensor, or the tuple of those of a tuple."""
@@ -140,8 +178,9 @@ class Tracer:
         found = self._arrays.get(id(array))
         if found is not None:
             return found[1]
-        holder = value if value.cached_data is array else Tensor.make_const(array)
-        return self._capture(holder, Captured(holder))
+        if value.cached_data is not array:  # an entry of a tuple
+            return self._capture(Tensor.make_const(array))
+        return self._know(value)
 
     # --- recording
 
@@ -155,6 +194,7 @@ class Tracer:
                     (modes.is_lazy, True),
                     (modes.effects, self),
                     (draw_instead, self._draw),
+                    (note_array, self.note),
                 ):
                     stack.enter_context(modes.override(variable, value))
                 yield
@@ -184,14 +224,6 @@ class Tracer:
         if op.is_random and len(self.draws) == draws:  # it draws by itself
             return self._called(op, arrays)
         return result
-
-    def _outside(self) -> dict[Node, Any]:
-        """The arrays of arguments and captured tensors in this call."""
-        known: dict[Node, Any] = dict(zip(self.inputs, self.arguments, strict=True))
-        for node, _ in self.captured:
-            if isinstance(node, Captured):
-                known[node] = node.read()
-        return known
 
     def _as_recorded(self, result: Any) -> Any:
         if isinstance(result, tuple):
@@ -223,7 +255,7 @@ class Tracer:
     def _values(self, arrays: Any) -> Any:
         """The arrays that the nodes have in this call; where they depend on draws, some others."""
         nodes = list(nodes_in(operands_of(tuple(arrays))))
-        known = self._outside()
+        known = self._outside.copy()
         for node in self.draws:
             if node.shape is not None:
                 known[node] = np.full(node.shape, 0.5).astype(node.dtype)
@@ -293,7 +325,9 @@ class Tracer:
 
     def clear(self, leaves: Iterable[Tensor]) -> None:
         """The gradients of `leaves` are reset."""
-        self.cleared.update(leaves)
+        for leaf in leaves:
+            self.array_of(leaf)  # so that the gradient that it has is noted
+            self.cleared.add(leaf)
 
     def act(self, action: Any) -> None:
         """Something to do in Python whenever the step runs."""
@@ -322,7 +356,10 @@ class Tracer:
         )
 
     def _error(self, text: str) -> Exception:
-        return NeedsNumbers(f"in the compiled function {self.name}, {_line_of_user()}: {text}")
+        return NeedsNumbers(f"{self._place()}: {text}")
+
+    def _place(self) -> str:
+        return f"in the compiled function {self.name}, {_line_of_user()}"
 
 
 def _line_of_user() -> str:

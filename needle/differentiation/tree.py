@@ -1,7 +1,8 @@
 """Nested containers of tensors: flatten them, and put other values in the places of the tensors.
 
 Containers are tuples, named tuples, lists, dicts, dataclasses, `TensorTuple`s, and objects with a
-method `named_parameters()` (Modules), which stand for their parameters. The rest is left as it is.
+method `named_parameters()` (Modules), which stand for their parameters. The rest is left as it is,
+and so are dataclasses with a state of their own (`load_state_dict`), such as optimizers.
 """
 
 import copy
@@ -13,16 +14,18 @@ from typing import Any
 from ..autograd import Tensor, TensorTuple
 from ..ops import make_tuple
 
-__all__ = ["flatten", "paths", "substituted"]
+__all__ = ["flatten", "is_record", "paths", "substituted"]
 
 Found = list[tuple[str, Tensor, bool]]  # path, tensor, whether it is a module's parameter
 Rebuild = Callable[[Iterator[Any]], Any]
 
 
-def flatten(tree: Any) -> tuple[list[Tensor], Callable[[Sequence[Any]], Any]]:
+def flatten(
+    tree: Any, keeps_modules: bool = False
+) -> tuple[list[Tensor], Callable[[Sequence[Any]], Any]]:
     """The tensors of a nested container, and a function that puts other values in their places.
 
-    A module comes back as a dict under the names of its parameters.
+    A module comes back as a dict under the names of its parameters, or as it is.
 
     Example:
         >>> import needle as ndl
@@ -31,7 +34,7 @@ def flatten(tree: Any) -> tuple[list[Tensor], Callable[[Sequence[Any]], Any]]:
         (2, {'a': 10, 'b': [20, 'text']})
     """
     found: Found = []
-    rebuild = _visit(tree, "", found)
+    rebuild = _visit(tree, "", found, keeps_modules)
     return [tensor for _, tensor, _ in found], lambda values: rebuild(iter(values))
 
 
@@ -82,7 +85,7 @@ def _visit(tree: Any, path: str, found: Found, keeps_modules: bool = False) -> R
     if isinstance(tree, dict):
         parts = {key: visit(value, f"[{key!r}]") for key, value in tree.items()}
         put = operator.setitem
-    elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+    elif is_record(tree):
         names = [field.name for field in dataclasses.fields(tree)]
         parts = {name: visit(getattr(tree, name), f".{name}") for name in names}
         put = object.__setattr__  # it may be frozen
@@ -98,6 +101,12 @@ def _visit(tree: Any, path: str, found: Found, keeps_modules: bool = False) -> R
         return result
 
     return copied
+
+
+def is_record(value: Any) -> bool:
+    """Whether a value is a dataclass that is a container."""
+    is_dataclass = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return is_dataclass and not hasattr(value, "load_state_dict")
 
 
 def _sequence_like(sequence: Any, items: list[Any]) -> Any:

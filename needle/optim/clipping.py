@@ -93,7 +93,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     params = _with_gradient(parameters, "clip_grad_value_")
     if modes.effects.get() is not None:
         for param in params:
-            param.grad = ops.clip(param._grad, -clip_value, clip_value)
+            param._grad = ops.clip(param._grad, -clip_value, clip_value)
     else:
         _replace(params, np.clip, -clip_value, clip_value)
 
@@ -116,7 +116,7 @@ def _clip_recorded(params: list[Tensor], max_norm: float, p: float, is_checked: 
     scale = ops.minimum(max_norm / (norm + 1e-6), 1.0)
     for param in params:
         gradient = param._grad
-        param.grad = gradient * ops.astype(scale, gradient.dtype)
+        param._grad = gradient * ops.astype(scale, gradient.dtype)
     return norm
 
 

@@ -21,6 +21,7 @@ from ..autograd import Array, Tensor, modes, no_grad
 from ..autograd.assign import assign
 from ..autograd.changes import before_change
 from ..autograd.modes import observers, override
+from .effects import Update
 from .program import Program, structure
 from .settings import ParamGroup
 
@@ -288,20 +289,30 @@ class Bucket:
     def record(self, optimizer: Optimizer) -> None:
         """The same update by ops on Tensors, seen by observers."""
         if self.numbers is None:
-            numbers = [np.zeros_like(self.arrays[0], shape=()) for _ in self.program.numbers]
-            self.numbers = [Tensor.make_const(number) for number in numbers]
+            self.numbers = self._new_numbers()
             self.state_tensors = [Tensor.make_const(array) for array in self.used_state]
+        numbers = self.numbers
         if (effects := modes.effects.get()) is not None:
-            effects.act(RecordedUpdate(optimizer, self))
+            formers = [action for action in effects.actions if action.bucket is self]
+            if formers:
+                numbers = self._new_numbers()
+            effects.act(Update(optimizer, self, numbers, len(formers) + 1))
+            for param in self.params:
+                param._stored.is_stepped = True
         else:
             self.advance()
         with no_grad():
             gradients = [ops.astype(param._grad, param.dtype) for param in self.params]
-            results = self.program.run(self.params, gradients, self.state_tensors, self.numbers)
+            results = self.program.run(self.params, gradients, self.state_tensors, numbers)
         for _, value in results:  # in lazy mode, from values before the step
             value.realize_cached_data()
         for target, value in results:
             assign(target, value)
+
+    def _new_numbers(self) -> list[Tensor]:
+        """Tensors for the numbers of a recorded step: lr, say."""
+        arrays = [np.zeros_like(self.arrays[0], shape=()) for _ in self.program.numbers]
+        return [Tensor.make_const(array) for array in arrays]
 
     def advance(self) -> None:
         """Count a step, and give the recorded step its numbers."""
@@ -311,35 +322,6 @@ class Bucket:
         with override(observers, ()):  # a recorded assignment would repeat this step's numbers
             for tensor, number in zip(self.numbers or (), numbers, strict=True):
                 assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
-
-
-class RecordedUpdate:
-    """The update of a bucket in a step that is recorded: what Python does whenever it runs."""
-
-    def __init__(self, optimizer: Optimizer, bucket: Bucket) -> None:
-        self.optimizer, self.bucket = optimizer, bucket
-        self.params = bucket.params
-
-    def fits(self) -> bool:
-        """Whether the recorded ops are still those of the optimizer."""
-        bucket = self.bucket
-        return bucket in self.optimizer._executor.buckets and (
-            [*bucket.group.values()] == bucket.settings
-            or structure(bucket.group) == bucket.structure
-        )
-
-    def begin(self) -> None:
-        """Give the recorded ops the numbers of the next step."""
-        bucket = self.bucket
-        steps = bucket.steps + 1 if bucket.used_state else 0
-        numbers = bucket.program.compute_numbers(bucket.group, steps)
-        for tensor, number in zip(bucket.numbers, numbers):  # type: ignore[arg-type] # noqa: B905
-            tensor.cached_data[...] = number
-
-    def end(self) -> None:
-        """The step was made."""
-        if self.bucket.used_state:
-            self.bucket.steps += 1
 
 
 def _cut(buffers: list[Array], size: int, shape: tuple[int, ...]) -> list[Array]:

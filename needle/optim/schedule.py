@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from .effects import recordable
 from .optimizer import Optimizer
 from .settings import NON_NEGATIVE, POSITIVE, UNIT, ParamGroup, count, number
 
@@ -40,6 +41,11 @@ class Schedule:
     optimizer: Optimizer
     checks: ClassVar[Mapping[str, Any]] = CHECKS
     not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer"})
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "step" in vars(cls):
+            cls.step = recordable(cls.step)  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
         if not isinstance(self.optimizer, Optimizer):

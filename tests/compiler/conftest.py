@@ -19,7 +19,7 @@ def executor(request: pytest.FixtureRequest) -> str:
     """The name of an executor, each in turn."""
     if request.param == "numba":
         pytest.importorskip("numba")
-        kinds = recorded_step._EXECUTORS
+        kinds = recorded_step.EXECUTORS
         if kinds["numba"] is kinds["numpy"]:
             pytest.skip("there is no executor that uses Numba yet")
     return request.param

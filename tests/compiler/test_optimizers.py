@@ -148,8 +148,9 @@ def test_freezing_is_recorded_anew(agree):
     def between(number, model, optimizer):
         model[0].weight.requires_grad = number % 2 == 0
 
-    step = agree(training(OPTIMIZERS["momentum"]), batches(), between=between)
-    assert step.recordings == 2
+    step = agree(training(OPTIMIZERS["momentum"]), batches(6), between=between)
+    # the third is for the optimizer, which no longer joins the two parameters
+    assert step.recordings == 3
 
 
 def test_a_smaller_last_batch_is_the_second_recording(agree):
@@ -205,15 +206,9 @@ def test_a_checkpoint_of_compiled_steps_is_resumed(tmp_path, executor, close):
 )
 def test_clipping(clip, agree):
     def before_step(model):
-        found = clip(model)
-        return None if found is None else ndl.Tensor(np.asarray(found)) * 1.0
+        clip(model)
 
-    def build():
-        return training(OPTIMIZERS["momentum"], before_step=clip)()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ndl.Tensor, "__eq__", lambda self, other: abs(self.item() - other) < 1e-6)
-        agree(training(OPTIMIZERS["momentum"], before_step=lambda model: clip(model) and None), batches())
+    agree(training(OPTIMIZERS["momentum"], before_step=before_step), batches())
 
 
 def test_the_norm_that_clipping_returns(executor):
@@ -333,7 +328,9 @@ def test_two_networks_against_each_other(agree):
             made = maker(noise)
             of_judge.reset_grad()
             ones, zeros = ndl.init.ones(6, 1), ndl.init.zeros(6, 1)
-            loss_judge = loss_function(judge(real), ones) + loss_function(judge(made.detach()), zeros)
+            loss_judge = loss_function(judge(real), ones) + loss_function(
+                judge(made.detach()), zeros
+            )
             loss_judge.backward(create_graph=False)
             of_judge.step()
             of_maker.reset_grad()

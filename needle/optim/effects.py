@@ -1,0 +1,103 @@
+"""What optimizers and schedules do in Python whenever a recorded step runs.
+
+`needle.autograd.modes.effects` is given these actions. A step calls `fits()` of each, which tells
+whether what was recorded still holds, then `begin()` of each in order, computes, and calls `end()`;
+or `undo()`, in the opposite order, where an exception came in between.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..autograd import Tensor, modes
+from .program import structure
+
+if TYPE_CHECKING:
+    from .executor import Bucket
+    from .optimizer import Optimizer
+    from .schedule import Schedule
+
+__all__ = ["ScheduleStep", "Update", "recordable"]
+
+
+class Update:
+    """The update of a bucket, the `number`-th of this bucket in one step, from 1."""
+
+    def __init__(
+        self, optimizer: Optimizer, bucket: Bucket, numbers: Sequence[Tensor], number: int
+    ) -> None:
+        self.optimizer, self.bucket, self.numbers = optimizer, bucket, numbers
+        self.number = number
+        self.params = bucket.params
+
+    def fits(self) -> bool:
+        """Whether the recorded ops are still those of the optimizer."""
+        bucket = self.bucket
+        return bucket in self.optimizer._executor.buckets and (
+            [*bucket.group.values()] == bucket.settings
+            or structure(bucket.group) == bucket.structure
+        )
+
+    def begin(self) -> None:
+        """Give the recorded ops the numbers of the next step."""
+        bucket = self.bucket
+        steps = bucket.steps + self.number if bucket.used_state else 0
+        numbers = bucket.program.compute_numbers(bucket.group, steps)
+        for tensor, number in zip(self.numbers, numbers):  # noqa: B905 - made for each other
+            tensor.cached_data[...] = number
+
+    def end(self) -> None:
+        """The step was made."""
+        if self.bucket.used_state:
+            self.bucket.steps += 1
+
+    def undo(self) -> None:
+        """The step was not made."""
+
+
+class ScheduleStep:
+    """A step of a schedule, with a copy of its state to go back to."""
+
+    def __init__(self, schedule: Schedule, step: Callable[[], None]) -> None:
+        self.schedule, self._step, self.bucket = schedule, step, None
+        self.optimizer = schedule.optimizer
+        self.is_last = True  # no update of the optimizer follows
+
+    def fits(self) -> bool:
+        return True
+
+    def begin(self) -> None:
+        if not self.is_last:
+            groups = self.optimizer.param_groups
+            self._former = self.schedule.state_dict(), [group.copy() for group in groups]
+            self._step()
+
+    def end(self) -> None:
+        if self.is_last:
+            self._step()
+
+    def undo(self) -> None:
+        if not self.is_last:
+            state, groups = self._former
+            self.schedule.load_state_dict(state)
+            for group, former in zip(self.optimizer.param_groups, groups, strict=True):
+                dict.update(group, former)
+
+
+def recordable(step: Callable[..., None]) -> Callable[..., None]:
+    """The `step` of a schedule, which a recorded step makes whenever it runs.
+
+    One that is given a tensor, such as a validation loss, reads its value and cannot be recorded.
+    """
+
+    @functools.wraps(step)
+    def wrapper(schedule: Schedule, *args: Any, **kwargs: Any) -> None:
+        effects = modes.effects.get()
+        given = (*args, *kwargs.values())
+        if effects is None or any(isinstance(each, Tensor) for each in given):
+            return step(schedule, *args, **kwargs)
+        return effects.act(ScheduleStep(schedule, lambda: step(schedule, *args, **kwargs)))
+
+    return wrapper
