@@ -8,6 +8,10 @@ import needle as ndl
 from needle.compiler.tracer import Call
 
 NAMES = list(dict.fromkeys(case.name for case in table.CASES))
+OPENED = [
+    "add", "matmul", "relu", "gelu", "sum over 0", "logsumexp over 0", "split along -1",
+    "embedding", "softmax_cross_entropy mean", "normalize over -1", "where", "cumsum", "einsum",
+]  # fmt: skip
 READ_VALUES = {"getitem by a mask"}  # their shapes depend on values
 
 
@@ -45,19 +49,21 @@ def check(case, dtype, executor, close):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("first", sorted({name[0] for name in NAMES}))
-def test_compiled_rows_of_the_table(first, dtype, executor, close, rows):
+def test_compiled_rows_of_the_table(first, dtype, close, rows):
     for name, cases in rows.items():
         if name.startswith(first) and name not in READ_VALUES:
             # float64 is compared in more shapes: its tolerance is the smaller one
-            for case in cases[: 2 if dtype == "float64" and executor == "numpy" else 1]:
-                check(case, dtype, executor, close)
+            for case in cases[: 2 if dtype == "float64" else 1]:
+                check(case, dtype, "numpy", close)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["add", "matmul", "relu", "gelu", "sum over 0", "logsumexp over 0", "split along -1",
-     "embedding", "softmax_cross_entropy mean", "normalize over -1", "where", "cumsum", "einsum"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", OPENED)
+def test_compiled_rows_by_numba(name, close, rows):
+    pytest.importorskip("numba")
+    check(rows[name][0], "float32", "numba", close)
+
+
+@pytest.mark.parametrize("name", OPENED)
 def test_an_op_is_opened_into_calls_of_numpy(name, rows):
     compiled = ndl.compile(value_and_gradients(rows[name][0]), executor="numpy")
     compiled(*map(ndl.Tensor, rows[name][0].arrays()))

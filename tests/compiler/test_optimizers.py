@@ -6,7 +6,15 @@ import pytest
 import needle as ndl
 from needle import nn
 from needle.optim import (
-    SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop, clip_grad_norm_, clip_grad_value_,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    Optimizer,
+    RMSprop,
+    clip_grad_norm_,
+    clip_grad_value_,
     lr_scheduler,
 )  # fmt: skip
 
