@@ -1,11 +1,12 @@
 """Scaled dot-product attention, softmax(scale·q·kᵀ + mask)·v, as one op with one adjoint.
 
-In the formulas P is the softmax, F the factors of dropout, g the adjoint of the result y; ∘ is the
-product of elements, and Σ sums over the keys.
+In the formulas P is the softmax, F the factors of dropout (0 or 1/(1 - p)), g the adjoint of the
+result y; ∘ is the product of elements, and Σ sums over the keys.
 """
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ..autograd import AbstractArray, Array, Tensor, TensorTuple, TensorTupleOp
 from .arithmetic import where
 from .kinds import broadcast_shape, or_zeros, plain_number, repeated_axes, unbroadcast
+from .random import Dropped
 from .reductions import softmax, sum_over, summation
 from .views import broadcast_to, transpose
 
@@ -30,9 +32,10 @@ class _Scores(TensorTupleOp):
         scale: the factor of the products of queries and keys.
         diagonal: query i sees the keys up to i + diagonal; None: all.
         others: which operands follow q, k and v: "mask" (booleans, true where a key takes part, or
-            numbers that are added to the scores), "factors" (of dropout).
+            numbers that are added to the scores), "kept" (booleans of dropout).
         in_blocks: whether to go through the queries in blocks, and to keep one number of each for
             the gradient instead of its probabilities.
+        dropout: the probability p.
     """
 
     def __init__(
@@ -41,14 +44,23 @@ class _Scores(TensorTupleOp):
         diagonal: int | None = None,
         others: tuple[str, ...] = (),
         in_blocks: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         self.scale = plain_number(scale)
         self.diagonal = diagonal
         self.others = others
         self.in_blocks = in_blocks
+        self.dropout = plain_number(dropout)
 
     def _named(self, operands: Any) -> dict[str, Any]:
         return dict(zip(self.others, operands, strict=True))
+
+    def _dropped(self, weights: Any, others: dict[str, Any]) -> Any:
+        """weights∘F, of an array or a tensor."""
+        if "kept" not in others:
+            return weights
+        op = _dropout(self.dropout)
+        return (op if isinstance(weights, Tensor) else op.compute)(weights, others["kept"])
 
     def _scores(self, q: Array, k: Array, others: dict[str, Array], first: int = 0) -> Array:
         """scale·q·kᵀ + mask; `first` is the number of the first query."""
@@ -81,13 +93,12 @@ class _Scores(TensorTupleOp):
                 yield (*index, slice(start, stop)), (*index, slice(seen)), start, here
 
 
+_dropout = lru_cache(64)(Dropped)  # one instance for all calls
+
+
 def _bias(mask: Array, scores: Array) -> Array:
     """Numbers to add: 0 where a mask of booleans is true, else -inf."""
     return np.where(mask, 0, -np.inf).astype(scores.dtype) if mask.dtype.kind == "b" else mask
-
-
-def _dropped(weights: Any, others: dict[str, Any]) -> Any:
-    return weights * others["factors"] if "factors" in others else weights
 
 
 class Attention(_Scores):
@@ -103,20 +114,20 @@ class Attention(_Scores):
 
     @property
     def constant_operands(self) -> slice:  # type: ignore[override]
-        """The factors."""
+        """What is kept."""
         return slice(3 + ("mask" in self.others), None)
 
     def compute(self, q: Array, k: Array, v: Array, *others: Array) -> tuple[Array, Array]:
         named = self._named(others)
         if not self.in_blocks:
             weights = _softmax(self._scores(q, k, named))[0]
-            return np.matmul(_dropped(weights, named), v), weights
+            return np.matmul(self._dropped(weights, named), v), weights
         y, total = [
             np.empty(each.shape, each.dtype, like=q) for each in self.infer(q, k, v, *others)
         ]
         for rows, keys, first, here in self._blocks(q, k, named):
             weights, total[rows] = _softmax(self._scores(q[rows], k[keys], here, first))
-            y[rows] = np.matmul(_dropped(weights, here), v[keys])
+            y[rows] = np.matmul(self._dropped(weights, here), v[keys])
         return y, total
 
     def infer(self, q: Any, k: Any, v: Any, *others: Any) -> Any:
@@ -136,7 +147,9 @@ class Attention(_Scores):
             others, operands = (*others, "weights"), (*operands, of_weights)
         mask = self._named(node.inputs[3:]).get("mask")
         of_mask = mask is not None and mask.requires_grad and mask.dtype.kind == "f"
-        op = _AttentionAdjoint(of_mask, self.scale, self.diagonal, others, self.in_blocks)
+        op = _AttentionAdjoint(
+            of_mask, self.scale, self.diagonal, others, self.in_blocks, self.dropout
+        )
         adjoints = TensorTuple.make_from_op(op, operands).tuple()
         return *adjoints, *[None] * (len(node.inputs) - len(adjoints))
 
@@ -209,8 +222,8 @@ class _AttentionAdjoint(_Scores):
         self, g: Array, y: Array, weights: Array, v: Array, others: dict[str, Array]
     ) -> tuple[Array, Array]:
         """The adjoints of the scores and of v."""
-        of_v = np.matmul(np.swapaxes(_dropped(weights, others), -2, -1), g)
-        of_scores = _dropped(np.matmul(g, np.swapaxes(v, -2, -1)), others)
+        of_v = np.matmul(np.swapaxes(self._dropped(weights, others), -2, -1), g)
+        of_scores = self._dropped(np.matmul(g, np.swapaxes(v, -2, -1)), others)
         inner = g * y  # its sum is that of U∘P, without the adjoint of P
         if "weights" in others:
             of_scores += others["weights"]
@@ -228,7 +241,7 @@ class _AttentionAdjoint(_Scores):
             return summation(a, -1, keepdims=True)
 
         p = softmax(self._masked(q @ transpose(k) * self.scale, named), -1)
-        of_p = _dropped(g @ transpose(v), named)
+        of_p = self._dropped(g @ transpose(v), named)
         if "weights" in named:
             of_p = of_p + named["weights"]
         centred = of_p - total(of_p * p)
@@ -238,12 +251,12 @@ class _AttentionAdjoint(_Scores):
             a = a + h_mask[0]
         mean = total(a * p)
         c = p * (a - mean)
-        e = a * centred - mean * of_p + _dropped(g @ transpose(h_v), named)
+        e = a * centred - mean * of_p + self._dropped(g @ transpose(h_v), named)
         t = p * (e - total(e * p))
-        dropped_c = _dropped(c, named)
+        dropped_c = self._dropped(c, named)
         adjoints = {"mask": unbroadcast(t, named["mask"].shape) if h_mask else None, "weights": c}
         return (
-            _dropped(p, named) @ h_v + dropped_c @ v,
+            self._dropped(p, named) @ h_v + dropped_c @ v,
             None,
             (t @ k + of_scores @ h_k) * self.scale,
             (transpose(t) @ q + transpose(of_scores) @ h_q) * self.scale,
@@ -285,7 +298,8 @@ def _outputs(
     k: Tensor,
     v: Tensor,
     mask: Tensor | None,
-    factors: Tensor | None,
+    kept: Tensor | None,
+    dropout: float,
     scale: float | None,
     diagonal: int | None,
     in_blocks: bool | None,
@@ -300,9 +314,10 @@ def _outputs(
     if in_blocks is None:
         scores = q.shape[-2] * k.shape[-2]
         in_blocks = scores >= _LEAST_SCORES and math.prod(leading) * scores > _MOST_SCORES
-    others = {"mask": mask, "factors": factors}
+    others = {"mask": mask, "kept": kept}
     given = {name: each for name, each in others.items() if each is not None}
-    return Attention(scale, diagonal, tuple(given), in_blocks)(q, k, v, *given.values())
+    op = Attention(scale, diagonal, tuple(given), in_blocks, dropout)
+    return op(q, k, v, *given.values())
 
 
 def attention(
@@ -310,22 +325,24 @@ def attention(
     k: Tensor,
     v: Tensor,
     mask: Tensor | None = None,
-    factors: Tensor | None = None,
+    kept: Tensor | None = None,
+    dropout: float = 0.0,
     scale: float | None = None,
     diagonal: int | None = None,
     in_blocks: bool | None = None,
 ) -> Tensor:
-    """(softmax(scale·q·kᵀ + mask)∘factors)·v: (..., L, E), (..., S, E), (..., S, V) → (..., L, V).
+    """softmax(scale·q·kᵀ + mask)·v: (..., L, E), (..., S, E), (..., S, V) → (..., L, V).
 
     Args:
         mask: broadcasts to (..., L, S): booleans, true where a key takes part, or numbers to add.
-        factors: what the softmax is multiplied by: those of dropout.
+        kept: booleans that broadcast to (..., L, S): which weights dropout keeps.
+        dropout: the probability p with which it keeps none; the others are divided by 1 - p.
         scale: by default 1/√E.
         diagonal: query i sees the keys up to i + diagonal; by default all.
         in_blocks: whether to go through the queries in blocks, with memory that grows with L + S
             instead of L·S; by default where there are many scores.
     """
-    return _outputs(q, k, v, mask, factors, scale, diagonal, in_blocks)[0]
+    return _outputs(q, k, v, mask, kept, dropout, scale, diagonal, in_blocks)[0]
 
 
 def attention_weights(
@@ -333,10 +350,11 @@ def attention_weights(
     k: Tensor,
     v: Tensor,
     mask: Tensor | None = None,
-    factors: Tensor | None = None,
+    kept: Tensor | None = None,
+    dropout: float = 0.0,
     scale: float | None = None,
     diagonal: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`attention`, and its weights softmax(scale·q·kᵀ + mask)∘factors, (..., L, S)."""
-    outputs = _outputs(q, k, v, mask, factors, scale, diagonal, False)
-    return outputs[0], outputs[1] if factors is None else outputs[1] * factors
+    """`attention`, and its weights softmax(scale·q·kᵀ + mask) after dropout, (..., L, S)."""
+    outputs = _outputs(q, k, v, mask, kept, dropout, scale, diagonal, False)
+    return outputs[0], outputs[1] if kept is None else _dropout(dropout)(outputs[1], kept)

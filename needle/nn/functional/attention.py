@@ -12,7 +12,7 @@ import numpy as np
 from ... import ops
 from ...autograd import Tensor
 from ...device import Generator
-from ...ops.random import DropoutMask
+from ...ops.random import Kept
 from ..checks import check_floats, check_fraction
 
 __all__ = ["scaled_dot_product_attention"]
@@ -87,11 +87,11 @@ def attend(
     if grouped:
         query, key, value, mask = _grouped(query, key, value, mask)
         scores = (*scores[:-3], *query.shape[-4:-2], *scores[-2:])
-    factors = None
+    kept = None
     if dropout:
         zeros = Tensor.make_const(query.device.full((), 0, query.dtype))
-        factors = DropoutMask(dropout, generator)(zeros.broadcast_to(scores))
-    operands = query, key, value, mask, factors, scale, diagonal
+        kept = Kept(dropout, generator)(zeros.broadcast_to(scores))
+    operands = query, key, value, mask, kept, dropout, scale, diagonal
     weights = None
     if need_weights:
         y, weights = ops.attention_weights(*operands)

@@ -28,9 +28,13 @@ def _padding(q, k):
     return mask
 
 
-def _factors(k):
+def _kept(k):
     """Of dropout."""
-    return np.where(np.arange(k.shape[-2]) % 3 == 0, 0, 1.5).astype(k.dtype)
+    return np.arange(k.shape[-2]) % 3 != 0
+
+
+def _factors(k):
+    return (_kept(k) * 1.25).astype(k.dtype)
 
 
 def _constant(array, like):
@@ -70,7 +74,7 @@ ROWS = [
         (
             f"attention with numbers as mask, dropout{' in blocks' * in_blocks}",
             lambda q, k, v, m, in_blocks=in_blocks: ops.attention(
-                q, k, v, m, _constant(_factors(k), q), in_blocks=in_blocks
+                q, k, v, m, _constant(_kept(k), q), 0.2, in_blocks=in_blocks
             ),
             lambda q, k, v, m: (_weights(q, k, m) * _factors(k)) @ v,
             [[*_SHAPES, (2, 1, 3)]],
@@ -80,7 +84,7 @@ ROWS = [
     ],
     (
         "attention_weights",
-        lambda q, k, v, m: ops.attention_weights(q, k, v, m, _constant(_factors(k), q)),
+        lambda q, k, v, m: ops.attention_weights(q, k, v, m, _constant(_kept(k), q), 0.2),
         lambda q, k, v, m: (
             (_weights(q, k, m) * _factors(k)) @ v,
             _weights(q, k, m) * _factors(k),
