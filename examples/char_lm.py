@@ -1,0 +1,217 @@
+"""Train a small GPT or an LSTM to write like Shakespeare, one character after another.
+
+    python examples/char_lm.py                                  # a GPT
+    python examples/char_lm.py --model lstm
+    python examples/char_lm.py --load runs/char_lm/gpt.npz --generate "ROMEO:" --temperature 0.8
+
+The text is downloaded on first use. The settings are those of nanoGPT for a CPU: 4 layers, 4 heads,
+width 128, context 64, batch 12, 2000 steps.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import trange
+
+import needle as ndl
+from needle import Tensor, nn
+from needle.nn import functional as F
+
+LAYERS, HEADS, WIDTH, CONTEXT, BATCH = 4, 4, 128, 64, 12
+LEARNING_RATE, LEAST_RATE, WARM_UP = 4e-3, 2e-4, 100
+
+
+class Block(nn.Module):
+    """Attention and a gated layer, each on a normalised input and added to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.RMSNorm(WIDTH), nn.RMSNorm(WIDTH)
+        self.qkv = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
+        self.out = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.gated = nn.SwiGLU(WIDTH, 8 * WIDTH // 3)
+        self.rotary = nn.RotaryEmbedding(WIDTH // HEADS, CONTEXT)
+
+    def forward(self, x: Tensor, cache: nn.KeyValueCache | None, known: int) -> Tensor:
+        batch, length, _ = x.shape
+        qkv = self.qkv(self.norm1(x)).reshape((batch, length, 3, HEADS, WIDTH // HEADS))
+        q, k, v = (qkv[:, :, i].swapaxes(1, 2) for i in range(3))
+        q, k = self.rotary(q, known), self.rotary(k, known)
+        if cache is not None:
+            k, v = cache.extend(self, k, v)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=length > 1)
+        x = x + self.out(y.swapaxes(1, 2).reshape((batch, length, WIDTH)))
+        return x + self.gated(self.norm2(x))
+
+
+class GPT(nn.Module):
+    """Logits of the next character at each position; the output shares the embedding's matrix."""
+
+    def __init__(self, characters: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(characters, WIDTH)
+        self.blocks = nn.ModuleList([Block() for _ in range(LAYERS)])
+        self.norm = nn.RMSNorm(WIDTH)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1:
+                is_last = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(parameter, std=0.05 / (math.sqrt(2 * LAYERS) if is_last else 1))
+
+    def forward(self, tokens: Tensor, cache: nn.KeyValueCache | None = None) -> Tensor:
+        x = self.embedding(tokens)
+        known = 0 if cache is None else cache.length
+        for block in self.blocks:
+            x = block(x, cache, known)
+        return self.norm(x) @ self.embedding.weight.T
+
+
+class LSTM(nn.Module):
+    """The same with two recurrent layers of twice the width."""
+
+    def __init__(self, characters: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(characters, WIDTH)
+        self.lstm = nn.LSTM(WIDTH, 2 * WIDTH, num_layers=2)
+        self.output = nn.Linear(2 * WIDTH, characters)
+
+    def forward(self, tokens: Tensor, cache: None = None) -> Tensor:
+        y, _ = self.lstm(self.embedding(tokens.swapaxes(0, 1)))
+        return self.output(y.swapaxes(0, 1))
+
+
+def mean_loss(model: nn.Module, dataset: ndl.data.TextDataset) -> float:
+    """The mean cross-entropy of a text's characters, in nats, by windows side by side."""
+    losses = []
+    with ndl.no_grad():
+        for start in range(0, len(dataset), 64):
+            tokens, targets = map(constant, dataset[start : start + 64])
+            losses.append(loss_of(model, tokens, targets).item() * len(tokens))
+    return sum(losses) / len(dataset)
+
+
+def loss_of(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
+    logits = model(tokens)
+    return F.cross_entropy(logits.reshape((-1, logits.shape[-1])), targets.reshape((-1,)))
+
+
+def constant(array: np.ndarray) -> Tensor:
+    return Tensor(array, requires_grad=False)
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """The factor of the rate: linear warm-up, then half a cosine."""
+    if step < WARM_UP:
+        return (step + 1) / WARM_UP
+    share = (step - WARM_UP) / max(1, steps - WARM_UP)
+    least = LEAST_RATE / LEARNING_RATE
+    return least + (1 - least) * (1 + math.cos(math.pi * share)) / 2
+
+
+def train(model: nn.Module, dataset: ndl.data.TextDataset, steps: int, is_compiled: bool) -> None:
+    """So many steps on random windows of the text."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim == 1]
+    groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+    optimizer = ndl.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.1,
+    )  # fmt: skip
+    schedule = ndl.optim.LambdaLR(optimizer, lambda step: learning_rate(step, steps))
+
+    def step(tokens: Tensor, targets: Tensor) -> Tensor:
+        loss = loss_of(model, tokens, targets)
+        optimizer.reset_grad()
+        loss.backward(create_graph=False)
+        ndl.optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss
+
+    if is_compiled:
+        step = ndl.compile(step)
+    progress = trange(steps, unit="step")
+    for number in progress:
+        starts = np.random.randint(len(dataset), size=BATCH)
+        loss = step(*map(constant, dataset[starts]))
+        schedule.step()
+        if number % 50 == 0:
+            progress.set_postfix(loss=f"{loss.item():.2f}")
+
+
+def generate(
+    model: nn.Module, prompt: np.ndarray, length: int, temperature: float, top_k: int
+) -> list[int]:
+    """Continue the characters of a prompt by draws from the model's distribution.
+
+    The GPT keeps keys and values of what it has seen, until its context is full: then it starts
+    again with the last half.
+    """
+    if not len(prompt):
+        raise SystemExit("--generate takes at least one character to begin with")
+    tokens = list(map(int, prompt))
+    cache = nn.KeyValueCache(CONTEXT) if isinstance(model, GPT) else None
+    new = tokens[-CONTEXT:]
+    with ndl.no_grad():
+        for _ in range(length):
+            if cache is None:
+                new = tokens[-CONTEXT:]
+            elif cache.length + len(new) > CONTEXT:
+                cache.clear()
+                new = tokens[-CONTEXT // 2 :]
+            logits = model(constant(np.array([new])), cache)[0, -1].numpy().astype(np.float64)
+            if temperature == 0:
+                tokens.append(int(logits.argmax()))
+            else:
+                logits[logits < np.sort(logits)[-top_k]] = -np.inf
+                weights = np.exp((logits - logits.max()) / temperature)
+                tokens.append(int(np.random.choice(len(weights), p=weights / weights.sum())))
+            new = tokens[-1:]
+    return tokens
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--model", choices=["gpt", "lstm"], default="gpt")
+    add("--steps", type=int, default=2000)
+    add("--seed", type=int, default=0)
+    add("--compile", action="store_true", help="run each step as one compiled program")
+    add("--text", type=Path, help="a text file; by default Shakespeare's plays")
+    add("--folder", type=Path, default=Path("runs/char_lm"), help="where the weights are saved")
+    add("--load", type=Path, help="weights to start from, instead of training")
+    add("--generate", metavar="PROMPT", help="write a text that begins like this")
+    add("--length", type=int, default=500, help="how many characters to write")
+    add("--temperature", type=float, default=1.0, help="below 1: likelier characters; 0: the best")
+    add("--top-k", type=int, default=40, help="draw from the k likeliest characters")
+    options = parser.parse_args()
+
+    text = ndl.data.tiny_shakespeare() if options.text is None else options.text.read_text("utf-8")
+    split = len(text) * 9 // 10
+    vocabulary = sorted(set(text))
+    training = ndl.data.TextDataset(text[:split], CONTEXT, vocabulary=vocabulary)
+    validation = ndl.data.TextDataset(
+        text[split:], CONTEXT, vocabulary=vocabulary, stride=CONTEXT
+    )
+    ndl.manual_seed(options.seed)
+    model = {"gpt": GPT, "lstm": LSTM}[options.model](len(vocabulary))
+    path = options.load or options.folder / f"{options.model}.npz"
+    if options.load:
+        model.load_state_dict(ndl.load(path))
+    else:
+        start = time.perf_counter()
+        train(model, training, options.steps, options.compile)
+        seconds = time.perf_counter() - start
+        print(f"{options.steps} steps in {seconds:.0f} s")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ndl.save(model.state_dict(), path)
+    print(f"validation loss {mean_loss(model, validation):.3f}, weights in {path}")
+    if options.generate is not None:
+        prompt = training.encode(options.generate)
+        tokens = generate(model, prompt, options.length, options.temperature, options.top_k)
+        print(training.decode(tokens))
+
+
+if __name__ == "__main__":
+    main()
