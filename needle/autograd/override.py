@@ -66,6 +66,7 @@ class override(ContextDecorator):
         return self.back_to(self.variable.get())
 
     def back_to(self, former: Any) -> Any:
+        """What sets the variable to `former` when it is called or dropped."""
         if self._settings:
             return _Restore(self._settings[former])
         return _Restore(_setting(self.variable, former))

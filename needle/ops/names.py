@@ -106,10 +106,18 @@ class AnyName(Protocol[P, R_co]):
 
 
 def as_tensors(name: str, operands: Iterable[Any]) -> list[Tensor]:
-    """The operands of the function `name`, with constants in place of arrays and lists."""
+    """The operands of the function `name`, with constants in place of arrays and lists.
+
+    These live on the device of the first Tensor among them.
+    """
+    given = list(operands)
+    tensors = [each for each in given if isinstance(each, Tensor)]
+    if len(tensors) == len(given):
+        return tensors
+    device = tensors[0].device if tensors else default_device()
     return [
-        each if isinstance(each, Tensor) else as_constant(name, place, each, default_device())
-        for place, each in enumerate(operands)
+        each if isinstance(each, Tensor) else as_constant(name, place, each, device)
+        for place, each in enumerate(given)
     ]
 
 
@@ -117,8 +125,8 @@ def by_any_name(function: Callable[P, R]) -> AnyName[P, R]:
     """Decorator: `function` takes the synonyms of its parameters as keywords.
 
     An array or a list of numbers in the place of one of the first Tensors becomes a constant.
-    PyTorch's `dim` without `correction` is a
-    warning for a function with `ddof`, whose default is NumPy's.
+    PyTorch's `dim` without `correction` is a warning for a function with `ddof`, whose default is
+    NumPy's.
     """
     call: Callable[..., R] = function
     name = function.__name__
