@@ -26,7 +26,7 @@ from .windows import Lengths, Tap, taps
 
 __all__ = ["correlate", "correlate_transposed", "correlate_weights"]
 
-_BUFFER = 2**18  # elements of the lowered matrix that are made at a time: a MiB of float32
+_BUFFER = 2**19  # elements of the lowered matrix that are made at a time: 2 MiB of float32
 _ROWS = 128  # a product of fewer rows wastes time
 
 Lowered = Iterator[tuple[Any, int, Array]]  # where in the output, the slot of tap 0, (G, rows, K)
