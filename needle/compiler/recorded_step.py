@@ -61,6 +61,13 @@ class _Parts:
     """What is left of a recording: its results, gradients and assignments, by their nodes."""
 
     def __init__(self, tracer: Tracer, function: Any, given: Sequence[Tensor], result: Any) -> None:
+        after = Reached(function)
+        kept = after.outside
+        self.local = {
+            leaf for leaf, _ in tracer.captured if tracer.is_made(leaf) and leaf.tensor not in kept
+        }
+        """Leaves that the function created and did not keep: constants, if not written to."""
+        outside = tracer.former.keys() - {leaf.tensor for leaf in self.local}
         returned, self.rebuild = flatten(result, keeps_modules=True)
         self.is_single = isinstance(result, Tensor)
         nodes = [tracer.array_of(tensor).node for tensor in returned]
@@ -69,7 +76,7 @@ class _Parts:
         self.results: list[Node] = []
         self.places: list[tuple[str, Any]] = []
         for tensor, node in zip(returned, nodes, strict=True):
-            if tensor in tracer.former:
+            if tensor in outside:
                 self.places.append(("outside", tensor))
             elif id(tensor) in positions:
                 self.places.append(("argument", positions[id(tensor)]))
@@ -84,12 +91,6 @@ class _Parts:
             for tensor, gradient in stored
         ]
         self.cleared = [tensor for tensor in cleared if tensor in tracer.former]
-        after = Reached(function)
-        kept = after.outside
-        self.local = {
-            leaf for leaf, _ in tracer.captured if tracer.is_made(leaf) and leaf.tensor not in kept
-        }
-        """Leaves that the function created and did not keep: constants, if not written to."""
         self.assignments = [
             (leaf, array.node)
             for leaf, array in tracer.captured

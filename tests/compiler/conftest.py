@@ -1,5 +1,6 @@
 """Executors, and the comparison of a compiled function with the same function run eagerly."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,10 +45,12 @@ def _close(actual: Any, expected: Any, what: str = "") -> None:
     elif isinstance(expected, np.ndarray):
         assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype), what
         tolerance = TOLERANCES.get(expected.dtype.name, 0)
-        scale = 0.0
+        scale = 0.01  # what is zero but for rounding
         if tolerance:
-            scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0))
+            scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=scale))
         np.testing.assert_allclose(actual, expected, tolerance, tolerance * scale, err_msg=what)
+    elif dataclasses.is_dataclass(expected):
+        _close(vars(actual), vars(expected), what)
     else:
         assert actual == expected or (actual != actual and expected != expected), what
     return None
