@@ -152,10 +152,10 @@ class NumpyExecutable(Executable):
         own = self.lines
         lines = [*lines, *[f"{name} = np.ascontiguousarray({of})" for name, of in own.rows.items()]]
         bind = [*own.views, *[f"{at} = {of}.ctypes.data" for at, of in own.pointers.items()]]
+        inputs = [f"x{i}" for i in range(len(self.program.inputs))]
         found = [*[line.partition(" = ")[0] for line in own.views], *own.pointers]
         if updates:
             listed = ["updates = [", *[f"    {update}," for update in updates], "]"]
-            inputs = [f"x{i}" for i in range(len(self.program.inputs))]
             local = [*_names_made(lines), *inputs, "float("]  # known in each call only
             if any(name in update for update in updates for name in local):
                 lines += listed
@@ -165,10 +165,9 @@ class NumpyExecutable(Executable):
             lines.append("apply(updates)")
         if found:
             bind.insert(0, f"global {', '.join(found)}")
-        inputs = ", ".join(f"x{i}" for i in range(len(self.program.inputs)))
         body = [f"    {line}" for line in [*lines, last]]
         text = ["def bind():", *[f"    {line}" for line in bind or ["pass"]], ""]
-        return "\n".join([*text, f"def step({inputs}):", *body, ""])
+        return "\n".join([*text, f"def step({', '.join(inputs)}):", *body, ""])
 
 
 def _names_made(lines: list[str]) -> list[str]:

@@ -60,7 +60,7 @@ class RecordingArray(AbstractArray):
     __slots__ = ("_node", "_seen", "_viewed", "tracer", "version")
 
     def __init__(self, tracer: Any, node: Node, viewed: Any = None) -> None:
-        super().__init__(node.shape, node.dtype)  # type: ignore[arg-type]
+        super().__init__(node.shape, node.dtype)
         self.tracer, self._node = tracer, node
         self.version = 0  # how often it was written to
         self._viewed: RecordingArray | None = viewed  # the array that this one is a view of
