@@ -49,12 +49,11 @@ def identity(case):
     return f"{n}d {options}"
 
 
-@pytest.fixture(params=["rows", "whole images", "small blocks"])
+@pytest.fixture(params=["whole images", "rows in blocks"])
 def lowered(request, monkeypatch):
-    """How images are lowered: in rows, as a whole, and in more than one block."""
-    if request.param != "whole images":
+    """How images are lowered: small ones as a whole, others by rows in blocks of images."""
+    if request.param == "rows in blocks":
         monkeypatch.setattr(lowering, "_ROWS", 1)
-    if request.param == "small blocks":
         monkeypatch.setattr(lowering, "_BUFFER", 30)
 
 
