@@ -289,6 +289,8 @@ class Fold(_Windows):
         return Tensor.make_from_op(_unfold(*self.settings), (out_grad,))
 
 
+WINDOW_ADJOINTS = (_WindowSpread, _WindowPick, _WindowScatter)
+
 # one instance for all calls with equal settings
 window_sum = cache(WindowSum)
 window_max = cache(WindowMax)

@@ -23,12 +23,16 @@ from ...ops import (
     BroadcastTo,
     Clone,
     Concatenate,
+    Convolution,
+    ConvolutionOfWeights,
     CumSum,
     Diagonal,
+    Dilate,
     Einsum,
     Elementwise,
     Embedding,
     Flip,
+    Fold,
     FusedAddScalars,
     GetItem,
     Identity,
@@ -44,9 +48,15 @@ from ...ops import (
     StopGradient,
     TakeAlongAxis,
     Transpose,
+    TransposedConvolution,
     Tril,
     Triu,
     TupleGetItem,
+    UnDilate,
+    Unfold,
+    WindowArgMax,
+    WindowMax,
+    WindowSum,
     add,
     broadcast_to,
     expand_dims,
@@ -65,8 +75,9 @@ from ...ops.linalg.solve import MatrixErrors
 from ...ops.losses import NegativeLogLikelihood, SoftmaxCrossEntropy, _SoftmaxMinusOneHot
 from ...ops.normalization import BatchNorm, Normalize, _NormalizeAdjoint
 from ...ops.picking import Put
+from ...ops.pooling import WINDOW_ADJOINTS
 from ...ops.random import DropoutMask, Kept
-from . import indexing, layers
+from . import images, indexing, layers
 from .batches import Operand, aligned, by_loop, changed, full, shifted, widened
 
 __all__ = ["RULES", "batched"]
@@ -271,6 +282,15 @@ RULES: dict[Any, Rule] = {
     MatMul: _matmul,
     Affine: _affine,
     Einsum: _einsum,
+    Convolution: images.convolution,
+    TransposedConvolution: images.convolution,
+    ConvolutionOfWeights: images.convolution_of_weights,
+    # windows over images
+    **dict.fromkeys(
+        (Fold, Unfold, WindowArgMax, WindowMax, WindowSum, *WINDOW_ADJOINTS), images.windows
+    ),
+    Dilate: _along_axes,
+    UnDilate: _along_axes,
     # indexing
     GetItem: indexing.getitem,
     Put: indexing.put,
