@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..device import to_numpy
+from . import modes
 from .abstract import NeedsNumbers
 from .html import array_html
 from .op import Array
@@ -145,6 +146,8 @@ class ArrayLike(_BoundMethods):
         try:
             values = np.array2string(to_numpy(self._array()), prefix="needle.Tensor(")
         except NeedsNumbers:
+            if modes.effects.get() is not None:  # a step that is recorded has none to print
+                raise
             values = f"one of a batch inside vmap, shape={self.shape}"
         return f"needle.Tensor({values}, dtype={self.dtype}, requires_grad={self.requires_grad})"
 

@@ -67,7 +67,7 @@ class CompiledFunction:
         known[:] = [step, *known[: _MANY - 1]]
         self.recordings += 1
         if self.recordings == _MANY + 1:
-            warnings.warn(self._changes(key), RuntimeWarning, stacklevel=4)
+            warnings.warn(self._changes(key), RuntimeWarning, stacklevel=3)
         return step
 
     def _changes(self, key: Any) -> str:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Op, Tensor, Value, modes
 from ..autograd.abstract import AbstractArray, NeedsNumbers, abstract_like
-from ..device import draw_instead, drawn, note_array
+from ..device import draw_instead, drawn, global_draws, note_array
 from ..ops import GetItem
+from .calls import Call
 from .program import (
     Captured,
     Check,
@@ -30,44 +32,13 @@ from .program import (
     kind_of,
     nodes_in,
 )
-from .recording import Escaped, RecordingArray, count, limited, operands_of
+from .recording import Escaped, RecordingArray, TooLong, count, limited, operands_of
 from .rules import recorded
 
-__all__ = ["OF_A_GRAPH", "Call", "Tracer"]
+__all__ = ["OF_A_GRAPH", "Tracer"]
 
 _LONGEST = 300
 """An op that makes more nodes, by a loop over time steps, say, stays a call."""
-
-
-class Call:
-    """An op as the function of a node, because it cannot be opened."""
-
-    def __init__(self, op: Op, abstract: Any) -> None:
-        self.op = op
-        self.__name__ = type(op).__name__
-        self._key = op.key
-        self._expected = _shapes(abstract)
-
-    def __call__(self, *arrays: Any) -> Any:
-        result = self.op._run(arrays)
-        if _shapes(result) != self._expected:
-            raise RuntimeError(
-                f"{self.__name__} gave {_shapes(result)} where {self._expected} was recorded: in a "
-                "compiled function shapes must not depend on the values of tensors"
-            )
-        return result
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Call) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-
-def _shapes(arrays: Any) -> Any:
-    return (
-        tuple(map(_shapes, arrays)) if isinstance(arrays, tuple) else (arrays.shape, arrays.dtype)
-    )
 
 
 OF_A_GRAPH = (
@@ -211,18 +182,18 @@ class Tracer:
             self.checks.append(Check(op, operands_of(tuple(arrays))))
         draws = len(self.draws)
         try:
-            with limited(_LONGEST), modes.override(modes.observers, ()):
+            with limited(_LONGEST), modes.override(modes.observers, ()), _without_draws(op):
                 result = self._as_recorded(op.compute(*arrays))
-        except Exception:
+        except Exception as error:
             if isinstance(op, GetItem) and _has_mask(arrays[1:]):
                 raise self._error(
                     "the shape of x[mask] depends on the values of the mask: use needle.where, or "
                     "multiply by the mask"
                 ) from None
             del self.draws[draws:]
-            return self._called(op, arrays)
-        if op.is_random and len(self.draws) == draws:  # it draws by itself
-            return self._called(op, arrays)
+            return self._called(op, arrays, _reason(error))
+        if op.is_random and len(self.draws) == draws:
+            return self._called(op, arrays, "it draws random numbers by itself")
         return result
 
     def _as_recorded(self, result: Any) -> Any:
@@ -233,13 +204,15 @@ class Tracer:
             return RecordingArray(self, result.node)
         return RecordingArray(self, Constant(np.array(result)))
 
-    def _called(self, op: Op, arrays: list[Any]) -> Any:
-        try:
-            abstract = op.infer(*[_abstract(array) for array in arrays])
-        except Exception:
-            abstract = abstract_like(op._run(self._values(arrays)))
+    def _called(self, op: Op, arrays: list[Any], reason: str) -> Any:
+        """The result of an op as a call of it, which cannot be opened for a reason."""
+        with _without_draws(op):
+            try:
+                abstract = op.infer(*[_abstract(array) for array in arrays])
+            except Exception:
+                abstract = abstract_like(op._run(self._values(arrays)))
         operands = operands_of(tuple(arrays))
-        function = Call(op, abstract)
+        function = Call(op, abstract, reason)
         if isinstance(abstract, tuple):
             entries = tuple([(each.shape, each.dtype) for each in abstract])
             node = Node(function, operands, {}, entries=entries)
@@ -360,6 +333,27 @@ class Tracer:
 
     def _place(self) -> str:
         return f"in the compiled function {self.name}, {_line_of_user()}"
+
+
+@contextmanager
+def _without_draws(op: Op) -> Iterator[None]:
+    """A random op that draws from NumPy's global state by itself leaves that as it was."""
+    if not op.is_random:
+        yield
+        return
+    state = np.random.get_state()
+    before = global_draws[get_ident()]
+    try:
+        yield
+    finally:
+        if global_draws[get_ident()] == before:
+            np.random.set_state(state)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TooLong):
+        return f"it makes more than {_LONGEST} calls of NumPy"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _line_of_user() -> str:

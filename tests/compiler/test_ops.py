@@ -5,7 +5,7 @@ import pytest
 import table
 
 import needle as ndl
-from needle.compiler.tracer import Call
+from needle.compiler.calls import Call
 
 NAMES = list(dict.fromkeys(case.name for case in table.CASES))
 OPENED = [
