@@ -6,14 +6,16 @@ values are written into parameters only after the last such call.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from .executors import Executable
 from .native.cache import load
-from .native.groups import Group
+from .native.groups import Group, axis_of_join
 from .native.kernel import Kernel
 from .native.layout import Layout, Place, view
 from .native.products import product_calls, source_of
@@ -142,8 +144,7 @@ class NumbaExecutable(Executable):
         """Copies of the parts of a concatenation that were not computed in their place."""
         (node,) = group.nodes
         whole = self.memory.place(node)
-        axis = [*node.operands[1:], *node.options.values(), 0][0]
-        start = 0
+        axis, start = axis_of_join(node), 0
         for part in node.operands[0]:
             length = part.shape[axis]
             index = (slice(None),) * (axis % len(part.shape)) + (slice(start, start + length),)
@@ -215,6 +216,12 @@ class NumbaExecutable(Executable):
             return
         for node, array in zip(self.captured, self.arrays, strict=True):
             self._point(node, array)
+        written = set(self._schedule.in_place.values())
+        self._written = sorted(
+            byte_bounds(array)
+            for node, array in zip(self.captured, self.arrays, strict=True)
+            if node in written and isinstance(array, np.ndarray)
+        )
 
     def _point(self, leaf: Node, array: Any) -> None:
         """Write the address of a leaf's array wherever the program has it."""
@@ -229,7 +236,7 @@ class NumbaExecutable(Executable):
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         for i, array in enumerate(arrays):
             if array is not self._inputs[i]:
-                if not array.flags.c_contiguous or not array.flags.aligned:
+                if not self._is_fit(array):
                     array = np.array(array, order="C")
                 self._inputs[i] = array
                 self._point(self.program.inputs[i], array)
@@ -239,6 +246,15 @@ class NumbaExecutable(Executable):
             else:
                 segment()
         return [np.array(result) for result in self._results]
+
+    def _is_fit(self, array: Any) -> bool:
+        """Whether a kernel may read an argument where it is: no new value is written there."""
+        flags = array.flags
+        if not (flags.c_contiguous and flags.aligned):
+            return False
+        start = array.__array_interface__["data"][0]
+        before = bisect_left(self._written, (start + array.nbytes,))
+        return before == 0 or self._written[before - 1][1] <= start
 
     # --- looking at it
 

@@ -12,8 +12,6 @@ from . import mathematics, pointers
 __all__ = ["compile_source"]
 
 
-# reductions are vectorised only where sums may be reordered; NaN and infinities stay
-_FLAGS = {"contract", "nsz", "reassoc"}
 _DTYPES = ["boolean", "float32", "float64"]
 _DTYPES += [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _NAMES: dict[str, Any] = {
@@ -38,7 +36,7 @@ def compile_source(source: str, name: str) -> tuple[str, bytes]:
     function.__name__ = function.__qualname__ = name
     dispatcher = numba.njit(
         _SIGNATURE,
-        fastmath=_FLAGS,
+        fastmath=False,  # each number is rounded as NumPy does; `plus` and `times` are apart
         error_model="numpy",
         boundscheck=False,
         no_cpython_wrapper=True,

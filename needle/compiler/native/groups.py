@@ -8,6 +8,7 @@ passes over a row several times, while it is in the cache. Other reductions end 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .expressions import can_express
 from .layout import Layout, axes_through, contiguous, view
 from .products import fits
 
-__all__ = ["Group", "Grouping", "is_pick"]
+__all__ = ["Group", "Grouping", "axis_of_join", "is_pick", "ordered"]
 
 LARGEST = 48  # nodes of one kernel
 _REDUCTIONS = {np.sum, np.max, np.min, np.prod, np.any, np.all}
@@ -96,7 +97,10 @@ class Grouping:
             is_alike = node.dtype.char in "fd" and all(n.dtype == node.dtype for n in node.nodes)
             return "product" if is_alike and fits(node, self.layouts.__getitem__) else "call"
         if node.function is np.concatenate and all(n.dtype == node.dtype for n in node.nodes):
-            return "concatenation"
+            is_join = isinstance(axis_of_join(node), int) and len(node.nodes) == len(
+                node.operands[0]
+            )
+            return "concatenation" if is_join else "call"
         return "call"
 
     def alone(self, node: Node) -> Group:
@@ -320,3 +324,8 @@ def is_pick(node: Node) -> bool:
     is_each = rows.shape == (count,) and np.array_equal(rows.array, np.arange(count))
     is_matrix = min(node.operands[0].shape) > 1
     return is_each and is_matrix and columns.shape == (count,) and columns.dtype.kind == "i"
+
+
+def axis_of_join(node: Node) -> Any:
+    """The axis of a concatenation, which is an operand or an option."""
+    return [*node.operands[1:], *node.options.values(), 0][0]

@@ -34,6 +34,15 @@ _COMBINED = {
 }  # fmt: skip
 
 
+_OF_FLOATS = {np.sum: "plus({0}, {1})", np.prod: "times({0}, {1})"}  # in any order
+
+
+def _combined(node: Node, total: str, value: str) -> str:
+    """A part of a reduction and one more value."""
+    is_float = node.dtype.kind == "f" and node.function in _OF_FLOATS
+    return (_OF_FLOATS if is_float else _COMBINED)[node.function].format(total, value)
+
+
 def _limits(dtype: Any) -> tuple[Any, Any]:
     return (False, True) if dtype.char == "?" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
@@ -276,7 +285,7 @@ class Kernel:
             value = f"({value} != {literal(0, node.operands[0].dtype)})"
         elif node.operands[0].dtype != node.dtype:
             value = f"{name_of_dtype(node.dtype)}({value})"
-        text = _COMBINED[node.function].format(total, value)
+        text = _combined(node, total, value)
         is_narrow = node.dtype.kind in "iu" and node.dtype.itemsize < 8
         return f"{node.dtype.name}({text})" if is_narrow else text
 
@@ -307,8 +316,7 @@ class Kernel:
             total = self._name()
             before.append(f"{total} = {self._identity(node)}")
             body.append(f"{total} = {self._combined(node, total, value)}")
-            text = _COMBINED[node.function].format(element, total)
-            after.append(f"{element} = {text}")
+            after.append(f"{element} = {_combined(node, element, total)}")
         self._top += self._filled(pattern, place, self._identity(node))
 
     def _filled(self, pattern: tuple[str, ...], place: Place, value: str) -> list[str]:

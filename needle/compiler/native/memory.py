@@ -8,7 +8,7 @@ from typing import Any
 
 from ..planning import Buffer, _packed
 from ..program import Node, kind_of
-from .groups import Group, Grouping, is_pick
+from .groups import Group, Grouping, axis_of_join, is_pick
 from .layout import Layout, Place
 from .passes import Passes
 
@@ -87,8 +87,9 @@ class Memory:
     def _gather(self, group: Group) -> None:
         """Compute the parts of a concatenation inside of it, where that is possible."""
         (node,) = group.nodes
-        if node in self.where:
-            return
+        axis = axis_of_join(node) % len(node.shape or ())
+        if node in self.where or any(length != 1 for length in (node.shape or ())[:axis]):
+            return  # parts are not in one piece
         first = self.number[group]
         home = Buffer(node.nbytes, first, self._ends[node])
         self.buffers.append(home)

@@ -26,8 +26,10 @@ __all__ = [
     "maximum",
     "minimum",
     "operand",
+    "plus",
     "polynomial",
     "select",
+    "times",
 ]
 
 
@@ -255,3 +257,17 @@ def _extremum(name: str) -> Any:
 
 
 maximum, minimum = _extremum("maximum"), _extremum("minimum")  # NaN where one operand is
+
+
+def _in_any_order(instruction: str) -> Any:
+    @intrinsic
+    def combine(context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return getattr(builder, instruction)(*values, flags=("reassoc", "nsz"))
+
+        return a(a, a), generate
+
+    return combine
+
+
+plus, times = _in_any_order("fadd"), _in_any_order("fmul")  # of floats, for reductions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..program import Constant, Input, Node, Program, cast, gemm, kind_of, sorted_nodes
 from .groups import Group, Grouping, ordered
@@ -153,7 +153,7 @@ def _root(node: Node) -> Node:
 def _shared(assigned: dict[Node, Node], arrays: dict[Any, Any]) -> set[Node]:
     """Leaves whose memory others may share."""
     found = set()
-    extents = {node: np.lib.array_utils.byte_bounds(array) for node, array in arrays.items()}
+    extents = {node: byte_bounds(array) for node, array in arrays.items()}
     for leaf in assigned:
         if leaf not in extents:
             found.add(leaf)
