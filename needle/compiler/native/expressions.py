@@ -9,7 +9,7 @@ import numpy as np
 
 from ..program import Node, cast
 
-__all__ = ["can_express", "costs_much", "expression", "literal", "name_of_dtype"]
+__all__ = ["can_express", "converted", "costs_much", "expression", "literal", "name_of_dtype"]
 
 _FLOATS = "fd"
 _KNOWN = "?bhilqBHILQfd"  # characters of the dtypes that kernels compute with

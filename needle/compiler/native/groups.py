@@ -43,6 +43,10 @@ class Group:
         """The axes that values per row vary along; None where there are no such values."""
         self.ends: set[Node] = set()
 
+    def is_of_rows(self, node: Node) -> bool:
+        """Whether what a node reduces has one value per row."""
+        return self.outer is not None and frozenset(self.whole[node]) - {None} == self.outer
+
     def __repr__(self) -> str:
         return f"{self.kind}({', '.join(map(repr, self.nodes))})"
 
@@ -285,6 +289,9 @@ def _joined(other: Group, group: Group, renamed: dict[int, int]) -> Group | None
     if len(outers) > 1:
         return None
     joined.outer = next(iter(outers), None)
+    for axes in joined.whole.values():  # elsewhere an element would be added up several times
+        if frozenset(axes) - {None} not in (everything, joined.outer):
+            return None
     if joined.outer is not None:
         if everything and joined.outer and list(joined.lengths)[-1] in joined.outer:
             return None  # rows would not be in one piece

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..program import Node, kind_of, set_item
-from .expressions import expression, literal, name_of_dtype
+from .expressions import converted, expression, literal, name_of_dtype
 from .groups import Group, Grouping, is_pick
 from .layout import Place, contiguous
 from .passes import Passes, is_number
@@ -261,8 +261,7 @@ class Kernel:
         group, passes = self.group, self.passes
         is_end = node in group.ends
         if passes.is_row(node):
-            is_sum = node in group.whole and not is_pick(node)
-            if is_sum and passes.number[node] == number + 1:
+            if passes.is_sum(node) and passes.number[node] == number + 1:
                 name = self._row_names.setdefault(node, self._name())
                 before.append(f"{name} = {self._identity(node)}")
                 body.append(f"{name} = {self._combined(node, name, self._whole(node, body))}")
@@ -298,9 +297,12 @@ class Kernel:
         place, axes = self.stored[node], self.group.axes[node]
         pattern = self._pattern(place, axes)
         deepest = max([i for i, stride in enumerate(pattern) if stride], default=-1)
-        base = self.grouping.base(node.operands[0])
-        is_of_rows = base in self.passes.inside and self.passes.is_row(base)
-        value = self._row_of(node.operands[0]) if is_of_rows else self._whole(node, body)
+        is_of_rows = self.group.is_of_rows(node)
+        value = (
+            self._row_of(node.operands[0], self.group.whole[node])
+            if is_of_rows
+            else self._whole(node, body)
+        )
         element = self._element(place, axes)
         target = after if is_of_rows else body
         if deepest < 0:
@@ -335,13 +337,20 @@ class Kernel:
     def _row_value(self, node: Node) -> list[str]:
         """Statements that compute the value of a row, and store it."""
         lines: list[str] = []
-        if node in self.group.whole and not is_pick(node):
+        if self.passes.is_sum(node):
             name = self._row_names[node]  # added up by the pass before
         elif is_pick(node):
             name = self._picked(node, lines)
+        elif node in self.group.whole:  # a sum over axes of length 1
+            name = self._name()
+            value = self._row_of(node.operands[0], self.group.whole[node])
+            lines.append(f"{name} = {converted(value, node.operands[0].dtype, node.dtype)}")
         else:
+            axes_of = dict(self.grouping.uses(self.group, node))
             operands = [
-                (self._row_of(each), each.dtype) if isinstance(each, Node) else (each, None)
+                (self._row_of(each, axes_of[each]), each.dtype)
+                if isinstance(each, Node)
+                else (each, None)
                 for each in node.operands
             ]
             name = self._name()
@@ -351,18 +360,14 @@ class Kernel:
             lines.append(f"{self._element(self.stored[node], self.group.axes[node])} = {name}")
         return lines
 
-    def _row_of(self, operand: Node) -> str:
+    def _row_of(self, operand: Node, axes: tuple[int | None, ...]) -> str:
         """A value of the row."""
         base = self.grouping.base(operand)
         if is_number(base):
             return literal(base.array.item(), base.dtype)
         if base in self.passes.inside:
             return self._row_names[base]
-        for node in self.group.nodes:
-            for each, axes in self.grouping.uses(self.group, node):
-                if each is operand:
-                    return self._loaded(operand, axes)
-        raise AssertionError(operand)
+        return self._loaded(operand, axes)
 
     def _loaded(self, operand: Node, axes: tuple[int | None, ...]) -> str:
         """A value that is the same all along a row, loaded at its head."""
@@ -377,7 +382,7 @@ class Kernel:
     def _index(self, node: Node, lines: list[str]) -> str:
         """The column that a pick takes, as NumPy counts it."""
         columns = node.operands[1][1]
-        column = self._row_of(columns)
+        column = self._row_of(columns, self.group.whole[node][:1])
         count = self.group.lengths[self.group.whole[node][1]]  # type: ignore[index]
         size = f"n{len(self._dims) - 1}"
         assert self._dims[-1][0] == count
@@ -451,7 +456,10 @@ class Kernel:
             self._before += lines
         values = node.operands[2]
         old = self._of(node.operands[0], self.group.whole[node], body, column)
-        new = self._row_of(values) if isinstance(values, Node) else literal(values, node.dtype)
+        axes = self.group.whole[node][:1] if isinstance(values, Node) and values.shape else ()
+        new = (
+            self._row_of(values, axes) if isinstance(values, Node) else literal(values, node.dtype)
+        )
         if isinstance(values, Node) and values.dtype != node.dtype:
             new = f"{name_of_dtype(node.dtype)}({new})"
         at = column or f"i{len(self._dims) - 1}"

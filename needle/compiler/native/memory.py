@@ -33,6 +33,7 @@ class Memory:
             node: (leaf, 0) for node, leaf in in_place.items()
         }
         self.buffers: list[Buffer] = []
+        self._replaced: set[tuple[Group, Buffer]] = set()
         self.number = {group: i for i, group in enumerate(order)}
         self.passes = {group: Passes(grouping, group) for group in order if group.kind == "kernel"}
         self.stored = self._stored(set(kept) | set(in_place))
@@ -116,8 +117,10 @@ class Memory:
                 continue
             home = found[0]
             fits = home.nbytes == node.nbytes and operand.dtype == node.dtype
+            fits = fits and (group, home) not in self._replaced
             if fits and home.last == number and self._is_replaced(group, node, operand, axes):
                 home.last = self._ends[node]
+                self._replaced.add((group, home))
                 return home
         buffer = Buffer(node.nbytes, number, self._ends[node])
         self.buffers.append(buffer)

@@ -33,6 +33,12 @@ class Passes:
             return False
         return frozenset(group.axes[node]) - {None} == group.outer
 
+    def is_sum(self, node: Node) -> bool:
+        """Whether a node is a reduction of rows, which takes a pass over their elements."""
+        if node not in self.group.whole or is_pick(node) or kind_of(node) == "view":
+            return False
+        return not self.group.is_of_rows(node)
+
     def _number(self, node: Node) -> int:
         """The first pass that may use the value of a row, or the pass that computes an element."""
         known = [0]
@@ -40,11 +46,7 @@ class Passes:
             base = self.grouping.base(operand)
             if base in self.inside:
                 known.append(self.number[base])
-        is_of_row = self.is_row(node) and node in self.group.whole  # a reduction or a pick
-        whole = self.grouping.base(node.operands[0]) if is_of_row else None
-        if is_of_row and not is_pick(node) and not (whole in self.inside and self.is_row(whole)):
-            return max(known) + 1
-        return max(known)
+        return max(known) + (self.is_row(node) and self.is_sum(node))
 
     def kept(self, stored: set[Node]) -> set[Node]:
         """Nodes that a later pass needs and that are better kept than computed again."""
@@ -52,7 +54,7 @@ class Passes:
         for node in self.group.nodes:
             if not self.is_row(node):
                 self._keep(node, self.number[node], stored, kept)
-            elif node in self.group.whole and not is_pick(node):
+            elif self.is_sum(node):
                 whole = self.grouping.base(node.operands[0])
                 if whole in self.inside:
                     self._keep(whole, self.number[whole], stored, kept)
