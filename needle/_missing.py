@@ -67,25 +67,62 @@ for _module in _PLACES_OF_NAMES:
     vars(_module)["__getattr__"] = explaining(_module)
 
 
-def _missing_in_tensors(self: Tensor, name: str) -> Any:
-    """The error for an attribute that a Tensor lacks."""
-    kind = type(self)
-    if name.startswith("_") or hasattr(kind, name):  # of a property: its own error
-        return object.__getattribute__(self, name)
-    plain = name.removesuffix("_")
-    if name != plain and (hasattr(kind, plain) or hasattr(ops, plain)):
-        changed = f"x.{plain}(...)" if hasattr(kind, plain) else f"needle.{plain}(x, ...)"
-        hint = f": use x.copy_({changed}) under needle.no_grad(), or x = {changed}"
-    elif hasattr(ops, name):
-        hint = f": use needle.{name}(x, ...)"
-    else:
-        hint = _hint(name, {})
-    text = f"{kind.__name__!r} object has no attribute {name!r}{hint}"
-    raise AttributeError(text, name=name, obj=self)
+_OF_TENSORS = """
+    abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr aminmax angle arccos
+    arcsin arctan arctan2 argwhere asin asinh atan atan2 atanh baddbmm bernoulli bfloat16
+    bitwise_and bitwise_not bitwise_or bitwise_xor byte ceil char cholesky cholesky_solve
+    clamp_max clamp_min clip conj corrcoef cos cosh count_nonzero cov cummax cummin cumprod cumsum
+    data_ptr det detach diag diag_embed diagflat diagonal diagonal_scatter digamma div divide
+    element_size eq erf erfc erfinv exp exp2 expm1 fix fliplr flipud floor floor_divide fmod frac
+    ge get_device grad_fn greater greater_equal gt hardshrink histc histogram hsplit hypot imag
+    index index_copy index_put index_reduce inverse ipu is_complex is_cuda is_sparse itemsize kron
+    kthvalue le lerp less less_equal lgamma log log10 log1p log2 logaddexp logdet logical_and
+    logical_not logical_or logical_xor logit lstsq lt masked_scatter masked_select matrix_exp
+    matrix_power maximum minimum mode mtia mul multinomial multiply nan_to_num nanmean nansum
+    narrow nbytes ne neg new_empty new_full new_ones new_tensor new_zeros nonzero normal not_equal
+    pin_memory pow prelu qr random ravel real reciprocal record_stream relu remainder reshape_as
+    resize rot90 round rsqrt scatter_reduce select select_scatter share_memory short sigmoid sign
+    sin sinc sinh slice_scatter slogdet solve split split_with_sizes sqrt square squeeze stft
+    storage stride sub svd swapaxes swapdims t take tan tanh tensor_split to_dense to_sparse trace
+    transpose tril triu true_divide trunc type type_as unflatten unfold uniform unique_consecutive
+    unsqueeze view_as vsplit where xlogy xpu
+"""
+"""Methods of PyTorch's tensors, and with an underscore, that Tensor does not have."""
 
 
-# type checkers see no `__getattr__`, with which they would accept any name
-setattr(Tensor, "__getattr__", _missing_in_tensors)  # noqa: B010
+class _Missing:
+    """A method that Tensor does not have: to look it up is an error that says what to use.
+
+    A method `__getattr__` of Tensor would slow down every attribute.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, tensor: Any, kind: type) -> Any:
+        name = self.name
+        plain = name.removesuffix("_")
+        if name != plain and (hasattr(kind, plain) or hasattr(ops, plain)):
+            changed = f"x.{plain}(...)" if hasattr(kind, plain) else f"needle.{plain}(x, ...)"
+            hint = f": use x.copy_({changed}) under needle.no_grad(), or x = {changed}"
+        elif hasattr(ops, name):
+            hint = f": use needle.{name}(x, ...)"
+        else:
+            hint = _hint(name, {})
+        text = f"{kind.__name__!r} object has no attribute {name!r}{hint}"
+        raise AttributeError(text, name=name, obj=tensor)
+
+
+def _dir_of_tensor(tensor: Tensor) -> list[str]:
+    missing = [name for name, value in vars(Tensor).items() if isinstance(value, _Missing)]
+    return sorted(set(object.__dir__(tensor)) - set(missing))
+
+
+for _plain_name in _OF_TENSORS.split():
+    for _name in (_plain_name, f"{_plain_name}_"):
+        if not hasattr(Tensor, _name):
+            setattr(Tensor, _name, _Missing(_name))
+setattr(Tensor, "__dir__", _dir_of_tensor)  # noqa: B010 - as type checkers see the class
 
 
 @cache

@@ -147,3 +147,9 @@ def test_a_package_has_a_copy_of_the_page(monkeypatch, tmp_path) -> None:
         with pytest.raises(AttributeError, match=text):
             _ = nn.SELU
     _missing._instead.cache_clear()
+
+
+def test_tensors_have_no_getattr() -> None:
+    """With one Python looks up every attribute in a slower way: a step takes 8 % longer."""
+    assert not hasattr(Tensor, "__getattr__")
+    assert not {"logical_and", "relu_"} & set(dir(Tensor([1.0])))
