@@ -191,9 +191,7 @@ def main() -> None:
     split = len(text) * 9 // 10
     vocabulary = sorted(set(text))
     training = ndl.data.TextDataset(text[:split], CONTEXT, vocabulary=vocabulary)
-    validation = ndl.data.TextDataset(
-        text[split:], CONTEXT, vocabulary=vocabulary, stride=CONTEXT
-    )
+    validation = ndl.data.TextDataset(text[split:], CONTEXT, vocabulary=vocabulary, stride=CONTEXT)
     ndl.manual_seed(options.seed)
     model = {"gpt": GPT, "lstm": LSTM}[options.model](len(vocabulary))
     path = options.load or options.folder / f"{options.model}.npz"

@@ -45,3 +45,28 @@ def test_every_op(number, dtype):
             np.testing.assert_allclose(
                 result.numpy(), expected.numpy(), rtol=tolerance, atol=tolerance
             )
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_parts_of_a_concatenation_lie_in_it_along_the_first_axis_only(axis):
+    """Along another axis their rows alternate."""
+    rng = np.random.default_rng(0)
+    a, b = (Tensor(rng.normal(size=(2, 3, 4)), requires_grad=False) for _ in range(2))
+    function = lambda a, b: ndl.cat([a.exp() @ a.mT @ a, (b * 2).tanh()], axis)  # noqa: E731
+    result = ndl.compile(function, executor="numba")(a, b)
+    np.testing.assert_allclose(result.numpy(), function(a, b).numpy(), rtol=1e-12)
+
+
+def test_gradients_of_attention():
+    """Those of query, key and value are joined along the axis before the last one."""
+    ndl.manual_seed(0)
+    layer = ndl.nn.MultiheadAttention(4, 2, batch_first=True)
+    x, weight = (ndl.randn(2, 3, 4, requires_grad=False) for _ in range(2))
+
+    def gradients(x):
+        y, _ = layer(x, x, x, need_weights=False)
+        return ndl.grad((y * weight).sum(), [*layer.parameters()])
+
+    compiled = ndl.compile(gradients, executor="numba")
+    for result, expected in zip(compiled(x), gradients(x), strict=True):
+        np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
