@@ -1,4 +1,4 @@
-"""Call: an op in a program as it is, because it cannot be opened into calls of NumPy's functions."""
+"""Call: an op that stays as it is in a program: it cannot be opened into calls of NumPy."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import functools
 import types
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from itertools import chain
+from itertools import chain, compress
 from operator import attrgetter, call, is_, itemgetter
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..device import Generator
 from ..nn import Module
+from ..nn.module import last_attribute
 from ..optim import Optimizer
 from ..optim.schedule import Schedule
 
@@ -52,21 +53,32 @@ class Reached:
         self._note()
 
     def _note(self) -> None:
-        self._values = [*chain.from_iterable(self._found), _END]
+        """Sort what is read: attributes of modules are only looked at after one was set."""
+        self._version = -1
+        of_modules = [isinstance(container, Module) for container in self._containers]
+        self._parts = [
+            (
+                [*compress(self._reads, chosen)],
+                [*compress(self._containers, chosen)],
+                [*chain.from_iterable(compress(self._found, chosen)), _END],
+            )
+            for chosen in (of_modules, [not each for each in of_modules])
+        ]
         self._flags = [tensor.requires_grad for tensor in self.tensors]
 
     # --- checking
 
     def holds(self) -> bool:
         """Whether everything is as it was."""
-        try:
-            values = chain.from_iterable(map(call, self._reads, self._containers))
-            is_same = all(map(is_, chain(values, (_END,)), self._values))
-        except (LookupError, AttributeError, ValueError):
+        if [*map(_requires_grad, self.tensors)] != self._flags:
             return False
-        return (is_same or self._holds_equal()) and [
-            *map(_requires_grad, self.tensors)
-        ] == self._flags
+        version = last_attribute[0]
+        of_modules, others = self._parts
+        is_same = _is_same(*others) and (version == self._version or _is_same(*of_modules))
+        if is_same or self._holds_equal():
+            self._version = version
+            return True
+        return False
 
     def _holds_equal(self) -> bool:
         """Whether what differs are other objects of equal numbers and strings."""
@@ -296,6 +308,15 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _codes(constant)
+
+
+def _is_same(reads: Any, containers: Any, values: list[Any]) -> bool:
+    """Whether reads give the very objects that they once gave."""
+    try:
+        now = chain.from_iterable(map(call, reads, containers))
+        return all(map(is_, chain(now, (_END,)), values))
+    except (LookupError, AttributeError, ValueError):
+        return False
 
 
 def _is_equal(a: Any, b: Any) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..autograd import Tensor
-from ..autograd.changes import before_change
+from ..autograd.changes import Changes, before_change, changes_of, last_change, tick
 from ..differentiation.tree import flatten, substituted
 from ..nn import Parameter
 from ..optim.effects import Update
@@ -204,6 +204,8 @@ class RecordedStep:
     changed: list[Tensor]
     outside: list[int | None]
     """The ids of those arguments that the function also reaches by itself."""
+    _changes: list[Changes] = field(default_factory=list)
+    _bound: Any = None
 
     def fits(self, tensors: Sequence[Tensor]) -> bool:
         """Whether the function would do the same again."""
@@ -229,7 +231,7 @@ class RecordedStep:
         for action in actions:
             action.begin()
         try:
-            before_change(self.changed)
+            self._before_change()
             results = executable.run(arrays)
         except BaseException:
             for action in reversed(actions):
@@ -252,6 +254,18 @@ class RecordedStep:
         for tensor in self.replaced:
             tensor.data = next(others)
         return self.rebuild(returned)
+
+    def _before_change(self) -> None:
+        """`before_change` of all tensors that get new values, whose changes are looked up once."""
+        if self._bound is not self.executable.arrays:
+            before_change(self.changed)
+            self._changes = [changes_of(tensor) for tensor in self.changed]
+            self._bound = self.executable.arrays
+        last_change[0] = now = tick()
+        for changes in self._changes:
+            if changes.readers:
+                changes.compute_readers()
+            changes.time = now
 
     # --- looking at it
 

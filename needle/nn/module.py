@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from types import SimpleNamespace
@@ -18,6 +19,11 @@ from .parameter import Parameter, assigned, check_listed
 from .paths import distinct, join, once, unpack
 
 __all__ = ["Module"]
+
+
+_tick = itertools.count(1).__next__
+last_attribute = [0]
+"""The number of the last time that an attribute of any module was set or deleted."""
 
 
 class MismatchedKeys(NamedTuple):
@@ -89,10 +95,12 @@ class Module:
         if isinstance(value, Parameter):
             vars(value).setdefault("_name", f"{type(self).__name__}.{name}")  # for errors
         super().__setattr__(name, value)
+        last_attribute[0] = _tick()
 
     def __delattr__(self, name: str) -> None:
         """Delete an attribute; its name is free for any other."""
         super().__delattr__(name)
+        last_attribute[0] = _tick()
         vars(self)["_absent"] = self._absent - {name}
         vars(self)["_buffers"] = {key: kept for key, kept in self._buffers.items() if key != name}
 

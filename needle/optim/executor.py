@@ -306,8 +306,9 @@ class Bucket:
             results = self.program.run(self.params, gradients, self.state_tensors, numbers)
         for _, value in results:  # in lazy mode, from values before the step
             value.realize_cached_data()
+        params = set(self.params)
         for target, value in results:
-            assign(target, value)
+            assign(target, value, is_read_by_gradients=target in params)
 
     def _new_numbers(self) -> list[Tensor]:
         """Tensors for the numbers of a recorded step: lr, say."""
