@@ -2,6 +2,7 @@
 
 import traceback
 
+import numpy as np
 import pytest
 
 import needle as ndl
@@ -103,17 +104,29 @@ def test_errors_of_values_are_located() -> None:
 
 LAYERS = [
     nn.Linear(3, 2), nn.BatchNorm1d(3), nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.RMSNorm(3),
-    nn.Dropout(), nn.Embedding(3, 2), nn.Flatten(), nn.Unflatten(1, (3, 1)), nn.ReLU(), nn.GELU(),
-    nn.Softmax(), nn.LogSoftmax(),
+    nn.Dropout(), nn.Embedding(3, 2), nn.Flatten(),
+]  # fmt: skip
+OPS = [  # layers that are an op each, which takes nested lists of numbers like every op
+    nn.Unflatten(1, (3, 1)), nn.ReLU(), nn.GELU(), nn.Softmax(), nn.LogSoftmax(),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
-@pytest.mark.parametrize("thing", [[[1.0, 2.0, 3.0]], None])
+@pytest.mark.parametrize(
+    ("layer", "thing"),
+    [(layer, [[1.0, 2.0, 3.0]]) for layer in LAYERS] + [(layer, None) for layer in LAYERS + OPS],
+    ids=lambda each: type(each).__name__,
+)
 def test_what_is_no_tensor(layer, thing) -> None:
     kind = type(thing).__name__
     with pytest.raises(TypeError, match=rf"expected a Tensor.* got {kind}.*\nin layer 1 \("):
         nn.Sequential(nn.Identity(), layer)(thing)
+
+
+@pytest.mark.parametrize("layer", OPS, ids=lambda layer: type(layer).__name__)
+def test_ops_as_layers_take_lists(layer) -> None:
+    numbers = [[1.0, -2.0, 3.0]]
+    expected = layer(ndl.Tensor(numbers)).numpy()
+    np.testing.assert_allclose(layer(numbers).numpy(), expected, 1e-6)
 
 
 PAIRS = [

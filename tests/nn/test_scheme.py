@@ -139,7 +139,7 @@ def test_layers_of_other_dtypes(name, dtype) -> None:
     (lambda: nn.LayerNorm(3, eps=-1), "LayerNorm: eps must be at least 0, got -1"),
     (lambda: nn.BatchNorm1d(3, float("nan")), "BatchNorm1d: eps must be at least 0, got nan"),
     (lambda: nn.Dropout("a"), "Dropout: p must be from 0 to 1, got a"),
-    (lambda: init.zeros(-1), "init.constant: lengths of axes are at least 0, got -1"),
+    (lambda: init.zeros(-1), "init.zeros: lengths of axes are at least 0, got -1"),
 ])  # fmt: skip
 def test_settings_out_of_range(make, text) -> None:
     with pytest.raises(ValueError, match=text):
