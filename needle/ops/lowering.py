@@ -51,7 +51,7 @@ def correlate(
         return _pointwise(x[(..., *picked)], weight, bias)
     if weight.shape[1] == 1 and groups > 1:
         return depthwise(x, weight, bias, stride, before, dilation, outputs)
-    is_rolled = _is_rolled(x, weight.shape[2:], outputs)
+    is_rolled = _is_rolled(x, channels, weight.shape[2:], outputs)
     order = memory_order(x.ndim, is_rolled)
     shape = x.shape[0], channels, *outputs
     result = np.empty_like(x, shape=[shape[axis] for axis in order], order="C")
@@ -59,7 +59,7 @@ def correlate(
     matrices = np.moveaxis(matrices, (1, 2), (-1, -2))  # (G, ..., C, O)
     kernels: dict[int, Array] = {}
     for place, start, matrix in _lowered(
-        x, weight.shape[2:], stride, before, dilation, groups, outputs
+        x, is_rolled, weight.shape[2:], stride, before, dilation, groups, outputs
     ):
         if start not in kernels:
             turned = np.roll(matrices, start, axis=1)
@@ -151,9 +151,12 @@ def correlate_weights(
     lengths = g.shape[2:]
     if inputs == 1 and groups > 1:
         return depthwise_weights(x, g, kernel, stride, before, dilation)
-    image = channels_last(g, memory_order(g.ndim, _is_rolled(x, kernel, lengths)))
+    is_rolled = _is_rolled(x, g.shape[1], kernel, lengths)
+    image = channels_last(g, memory_order(g.ndim, is_rolled))
     turned: dict[int, Array] = {}
-    for place, start, matrix in _lowered(x, kernel, stride, before, dilation, groups, lengths):
+    for place, start, matrix in _lowered(
+        x, is_rolled, kernel, stride, before, dilation, groups, lengths
+    ):
         rows = np.swapaxes(image[place].reshape((-1, groups, outputs)), 0, 1)
         part = np.matmul(np.swapaxes(matrix, 1, 2), rows)
         turned[start] = turned[start] + part if start in turned else part
@@ -168,15 +171,20 @@ def correlate_weights(
 # --- lowering
 
 
-def _is_rolled(x: Array, kernel: Lengths, outputs: Lengths) -> bool:
-    """Whether to lower a row of the output at a time, rather than whole images."""
-    image = math.prod(outputs) * math.prod(kernel) * x.shape[1]
+def _is_rolled(x: Array, channels: int, kernel: Lengths, outputs: Lengths) -> bool:
+    """Whether to lower a row of the output at a time, rather than whole images.
+
+    Not for kernels larger than the images, since there is a copy of it for each of its rows.
+    """
+    size = math.prod(kernel)
     rows = x.shape[0] * math.prod(outputs[1:])
-    return len(kernel) > 1 and kernel[0] > 1 and (rows >= _ROWS or image > _BUFFER)
+    is_large = rows >= _ROWS or math.prod(outputs) * size * x.shape[1] > _BUFFER
+    return len(kernel) > 1 < kernel[0] and is_large and rows * outputs[0] >= channels * size
 
 
 def _lowered(
     x: Array,
+    is_rolled: bool,
     kernel: Lengths,
     stride: Lengths,
     before: Lengths,
@@ -184,7 +192,6 @@ def _lowered(
     groups: int,
     outputs: Lengths,
 ) -> Lowered:
-    is_rolled = _is_rolled(x, kernel, outputs)
     image = channels_last(x, memory_order(x.ndim, is_rolled))
     image = np.moveaxis(image.reshape((*image.shape[:-1], groups, x.shape[1] // groups)), -2, 0)
     lower = _rolled if is_rolled else _whole
@@ -207,9 +214,12 @@ def _rolled(
     common = math.gcd(step, apart)
     moved, interleaved = step // common, apart // common  # rows of other remainders share nothing
     inner = math.prod(kernel) * channels
+    buffer = None
     for images in _blocks(samples, groups * math.prod(outputs[1:]) * inner):
         count = images.stop - images.start
-        buffer = np.zeros_like(image, shape=(groups, count, *outputs[1:], *kernel, channels))
+        shape = groups, count, *outputs[1:], *kernel, channels
+        if buffer is None or buffer.shape != shape:  # else what is padding stays 0
+            buffer = np.zeros_like(image, shape=shape)
         matrix = buffer.reshape((groups, -1, inner))
         every: tuple[Any, ...] = (slice(None),) * (2 + len(lengths))
         for phase in range(interleaved):
@@ -237,13 +247,18 @@ def _whole(
     groups, samples, *lengths, channels = image.shape
     inner = math.prod(kernel) * channels
     row = groups * math.prod(outputs[1:]) * inner
+    buffer = None
     for images in _blocks(samples, row * outputs[0]):
         count = images.stop - images.start
         for rows in _blocks(outputs[0], row * count):
             first = before[0] - rows.start * stride[0]
             made = rows.stop - rows.start, *outputs[1:]
             window = taps(tuple(lengths), kernel, stride, (first, *before[1:]), dilation, made)
-            buffer = np.zeros_like(image, shape=(groups, count, *made, *kernel, channels))
+            shape = groups, count, *made, *kernel, channels
+            if buffer is None or buffer.shape != shape:
+                buffer = np.zeros_like(image, shape=shape)
+            else:
+                buffer[...] = 0
             _fill(buffer, image[:, images], window, ())
             yield (images, rows), 0, buffer.reshape((groups, -1, inner))
 
