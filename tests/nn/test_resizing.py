@@ -156,3 +156,10 @@ def test_layer_is_torchs(name, args, shape, same_module):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call(ndl.init.ones(2, 3, 8, 8))
+
+
+def test_the_nearest_pixels_of_infinities():
+    x = Tensor([[[1.0, np.inf, 2.0]]])
+    for size in (4, 6):
+        expected = torch.nn.functional.interpolate(torch.tensor(x.numpy()), size)
+        np.testing.assert_array_equal(F.interpolate(x, size).numpy(), expected.numpy())

@@ -1,4 +1,4 @@
-"""Images with other lengths: interpolation, axis by axis, as products with matrices of weights.
+"""Images with other lengths: interpolation, axis by axis, by products with matrices of weights.
 
 Raises:
     TypeError: x is not a Tensor of floating-point numbers; a length is no whole number.
@@ -21,11 +21,12 @@ from .spatial import along_axis
 __all__ = ["interpolate", "upsample"]
 
 
-def _nearest(length: int, size: int, scale: float, shift: float = 0.0) -> np.ndarray:
+def _nearest(x: Tensor, axis: int, size: int, scale: float, shift: float) -> Tensor:
     # in float32, as in PyTorch, so that the same pixels are chosen
-    centers = (np.arange(size, dtype=np.float32) + np.float32(shift)) * np.float32(scale)
-    chosen = np.minimum(np.floor(centers).astype(np.int64), length - 1)
-    return np.eye(length)[chosen]
+    places = (np.arange(size, dtype=np.float32) + np.float32(shift)) * np.float32(scale)
+    chosen = np.minimum(np.floor(places).astype(np.int64), x.shape[axis] - 1)
+    index = Tensor(chosen, device=x.device, requires_grad=False)
+    return x[(*[slice(None)] * axis, index)]
 
 
 def _linear(length: int, size: int, scale: float, is_aligned: bool) -> np.ndarray:
@@ -138,12 +139,13 @@ def interpolate(
             scale = 1 / factors[axis]
         if align_corners:
             scale = (length - 1) / (new - 1) if new > 1 else 0.0
-        if mode.startswith("nearest") and new % length == 0 and scale * new == length:
+        if not mode.startswith("nearest"):
+            weights = _weights(mode, length, new, scale, bool(align_corners), antialias)
+            x = along_axis(x, weights, axis + 2)
+        elif new % length == 0 and scale * new == length:
             x = _repeated(x, new // length, axis + 2)
-            continue
-        x = along_axis(
-            x, _weights(mode, length, new, scale, bool(align_corners), antialias), axis + 2
-        )
+        else:
+            x = _nearest(x, axis + 2, new, scale, 0.5 if mode == "nearest-exact" else 0.0)
     return x
 
 
@@ -156,8 +158,6 @@ def _repeated(x: Tensor, times: int, axis: int) -> Tensor:
 def _weights(
     mode: str, length: int, size: int, scale: float, is_aligned: bool, antialias: bool
 ) -> np.ndarray:
-    if mode.startswith("nearest"):
-        return _nearest(length, size, scale, 0.5 if mode == "nearest-exact" else 0.0)
     if antialias:
         triangle = lambda t: np.maximum(0, 1 - abs(t))  # noqa: E731
         kernel, reach = (triangle, 1) if mode == "bilinear" else (_keys(-0.5), 2)
