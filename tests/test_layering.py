@@ -24,7 +24,7 @@ FLOORS = {
     "nn": {*TENSORS, "init"},
     "optim": TENSORS,  # never modules
     "data": TENSORS,  # never models
-    "compiler": {*MODELS, "optim", "differentiation", "io"},
+    "compiler": {*MODELS, "optim", "differentiation", "io", "graph"},
     "differentiation": TENSORS,  # never modules: what they need of it, they register
     "linalg": TENSORS,
     "graph": {*MODELS, "differentiation"},

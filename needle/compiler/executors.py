@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd.abstract import AbstractArray, NeedsNumbers
 from .passes import optimised
-from .program import Captured, Constant, Input, Node, Program, evaluate
+from .program import Captured, Constant, Input, Node, Program, evaluate, kind_of
 
 __all__ = ["Executable"]
 
@@ -122,8 +122,16 @@ class Executable:
             known[leaf][...] = change
         return results
 
-    def report(self) -> str:
-        return repr(self.program)
+    # --- looking at it
+
+    def parts(self) -> list[tuple[str, Sequence[Node]]]:
+        """What runs, one after another: its kind, and the nodes that are computed in one go."""
+        calls = [node for node in self.program.nodes if node.function is not None]
+        return [(kind_of(node), [node]) for node in calls]
+
+    def memory_used(self) -> tuple[int, int]:
+        """How many arrays lie between the parts, and how many bytes they take at most."""
+        return 0, 0
 
     def source(self) -> str:
         return "\n".join(map(repr, self.program.nodes))

@@ -17,6 +17,7 @@ import numpy as np
 from ..autograd import Tensor, TensorTuple, modes
 from ..differentiation.tree import is_record
 from ..nn import Module
+from .picture import ProgramGraph
 from .recorded_step import RecordedStep, record
 from .tracer import OF_A_GRAPH
 
@@ -98,7 +99,7 @@ class CompiledFunction:
         """The generated code of the last call."""
         return self._recorded().source()
 
-    def graph(self) -> Any:
+    def graph(self) -> ProgramGraph:
         """The program of the last call, for `needle.graph.draw`."""
         return self._recorded().graph()
 

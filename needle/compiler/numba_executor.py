@@ -262,6 +262,12 @@ class NumbaExecutable(Executable):
         texts = [f"# {group}\n{text}" for group, text in self.kernels]
         return "\n".join(dict.fromkeys(texts))
 
+    def parts(self) -> list[tuple[str, Sequence[Node]]]:
+        return [(group.kind, group.nodes) for group in self._schedule.order]
+
+    def memory_used(self) -> tuple[int, int]:
+        return len(self.memory.buffers), self.memory.nbytes
+
 
 class _Memory:
     """Memory at an address, for NumPy."""

@@ -61,6 +61,12 @@ class NumpyExecutable(Executable):
     def source(self) -> str:
         return self._source
 
+    def parts(self) -> list[tuple[str, Sequence[Node]]]:
+        return [(kind_of(node), [node]) for node in self.plan.order if kind_of(node) != "view"]
+
+    def memory_used(self) -> tuple[int, int]:
+        return len(self.plan.buffers), self.plan.nbytes
+
     # --- the ends
 
     def _result(self, i: int, node: Node, lines: list[str]) -> str:

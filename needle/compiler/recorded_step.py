@@ -16,8 +16,10 @@ from .executors import Executable
 from .numba_executor import NumbaExecutable
 from .numpy_executor import NumpyExecutable
 from .passes import rewritten
+from .picture import ProgramGraph
 from .program import Constant, Node, Program
 from .recording import RecordingArray
+from .report import report
 from .tracer import Tracer
 
 __all__ = ["EXECUTORS", "RecordedStep", "record"]
@@ -270,10 +272,10 @@ class RecordedStep:
     # --- looking at it
 
     def report(self) -> str:
-        return self.executable.report()
+        return report(self.name, self.recorded_program, self.executable)
 
     def source(self) -> str:
         return self.executable.source()
 
-    def graph(self) -> Any:
-        return self.executable.program
+    def graph(self) -> ProgramGraph:
+        return ProgramGraph(self.executable.program)

@@ -90,7 +90,7 @@ Inputs = Mapping[Value, Sequence[Value]]  # the values of a graph, inputs first
 
 
 def draw(
-    values: Value | Sequence[Value],
+    values: Value | Sequence[Value] | Any,
     path: str | Path | None = None,
     *,
     module: Module | Recording | None = None,
@@ -107,7 +107,8 @@ def draw(
     legend explains, tell variables, constants, results, and what only gradients depend on.
 
     Args:
-        values: Tensors or TensorTuples. The `.grad` of a leaf is drawn as a gradient.
+        values: Tensors or TensorTuples. The `.grad` of a leaf is drawn as a gradient. Or what a
+            compiled function's `graph()` gives.
         path: where to write the drawing: as in `Drawing.save`.
         module: the model. Its parameters and buffers get their names, and values a frame for the
             module that made them: with a Module, the values made directly from its parameters;
@@ -131,6 +132,12 @@ def draw(
     """
     if max_nodes is not None and max_nodes < 1:
         raise ValueError(f"draw: max_nodes must be positive or None, got {max_nodes}")
+    if hasattr(values, "to_picture"):
+        picture = values.to_picture(max_nodes)
+        drawing = Drawing(picture, len(picture.boxes))
+        if path is not None:
+            drawing.save(path)
+        return drawing
     adjoints = list(gradients)
     listed = [*([values] if isinstance(values, Value) else values), *adjoints]
     for value in listed:
