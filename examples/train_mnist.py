@@ -5,31 +5,40 @@
     python examples/train_mnist.py --config mlp --set 'checkpoint={every: 1}' --resume
     python examples/train_mnist.py --config mlp --evaluate runs/mlp/weights-mnist.npz
 
-The three functions at the top are the training itself, to copy from. The rest reads the config,
-shows progress and writes files.
+`needle.training` has the loop; custom_loop.py shows one by hand. This program reads the config,
+builds what it names, and writes files.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
-from functools import partial
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from trainer import results
-from trainer.checkpoints import Checkpoints, check_can_be_saved
-from trainer.config import parse_override, read_config
-from trainer.datasets import load
-from trainer.errors import UserError
-from trainer.lock import locked
-from trainer.parts import build_model, check_last_batch
-from trainer.progress import Interruption, Progress, check_finite, stopping_signals
-from trainer.run import Run
+from trainer.config import read
+from trainer.datasets import Source, labels_of, load
 
 import needle as ndl
 from needle import Tensor, data, nn
+from needle.training import (
+    Checkpoints,
+    Interruption,
+    Trainer,
+    TrainingError,
+    accuracy,
+    apply_weights,
+    locked,
+    read_weights,
+    stopping_signals,
+    write_weights,
+)
+from needle.training import (
+    config as configs,
+)
 
 OnBatch = Callable[[float, int], bool]
 """Called after every batch with its mean loss and its size; returns whether to stop."""
@@ -37,23 +46,11 @@ OnBatch = Callable[[float, int], bool]
 EVALUATION_BATCH = 1000  # large, because no graph is kept
 INTERRUPTED = 130  # the exit code of programs ended by Ctrl-C
 
-
-def train_epoch(
-    model: nn.Module,
-    batches: Iterable[data.Batch],
-    loss_function: nn.Module,
-    optimizer: ndl.optim.Optimizer,
-    on_batch: OnBatch,
-) -> None:
-    """One pass over the batches of a loader: forward, backward, step."""
-    model.train()
-    for images, labels in batches:
-        optimizer.reset_grad()
-        loss = loss_function(model(images), labels)
-        loss.backward(create_graph=False)
-        optimizer.step()
-        if on_batch(loss.item(), len(labels)):
-            break
+# the entries of a config on which the weights depend; `epochs` only says when to stop
+DECISIVE = (
+    "seed", "transforms", "model", "loop", "compile", "optimizer", "scheduler", "clip_norm",
+    "label_smoothing", "batch_size", "shuffle", "generator",
+)  # fmt: skip
 
 
 def nn_epoch(
@@ -100,120 +97,122 @@ def nn_epoch(
     return W1, W2
 
 
-def evaluate(
-    model: nn.Module, loader: data.DataLoader, loss_function: nn.Module
-) -> tuple[float, float]:
-    """The mean loss over all images of `loader`, and the accuracy in percent."""
-    model.eval()
-    count = correct = 0
-    total_loss = 0.0
-    with ndl.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            count += len(labels)
-            total_loss += loss_function(logits, labels).item() * len(labels)
-            correct += (logits.argmax(axis=1) == labels).sum().item()
-    return total_loss / count, 100 * correct / count
+class MnistTrainer(Trainer):
+    """A Trainer of a config, whose second data are those to test with."""
+
+    validation = "test"
+
+    def __init__(self, config: SimpleNamespace, source: Source, batches: int, **options: Any):
+        self.unit = source.unit
+        words = {**source.sizes, "epochs": config.epochs, "batches": config.epochs * batches}
+        with nn.init.scheme(config.init):
+            model = configs.build_model(config.model, words)
+        optimizer = configs.build_optimizer(config.optimizer, model.parameters())
+        scheduler, per = None, "epoch"
+        if config.scheduler is not None:
+            per = config.scheduler.per
+            scheduler = configs.build_schedule(config.scheduler, optimizer, words)
+            _check_length(scheduler, per, words["epochs" if per == "epoch" else "batches"])
+        loss = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
+        settings = {key: configs.plain(getattr(config, key), words) for key in DECISIVE}
+        checkpoints = None
+        if config.checkpoint is not None:
+            checkpoints = Checkpoints(Path(config.results) / "checkpoints", **config.checkpoint)
+        super().__init__(
+            model,
+            lambda logits, labels: loss(*_rows(logits, labels)),
+            optimizer,
+            metrics={"accuracy": accuracy},
+            scheduler=scheduler,
+            scheduler_per=per,
+            clip_norm=config.clip_norm,
+            compile=config.compile,
+            checkpoints=checkpoints,
+            settings=settings,
+            name=source.name,
+            **options,
+        )
 
 
-def loop(config: SimpleNamespace, train_set: Any, run: Run) -> Callable[[OnBatch], None]:
-    """The rest of an epoch, by the loop that the config names, as a function of `on_batch`."""
-    model, optimizer = run.model, run.optimizer
-    if config.loop == "train_epoch":
-        size, shuffle = config.batch_size, config.shuffle
-        loader = data.DataLoader(train_set, size, shuffle, generator=run.generator)
+class TwoLayerTrainer(MnistTrainer):
+    """Takes its steps by `nn_epoch`."""
 
-        def rest_of_epoch(on_batch: OnBatch) -> None:
-            train_epoch(model, run.batches(loader), nn.SoftmaxLoss(), optimizer, on_batch)
+    def train_step(self, batch: Any) -> Tensor:
+        _, first, _, second = self.model  # Flatten, Linear, ReLU, Linear
+        images, labels = (part.numpy() for part in batch)
+        images, losses = images.reshape(len(images), -1), []
 
-        return rest_of_epoch
+        def on_batch(loss: float, count: int) -> bool:
+            return losses.append(loss) or True
 
-    X = train_set.images.reshape(len(train_set), -1)
-    _, first, _, second = model.modules  # Flatten, Linear, ReLU, Linear
-
-    def rest_of_two_layer_epoch(on_batch: OnBatch) -> None:
-        done = run.position.images
         weights = (first.weight, second.weight)
-        left = (X[done:], train_set.labels[done:])
-        W1, W2 = nn_epoch(*left, *weights, optimizer.lr, config.batch_size, on_batch)
+        W1, W2 = nn_epoch(images, labels, *weights, self.optimizer.lr, len(labels), on_batch)
         first.weight.data, second.weight.data = W1, W2
-
-    return rest_of_two_layer_epoch
-
-
-def train(
-    config: SimpleNamespace, run: Run, train_set: Any, test_set: Any, interrupted: Interruption
-) -> None:
-    """Train for the remaining epochs of the config, or until `interrupted`."""
-    test_loader = data.DataLoader(test_set, EVALUATION_BATCH)
-    rest_of_epoch = loop(config, train_set, run)
-    for number in range(len(run.epochs) + 1, config.epochs + 1):
-        title = f"{run.source.name} epoch {number}/{config.epochs}"
-        with Progress(title, len(train_set), interrupted, run.position) as progress:
-            rest_of_epoch(partial(run.after_batch, progress))
-        is_cut_short = progress.images < len(train_set)
-        if is_cut_short:
-            run.save()
-        test_loss, test_accuracy = evaluate(run.model, test_loader, nn.SoftmaxLoss())
-        check_finite(test_loss, f"on the test images after {title}")
-        epoch = {
-            "epoch": number,
-            "images": progress.images,
-            "train_loss": progress.loss,
-            "test_loss": test_loss,
-            "test_accuracy": test_accuracy,
-            "seconds": progress.seconds,
-        }
-        print(f"{title}{_cut_short(progress)}  {_numbers(epoch)}", flush=True)
-        if is_cut_short:
-            run.epochs.append(epoch)
-        else:
-            run.after_epoch(epoch, number == config.epochs or interrupted.is_set())
-        if interrupted.is_set():
-            break
+        return Tensor(losses[0])
 
 
-def _cut_short(progress: Progress) -> str:
-    is_whole = progress.images == progress.total
-    return "" if is_whole else f" stopped after {progress.images:,} of {progress.total:,} images"
+def _rows(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of a text, (N, T, classes) and (N, T), as rows."""
+    if logits.ndim == 2:
+        return logits, labels
+    return logits.reshape((-1, logits.shape[-1])), labels.reshape((-1,))
 
 
-def _numbers(epoch: dict[str, Any]) -> str:
-    return (
-        f"train loss {epoch['train_loss']:.4f}  test loss {epoch['test_loss']:.4f}  "
-        f"test accuracy {epoch['test_accuracy']:.2f} %  {epoch['seconds']:.1f} s"
+def _check_length(schedule: Any, per: str, steps: int) -> None:
+    limit = getattr(schedule, "total_steps", steps)
+    if limit < steps:
+        raise TrainingError(
+            f"scheduler.total_steps: found {limit}, allowed: at least {steps}, as it takes a step "
+            f"per {per}"
+        )
+
+
+def build(config: SimpleNamespace, source: Source, train_set: Any) -> tuple[Trainer, Any]:
+    """The trainer of a config, and the loader of its training data; draws the weights."""
+    size, labels = config.batch_size, labels_of(train_set)
+    kind = TwoLayerTrainer if config.loop == "nn_epoch" else MnistTrainer
+    trainer = kind(config, source, -(-len(train_set) // size))
+    trainer.settings["dataset"] = {
+        "name": source.name,
+        source.unit: len(train_set),
+        "checksum": zlib.crc32(labels.tobytes()),
+    }
+    generator = configs.build_generator(config.generator)
+    loader = data.DataLoader(
+        train_set, size, config.shuffle, generator=generator, num_workers=config.workers
     )
+    return trainer, loader
 
 
-def finish(config: SimpleNamespace, run: Run, interrupted: Interruption) -> None:
+def finish(
+    config: SimpleNamespace, trainer: Trainer, epochs: list[dict[str, Any]], stopped: Interruption
+) -> None:
     """Write weights, metrics and learning curve, and print a summary."""
-    name, epochs, last = run.source.name, run.epochs, run.epochs[-1]
+    name, last = trainer.name, epochs[-1]
     seconds = sum(epoch["seconds"] for epoch in epochs)
-    stopped = f", stopped by {interrupted.name}" if interrupted.is_set() else ""
+    by = f", stopped by {stopped.name}" if stopped.is_set() else ""
     outcome = (
         f"{name}: test accuracy {last['test_accuracy']:.2f} % after {len(epochs)} of "
-        f"{config.epochs} epochs in {seconds:.1f} s{stopped}"
+        f"{config.epochs} epochs in {seconds:.1f} s{by}"
     )
     metrics = {
         "dataset": name,
         "config": config.name,
-        "test_accuracy": last["test_accuracy"],
-        "test_loss": last["test_loss"],
-        "train_loss": last["train_loss"],
+        **{key: last[key] for key in ("test_accuracy", "test_loss", "train_loss")},
         "seconds": seconds,
-        "interrupted": interrupted.is_set(),
+        "interrupted": stopped.is_set(),
         "epochs": epochs,
         "settings": config.stated,
     }
     folder = Path(config.results)
     weights = folder / f"weights-{name.lower()}.npz"
     curve = folder / f"learning-curve-{name.lower()}.png"
-    results.write_weights(weights, run.model, name)
+    write_weights(weights, trainer.model, name)
     results.write_metrics(folder / "metrics.json", metrics)
     is_drawn = results.write_curve(curve, f"{config.name} on {outcome}", epochs)
     print(outcome)
-    if run.checkpoints is not None:
-        print(f"{name} checkpoints, for --resume: {run.checkpoints.folder}")
+    if trainer.checkpoints is not None:
+        print(f"{name} checkpoints, for --resume: {trainer.checkpoints.folder}")
     print(f"{name} weights: {weights}")
     print(f"{name} metrics: {folder / 'metrics.json'}")
     missing = "not drawn, matplotlib is missing: pip install '.[plot]'"
@@ -224,55 +223,60 @@ def run_training(config: SimpleNamespace, resume: bool, force: bool) -> int:
     """Train and write the results; returns the exit code.
 
     Args:
-        config: what `read_config` gives.
+        config: what `read` gives.
         resume: continue from the newest checkpoint.
         force: replace the files of an earlier run.
     """
     if resume and config.checkpoint is None:
-        raise UserError(
+        raise TrainingError(
             f"--resume: {config.name} asks for no checkpoints, allowed: configs with an entry "
             "such as checkpoint: {every: 1, keep: 3}"
         )
+    checkpoints = Checkpoints(Path(config.results) / "checkpoints")
     if not resume:
-        results.check_free(config.results, force, Checkpoints(config.results, keep=1).files())
+        results.check_free(config.results, force, checkpoints.files())
     if config.checkpoint is not None:
-        check_can_be_saved(config.results)
-    parts = [True, False]
-    source, (train_set, test_set) = load(config.dataset, config.offline, config.data_dir, parts)
-    check_last_batch(config.model, source, (len(train_set) - 1) % config.batch_size + 1)
+        checkpoints.check()
     ndl.manual_seed(config.seed)
-    run = Run(config, source, train_set)
+    transforms = configs.build_all(config.transforms)
+    source, (train_set, test_set) = load(
+        config.dataset, config.offline, config.data_dir, [True, False], transforms
+    )
+    x, _ = source.example((len(train_set) - 1) % config.batch_size + 1)
+    configs.check_last_batch(config.model, source.sizes, x, source.name)
+    ndl.manual_seed(config.seed)
+    trainer, loader = build(config, source, train_set)
     print(
-        f"{config.name}: {source.name}, {len(train_set):,} images to train on, "
+        f"{config.name}: {source.name}, {len(train_set):,} {source.unit} to train on, "
         f"{len(test_set):,} to test with; "
-        f"{sum(parameter.size for parameter in run.model.parameters()):,} weights",
+        f"{sum(parameter.size for parameter in trainer.model.parameters()):,} weights",
         flush=True,
     )
-    if resume:
-        run.resume(force)
-    elif run.checkpoints is not None and run.checkpoints.files():
+    if resume and not trainer.resume(config.epochs):
+        results.check_free(config.results, force)
+    elif not resume and config.checkpoint is not None and checkpoints.files():
         print(
             f"starting over: this run's checkpoints will replace those in "
-            f"{run.checkpoints.folder}, from which --resume continues",
+            f"{checkpoints.folder}, from which --resume continues",
             flush=True,
         )
-    with stopping_signals() as interrupted:
-        train(config, run, train_set, test_set, interrupted)
-        finish(config, run, interrupted)
-        return interrupted.exit_code
+    with stopping_signals() as stopped:
+        test_loader = data.DataLoader(test_set, EVALUATION_BATCH)
+        epochs = trainer.fit(loader, test_loader, config.epochs)
+        finish(config, trainer, epochs, stopped)
+        return stopped.exit_code
 
 
 def run_evaluation(config: SimpleNamespace, weights: str) -> int:
     """Evaluate the weights of a file on the test images; returns the exit code."""
-    arrays = results.read_weights(weights)
+    arrays = read_weights(weights)
     source, (test_set,) = load(config.dataset, config.offline, config.data_dir, [False])
-    model = build_model(config.model, source)
-    results.apply_weights(weights, model, arrays)
-    loader = data.DataLoader(test_set, EVALUATION_BATCH)
-    loss, accuracy = evaluate(model, loader, nn.SoftmaxLoss())
+    trainer, _ = build(config, source, test_set)
+    apply_weights(weights, trainer.model, arrays)
+    found = trainer.evaluate(data.DataLoader(test_set, EVALUATION_BATCH))
     print(
-        f"{source.name}: test loss {loss:.4f}, test accuracy {accuracy:.2f} % on "
-        f"{len(test_set):,} images, with the weights of {weights}"
+        f"{source.name}: test loss {found['loss']:.4f}, test accuracy {found['accuracy']:.2f} % on "
+        f"{len(test_set):,} {source.unit}, with the weights of {weights}"
     )
     return 0
 
@@ -304,7 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
         # no warnings: overflow shows in the loss, which is checked after every batch
         with np.errstate(all="ignore"):
             return _run(options)
-    except (UserError, OSError) as error:
+    except (TrainingError, OSError) as error:
         print(f"train_mnist: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -313,12 +317,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    overrides = [parse_override(text) for text in options.set]
+    overrides = [configs.parse_override(text) for text in options.set]
     if options.epochs is not None:
-        overrides.append(parse_override(f"epochs={options.epochs}"))
+        overrides.append(configs.parse_override(f"epochs={options.epochs}"))
     if options.data_dir is not None:
         overrides.append(("data_dir", options.data_dir))
-    config = read_config(options.config, overrides)
+    config = read(options.config, overrides)
     if options.evaluate is not None:
         return run_evaluation(config, options.evaluate)
     with locked(config.results):

@@ -31,7 +31,8 @@ from .init import (
 from .ops import *
 
 if TYPE_CHECKING:  # imported on first use
-    from . import graph as graph, interop as interop, io as io, linalg as linalg, testing as testing
+    from . import graph as graph, interop as interop, io as io, linalg as linalg
+    from . import testing as testing, training as training
     from .compiler import compile as compile
     from .differentiation import (
         checkpoint as checkpoint, detect_anomaly as detect_anomaly, grad as grad,

@@ -18,6 +18,7 @@ PUBLIC = [
     "needle", "needle.autograd", "needle.data", "needle.io", "needle.graph", "needle.init",
     "needle.interop", "needle.linalg", "needle.nn", "needle.nn.functional", "needle.nn.init",
     "needle.ops", "needle.optim", "needle.optim.lr_scheduler", "needle.testing",
+    "needle.training",
 ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ FLOORS = {
     "io": MODELS,
     "interop": {"io"},
     "testing": {*TENSORS, "differentiation"},
+    "training": {*MODELS, "optim", "data", "io", "compiler"},
 }
 
 MODULES = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import train_mnist
 from trainer.config import CONFIGS, SCHEMA
-from trainer.errors import UserError
-from trainer.results import write_whole
+
+from needle.training import TrainingError, write_whole
 
 pytestmark = pytest.mark.usefixtures("no_curve")
 
@@ -32,7 +32,10 @@ CHANGES = [
     ("seed=-1", "seed: found -1, allowed: a whole number from 0 to 4294967295"),
     ("seed=4294967296", "seed: found 4294967296, allowed: a whole number from 0 to 4294967295"),
     ("seed=0x" + "f" * 5000, "seed: found an enormous number, allowed: a whole number from 0"),
-    ("dataset=imagenet", "dataset: found 'imagenet', allowed: mnist or digits"),
+    (
+        "dataset=imagenet",
+        "dataset: found 'imagenet', allowed: mnist or digits or fashion_mnist or ",
+    ),
     ("offline=mnist", "offline: found 'mnist', allowed: digits or null"),
     ("data_dir=nowhere", "data_dir: found 'nowhere', allowed: an existing folder or null"),
     ("epochs=0", "epochs: found 0, allowed: a whole number of at least 1"),
@@ -68,8 +71,8 @@ CHANGES = [
     ("model.1.Linear.in_features=784", "model.1.Linear: does not work on Digits: Linear expected"),
     ("model.3.Linear.in_features=65", "model.3.Linear: does not work on Digits: Linear expected"),
     ("model.1.Linear.out_features=1" + "0" * 17, "model.1.Linear: does not work on Digits: "),
-    ("model.3.Linear.out_features=9", "model: found an output of shape (9,) for each image"),
-    ("model=[Flatten]", "model: found an output of shape (64,) for each image, allowed: (10,)"),
+    ("model.3.Linear.out_features=9", "model: found an output of shape (9,) for each item"),
+    ("model=[Flatten]", "model: found an output of shape (64,) for each item, allowed: (10,)"),
     ("model.0={Softmax: {dim: 9}}", "model.0.Softmax: does not work on Digits: Softmax of shape"),
     (
         "model.0={Flatten: {start_dim: 9}}",
@@ -129,7 +132,7 @@ def test_settings_that_the_optimizer_refuses(train, change, key):
     ("change", "text"),
     [
         ("optimizer.momentum=0.9", "optimizer: loop: nn_epoch allows only SGD with lr"),
-        ("shuffle=true", "shuffle: found True, allowed: false, with loop: nn_epoch"),
+        ("shuffle=true", "shuffle: found True, allowed: none with loop: nn_epoch"),
         ("model.1.Linear.bias=true", "model: loop: nn_epoch allows only Flatten, Linear, ReLU"),
         ("model.2=Tanh", "model: loop: nn_epoch allows only Flatten, Linear, ReLU, Linear"),
         (
@@ -155,8 +158,8 @@ def test_entries_that_are_missing(train, empty_machine, key):
         del lines[start:stop]
     (empty_machine / "short.yaml").write_text("".join(lines))
     code, _, err = train("--config", "short.yaml", "--epochs=1", "--set", "results=out")
-    optional = ("init", "loop", "scheduler", "generator", "checkpoint", "epochs", "results")
-    has_default = key in optional
+    required = ("seed", "dataset", "model", "optimizer", "batch_size", "shuffle")
+    has_default = key not in required
     assert code == (0 if has_default else 1)
     assert (f"short.yaml: {key}: missing, allowed: " in err) is not has_default
 
@@ -319,7 +322,7 @@ def test_an_interrupted_write_leaves_the_former_file(tmp_path):
 
 def test_a_folder_in_the_place_of_a_file_is_told_in_one_line(tmp_path):
     (tmp_path / "x.json").mkdir()
-    with pytest.raises(UserError, match=r"x\.json: cannot be written: .* is a folder"):
+    with pytest.raises(TrainingError, match=r"x\.json: cannot be written: .* is a folder"):
         write_whole(tmp_path / "x.json", lambda file: file.write(b""))
 
 
@@ -327,6 +330,6 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
     def fails(file):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(UserError, match=r"x\.json: cannot be written: No space left on device"):
+    with pytest.raises(TrainingError, match=r"x\.json: cannot be written: No space left on device"):
         write_whole(tmp_path / "x.json", fails)
     assert list(tmp_path.iterdir()) == []

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainer.progress import Progress
 
 import needle as ndl
+from needle.training import checkpoints
+from needle.training.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("no_curve")
 
@@ -77,7 +78,6 @@ def test_a_signal_in_the_middle_of_an_epoch(
         batch(self, loss, count)
         if self.title == "Digits epoch 2/4" and self.position.batches == 7:
             signal.raise_signal(number)
-        return self.interrupted.is_set()
 
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "__call__", pressed_after_seven_batches)
@@ -136,7 +136,7 @@ def test_a_run_that_starts_anew_says_so_and_keeps_the_former_ones_until_it_has_i
         seen.append(files())
         save(self, state)
 
-    monkeypatch.setattr(ndl, "save", watched)
+    monkeypatch.setattr(checkpoints, "save", watched)
     code, out, _ = train("--config", checkpointed, "--set=seed=6", "--force")
     assert code == 0
     assert "starting over: this run's checkpoints will replace those in out/checkpoints" in out
@@ -239,7 +239,7 @@ def test_another_training_is_refused(train, checkpointed, change, difference):
     code, _, err = train("--config", checkpointed, "--resume", "--set", change)
     file = f"out/checkpoints/{numbered(1)[0]}"
     assert code == 1
-    assert err == f"train_mnist: --resume: {file} is of another training: {difference}\n"
+    assert err == f"train_mnist: resume: {file} is of another training: {difference}\n"
     assert files() == before
 
 
@@ -296,8 +296,7 @@ def test_without_safetensors_a_line_says_what_brings_it(
     code, out, err = finished("--config", checkpointed)
     assert (code, out) == (1, "")
     assert err == (
-        "train_mnist: checkpoint: needs the package safetensors: pip install '.[save]', or "
-        "--set checkpoint=null\n"
+        "train_mnist: checkpoints need the package safetensors: pip install 'needle-dl[save]'\n"
     )
     code, _, err = finished("--config", checkpointed, "--set=checkpoint=null", "--epochs=1")
     assert (code, err) == (0, "")
@@ -315,7 +314,7 @@ def test_a_full_disk_ends_the_run_in_one_line(train, checkpointed, monkeypatch):
     def full(state, path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ndl, "save", full)
+    monkeypatch.setattr(checkpoints, "save", full)
     code, _, err = train("--config", checkpointed)
     assert code == 1
     file = f"out/checkpoints/{numbered(1)[0]}"
@@ -337,13 +336,6 @@ def test_entries_that_are_not_allowed(train, checkpointed, change, text):
     assert err.startswith(f"train_mnist: {checkpointed}: {text}")
 
 
-def test_nn_epoch_cannot_stop_between_two_batches_to_save(train):
-    options = ("--set", "dataset=digits", "--set", "checkpoint={every_batches: 5}")
-    code, _, err = train("--config", "two_layer.yaml", *options)
-    assert code == 1
-    assert "checkpoint.every_batches: found 5, allowed: null, with loop: nn_epoch" in err
-
-
 def test_weights_hold_the_buffers_too(train, checkpointed):
     _, out, _ = train("--config", checkpointed)
     with np.load("out/weights-digits.npz") as weights:
@@ -361,3 +353,23 @@ def test_a_last_batch_of_a_single_image(train, checkpointed, size, code):
     assert ended == code
     text = "train_mnist: batch_size: the last batch of an epoch on Digits has a size of 1, too few"
     assert err.startswith(text) is (code == 1)
+
+
+def test_the_order_of_the_images_comes_from_the_generator_of_the_config(
+    train, checkpointed, assert_same_outcome
+):
+    for folder, seed in (("one", 3), ("two", 3), ("other", 4), ("none", "null")):
+        options = (f"--set=results={folder}", f"--set=generator={seed}", "--epochs=1")
+        assert train(f"--config={checkpointed}", *options)[0] == 0
+    assert_same_outcome("one", "two")
+    for folder in ("other", "none"):
+        with pytest.raises(AssertionError):
+            assert_same_outcome("one", folder)
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "true", "text"])
+def test_a_generator_takes_a_seed(train, seed):
+    code, _, err = train("--config", "digits.yaml", f"--set=generator={seed}")
+    assert code == 1
+    assert "generator: found" in err
+    assert "allowed: a seed for a Generator, a whole number of at least 0 or null" in err

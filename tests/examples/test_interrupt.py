@@ -7,10 +7,10 @@ import signal
 import numpy as np
 import pytest
 import train_mnist
-from trainer.errors import UserError
-from trainer.progress import Interruption, Progress, stopping_signals
 
 from needle import data, nn, optim
+from needle.training import Trainer, TrainingError, accuracy, stopping_signals
+from needle.training.progress import Progress
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,8 @@ def test_a_stopped_run_leaves_the_results_so_far(program, empty_machine, number,
 def test_an_epoch_that_was_cut_short_says_so(train, monkeypatch):
     def pressed_after_two_batches(self, loss, count, batch=Progress.__call__):
         batch(self, loss, count)
-        if self.images == 64:
+        if self.position.samples == 64:
             signal.raise_signal(signal.SIGINT)
-        return self.interrupted.is_set()
 
     monkeypatch.setattr(Progress, "__call__", pressed_after_two_batches)
     code, out, _ = train("--config", "digits.yaml")
@@ -82,11 +81,11 @@ class Terminal(io.StringIO):
 def test_the_bar_shows_loss_and_speed_in_a_terminal_only(monkeypatch, stream, is_shown):
     screen = stream()
     monkeypatch.setattr("sys.stderr", screen)
-    with Progress("Digits epoch 1/2", 300, Interruption()) as progress:
+    with Progress("Digits epoch 1/2", 300, unit="images") as progress:
         progress.bar.mininterval = 0
         for _ in range(2):
-            assert progress(0.5, 100) is False
-    assert progress.loss == 0.5
+            progress(0.5, 100)
+    assert progress.position.loss == 0.5
     shown = screen.getvalue()
     assert ("Digits epoch 1/2" in shown and "loss 0.5000" in shown) is is_shown
     assert ("images/s" in shown) is is_shown
@@ -96,8 +95,10 @@ def test_the_bar_shows_loss_and_speed_in_a_terminal_only(monkeypatch, stream, is
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_ends_training(loss):
     with (
-        Progress("Digits epoch 1/2", 300, Interruption()) as progress,
-        pytest.raises(UserError, match=f"loss became {loss} after 100 images of Digits epoch 1/2"),
+        Progress("Digits epoch 1/2", 300, unit="images") as progress,
+        pytest.raises(
+            TrainingError, match=f"loss became {loss} after 100 images of Digits epoch 1/2"
+        ),
     ):
         progress(loss, 100)
 
@@ -110,35 +111,15 @@ def test_divergence_is_told_in_one_line(train, empty_machine):
     assert not (empty_machine / "runs").exists()
 
 
-def test_train_epoch_visits_every_batch_and_stops_when_told():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
-    loader = data.DataLoader(data.Digits(), batch_size=500)
-    optimizer = optim.SGD(model.parameters(), lr=0.1)
-    calls = []
-
-    def on_batch(loss, count):
-        calls.append((loss, count))
-        return len(calls) == 5
-
-    before = model.modules[1].weight.numpy()
-    train_mnist.train_epoch(model, loader, nn.SoftmaxLoss(), optimizer, on_batch)
-    assert [count for _, count in calls] == [500, 500, 437]
-    assert calls[2][0] < calls[0][0]
-    assert model.training
-    assert np.abs(model.modules[1].weight.numpy() - before).max() > 0
-    train_mnist.train_epoch(model, loader, nn.SoftmaxLoss(), optimizer, on_batch)
-    assert len(calls) == 5
-
-
 def test_evaluate_weighs_batches_by_their_size():
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     test_set = data.Digits(train=False)
-    scores = [
-        train_mnist.evaluate(model, data.DataLoader(test_set, size), nn.SoftmaxLoss())
-        for size in (360, 100)
-    ]
+    optimizer = optim.SGD(model.parameters())
+    trainer = Trainer(model, nn.SoftmaxLoss(), optimizer, metrics={"accuracy": accuracy})
+    scores = [trainer.evaluate(data.DataLoader(test_set, size)) for size in (360, 100)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-6)
-    logits = test_set.images.reshape(360, 64) @ model.modules[1].weight.numpy()
-    logits += model.modules[1].bias.numpy()
-    assert scores[0][1] == pytest.approx(100 * np.mean(logits.argmax(1) == test_set.labels))
+    logits = test_set.images.reshape(360, 64) @ model[1].weight.numpy()
+    logits += model[1].bias.numpy()
+    expected = 100 * np.mean(logits.argmax(1) == test_set.labels)
+    assert scores[0]["accuracy"] == pytest.approx(expected)
     assert not model.training

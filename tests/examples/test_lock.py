@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import train_mnist
-from trainer import lock
-from trainer.errors import UserError
-from trainer.lock import locked
+
+from needle.training import TrainingError, lock, locked
 
 LONG = ("--config=digits", "--epochs=1000000")
 
@@ -32,7 +31,7 @@ def test_a_second_run_is_refused_and_the_first_goes_on(program, finished, empty_
                 f"train_mnist: results: {Path(spelled)} is in use by another run, process "
                 f"{first.pid} on "
             )
-            assert err.endswith("choose another folder: --set results=FOLDER\n")
+            assert err.endswith("choose another folder\n")
             assert err.count("\n") == 1
     first.send_signal(signal.SIGTERM)
     _, err = first.communicate(timeout=120)
@@ -60,7 +59,7 @@ def test_a_killed_run_holds_nothing(program, train, no_curve):
     killed.kill()
     killed.communicate(timeout=120)
     assert train("--config=digits", "--epochs=1")[0] == 0
-    assert not Path("runs/digits/.train_mnist.lock").exists()
+    assert not Path("runs/digits/.training.lock").exists()
 
 
 def test_evaluation_needs_no_lock(train, no_curve):
@@ -99,7 +98,7 @@ def test_one_at_a_time_among_many_that_come_and_go(tmp_path):
                     most, times = max(most, holders), times + 1
                     os.stat(tmp_path)  # lets other threads run
                     holders -= 1
-            except UserError:
+            except TrainingError:
                 pass
 
     threads = [threading.Thread(target=come_and_go) for _ in range(4)]

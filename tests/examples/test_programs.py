@@ -6,12 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from trainer.config import read_config
+from trainer.config import read
 from trainer.datasets import SOURCES
-from trainer.parts import build_model
 
 import needle as ndl
 from needle import nn
+from needle.training.config import build_model
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def residual_block(dim, hidden):
 
 
 def test_mlp_resnet_yaml_is_the_network_of_the_course():
-    config = read_config("mlp_resnet.yaml", [])
+    config = read("mlp_resnet.yaml", [])
     ndl.manual_seed(1)
-    ours = build_model(config.model, SOURCES["mnist"])
+    ours = build_model(config.model, SOURCES["mnist"].sizes)
     ndl.manual_seed(1)
     blocks = [residual_block(100, 50) for _ in range(3)]
     first, last = nn.Linear(784, 100), nn.Linear(100, 10)

@@ -105,7 +105,7 @@ def a_folder_as_metrics(folder):
 
 
 def a_folder_as_lock(folder):
-    (folder / ".train_mnist.lock").mkdir(parents=True)
+    (folder / ".training.lock").mkdir(parents=True)
 
 
 UNWRITABLE = [a_file, a_link_to_nowhere, a_link_to_itself, a_folder_as_metrics, a_folder_as_lock]

@@ -1,12 +1,12 @@
 """Schedules of the learning rate in a config."""
 
 import pytest
-from trainer.config import read_config
+from train_mnist import build
+from trainer.config import read
 from trainer.datasets import SOURCES
-from trainer.parts import Part, Schedule
-from trainer.run import Run
 
 from needle import data, optim
+from needle.training.config import Part, Schedule
 
 pytestmark = pytest.mark.usefixtures("no_curve")
 
@@ -17,14 +17,14 @@ def run_of():
 
     def make(scheduler, epochs=3, **others):
         entries = {"scheduler": scheduler, "epochs": epochs, "batch_size": 64, **others}
-        config = read_config("digits.yaml", list(entries.items()))
-        return Run(config, SOURCES["digits"], data.Digits())
+        config = read("digits.yaml", list(entries.items()))
+        return build(config, SOURCES["digits"], data.Digits())[0]
 
     return make
 
 
 def test_digits_yaml_without_one(run_of):
-    assert run_of(None).schedule is None
+    assert run_of(None).scheduler is None
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_digits_yaml_without_one(run_of):
 )
 def test_they_are_built_from_their_signatures(run_of, scheduler, cls, settings):
     run = run_of(scheduler)
-    assert type(run.schedule) is (cls or getattr(optim, scheduler["name"]))
-    assert run.schedule.optimizer is run.optimizer
-    assert {name: getattr(run.schedule, name) for name in settings} == settings
+    assert type(run.scheduler) is (cls or getattr(optim, scheduler["name"]))
+    assert run.scheduler.optimizer is run.optimizer
+    assert {name: getattr(run.scheduler, name) for name in settings} == settings
 
 
 def test_one_after_another(run_of):
@@ -60,11 +60,11 @@ def test_one_after_another(run_of):
             ],
         }
     )
-    first, second = run.schedule.schedulers
+    first, second = run.scheduler.schedulers
     assert isinstance(first, optim.LinearLR)
     assert isinstance(second, optim.CosineAnnealingLR)
     assert run.optimizer.lr == pytest.approx(0.03)
-    run.schedule.step()
+    run.scheduler.step()
     assert run.optimizer.lr == pytest.approx(0.3)
 
 
@@ -163,7 +163,7 @@ def test_a_rate_beyond_all_numbers_is_told_in_one_line(train):
     assert err in (
         "train_mnist: scheduler: Numerical result out of range\n",
         "train_mnist: the loss became nan after 96 images of Digits epoch 1/30: try a smaller "
-        "optimizer.lr\n",
+        "learning rate\n",
     )
 
 
@@ -171,8 +171,7 @@ def test_the_same_settings_read_the_same():
     spelled = {"name": "StepLR", "step_size": 2, "gamma": "1e-1", "per": "epoch"}
     short = {"name": "StepLR", "step_size": 2}
     one, other = (
-        read_config("digits.yaml", [("scheduler", scheduler)]).scheduler
-        for scheduler in (spelled, short)
+        read("digits.yaml", [("scheduler", scheduler)]).scheduler for scheduler in (spelled, short)
     )
     assert isinstance(one, Schedule)
     assert isinstance(one, Part)

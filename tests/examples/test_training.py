@@ -208,14 +208,14 @@ def test_the_ending_of_a_config_may_be_left_out(train, empty_machine, ending):
 
 @pytest.mark.parametrize("scheme", ["needle", "pytorch"])
 def test_initial_weights_by_a_scheme(scheme, monkeypatch, tmp_path):
-    from trainer.config import read_config
+    from train_mnist import build
+    from trainer.config import read
     from trainer.datasets import SOURCES
-    from trainer.run import Run
 
-    config = read_config("digits.yaml", [("init", scheme), ("results", str(tmp_path))])
+    config = read("digits.yaml", [("init", scheme), ("results", str(tmp_path))])
     np.random.seed(0)
-    run = Run(config, SOURCES["digits"], data.Digits(train=True))
+    trainer, _ = build(config, SOURCES["digits"], data.Digits(train=True))
     np.random.seed(0)
     with nn.init.scheme(scheme):
         expected = nn.Linear(64, 64)
-    np.testing.assert_array_equal(run.model[1].bias.numpy(), expected.bias.numpy())
+    np.testing.assert_array_equal(trainer.model[1].bias.numpy(), expected.bias.numpy())

@@ -1,7 +1,7 @@
-"""Layers, optimizers and schedulers by name.
+"""Layers, optimizers, schedulers and transforms by name.
 
-Names come from `needle.nn` and `needle.optim`, and their keys from the signatures: a new layer of
-needle can be used in a config at once.
+Names come from `needle.nn`, `needle.optim` and `needle.data`, and their keys from the signatures: a
+new layer of needle can be used in a config at once.
 """
 
 import inspect
@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from types import NoneType, UnionType
 from typing import Any, get_args
 
-from needle import Generator, nn, optim
-
-from .errors import UserError
+from ... import data, nn, optim
+from ...device import Generator
+from ..errors import TrainingError, join, refused
 from .kinds import (
     FLAG,
     NOTHING,
@@ -22,18 +22,24 @@ from .kinds import (
     Entry,
     Kind,
     choice,
-    join,
     list_of,
     pick,
     read_mapping,
-    refused,
     whole,
 )
 from .parts import Part, Schedule
 
 __all__ = [
     "GENERATOR", "LAYERS", "LAYER_LIST", "OPTIMIZER", "OPTIMIZERS", "SCHEDULE", "SCHEDULERS",
+    "TRANSFORMS", "TRANSFORM_LIST",
 ]  # fmt: skip
+
+
+def _read_transforms(key: str, value: Any) -> list[Part]:
+    found = []
+    for position, item in enumerate(value):
+        found.append(_read_class(join(key, position), item, TRANSFORMS, "transform", _KINDS))
+    return found
 
 
 def _read_layers(key: str, value: Any) -> list[Part]:
@@ -43,16 +49,22 @@ def _read_layers(key: str, value: Any) -> list[Part]:
 
 
 def _read_layer(key: str, value: Any) -> Part:
-    """A layer: its name, or a mapping of its name to its arguments."""
+    return _read_class(key, value, LAYERS, "layer", _SIZES)
+
+
+def _read_class(
+    key: str, value: Any, table: dict[str, type], what: str, required: dict[Any, Kind]
+) -> Part:
+    """A layer or transform: its name, or a mapping of its name to its arguments."""
     if isinstance(value, str):
         value = {value: {}}
     if not isinstance(value, dict) or len(value) != 1:
-        raise refused(key, value, "the name of a layer, or `Name: {argument: value}`")
+        raise refused(key, value, f"the name of a {what}, or `Name: {{argument: value}}`")
     ((name, arguments),) = value.items()
-    cls = pick(key, name, LAYERS, "layer")
+    cls = pick(key, name, table, what)
     if not isinstance(arguments, dict):
         raise refused(join(key, name), arguments, "a mapping of arguments")
-    entries = _arguments(cls, required=_SIZES)
+    entries = _arguments(cls, required=required)
     return Part(cls, read_mapping(join(key, name), arguments, entries))
 
 
@@ -77,7 +89,7 @@ def _read_inner_schedule(key: str, value: dict) -> Part:
 def _read_name(key: str, value: dict, table: dict[str, type], what: str) -> tuple[type, dict]:
     """The class that a mapping names, and the rest of the mapping."""
     if "name" not in value:
-        raise UserError(f"{join(key, 'name')}: missing, allowed: {', '.join(table)}")
+        raise TrainingError(f"{join(key, 'name')}: missing, allowed: {', '.join(table)}")
     cls = pick(join(key, "name"), value["name"], table, what)
     return cls, {name: argument for name, argument in value.items() if name != "name"}
 
@@ -94,6 +106,9 @@ GENERATOR = Kind(
 )
 LAYER_LIST = Kind(
     "a list of layers", lambda value: isinstance(value, list) and len(value) > 0, _read_layers
+)
+TRANSFORM_LIST = Kind(
+    "a list of transforms", lambda value: isinstance(value, list), _read_transforms
 )
 OPTIMIZER = _named("an optimizer", _read_optimizer)
 SCHEDULE = _named("a scheduler", _read_schedule)
@@ -112,6 +127,8 @@ _KINDS: dict[Any, Kind] = {
     NoneType: NOTHING,
     Generator: GENERATOR,
     Sequence[int]: list_of(WHOLE),
+    Sequence[int | None]: list_of(WHOLE),
+    Sequence[float]: list_of(NUMBER),
     list[float]: list_of(NUMBER),
     tuple[float, float]: list_of(NUMBER),
     nn.Module: _LAYERS_INSIDE,
@@ -181,6 +198,15 @@ def _is_scheduler(value: Any) -> bool:
     return "optimizer" in needed and needed - {"optimizer"} <= set(_arguments(value))
 
 
+def _is_transform(value: Any) -> bool:
+    """Whether `value` is a transform whose required arguments a config can set."""
+    if not (inspect.isclass(value) and issubclass(value, data.Transform)):
+        return False
+    # lists of transforms need no Compose, and a program decides about the order of the axes
+    is_left_out = value in (data.Transform, data.Compose, data.ToTensor)
+    return not is_left_out and set(_needed(value)) <= set(_arguments(value))
+
+
 def _needed(function: Any) -> list[str]:
     """The names of the required arguments."""
     return [
@@ -199,3 +225,4 @@ def _public(module: Any, holds: Callable[[Any], bool]) -> dict[str, Any]:
 LAYERS = _public(nn, _is_layer)
 OPTIMIZERS = _public(optim, _is_optimizer)
 SCHEDULERS = _public(optim, _is_scheduler)
+TRANSFORMS = _public(data, _is_transform)

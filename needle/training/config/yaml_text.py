@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from .errors import UserError, reason
+from ..errors import TrainingError, reason
 
 __all__ = ["expand_aliases", "parse"]
 
@@ -25,10 +25,10 @@ class _Loader(yaml.SafeLoader):
     """
 
     def compose_document(self) -> yaml.Node:
-        root = super().compose_document()
+        root: Any = super().compose_document()
         entries, levels = _extent(root, {})
         if entries > _MOST_ENTRIES or levels > _MOST_LEVELS:
-            raise UserError(
+            raise TrainingError(
                 f"layers inside layers without end: allowed are {_MOST_ENTRIES:,} entries and "
                 f"{_MOST_LEVELS} levels, where an alias counts as what it repeats"
             )
@@ -41,7 +41,7 @@ class _Loader(yaml.SafeLoader):
             first = found.setdefault((key.tag, str(key.value)), key)
             if first is not key:
                 lines = " and ".join(str(one.start_mark.line + 1) for one in (first, key))
-                raise UserError(f"duplicate key {key.value!r} in lines {lines}")
+                raise TrainingError(f"duplicate key {key.value!r} in lines {lines}")
         return node
 
 
@@ -61,12 +61,12 @@ def parse(text: str | bytes) -> Any:
     """The value of a YAML text.
 
     Raises:
-        UserError: the text is no YAML, has a duplicate key, or too many entries.
+        TrainingError: the text is no YAML, has a duplicate key, or too many entries.
     """
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, *_OF_ITS_CONSTRUCTORS) as error:
-        raise UserError(f"malformed YAML: {reason(error)}") from None
+        raise TrainingError(f"malformed YAML: {reason(error)}") from None
 
 
 def expand_aliases(value: Any) -> Any:

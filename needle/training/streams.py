@@ -5,18 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from needle import Generator, nn
-
-from .kinds import join
+from ..data.streams import streams_of
+from ..device import Generator
+from ..nn import Module
+from .errors import join
 
 __all__ = ["Streams"]
 
 
 class Streams:
-    """NumPy's global state, the generators in a model's modules, and that of the loader."""
+    """NumPy's global state, the generators in a model's modules, and those of the loader."""
 
-    def __init__(self, model: nn.Module, loader: Generator | None) -> None:
-        self.generators = dict(_found("loader", loader))
+    def __init__(self, model: Module, loader: Any = None) -> None:
+        self.generators = dict(_found("loader", getattr(loader, "generator", loader)))
+        _, _, *drawn = streams_of(getattr(loader, "dataset", None))
+        self.generators |= _found("data", drawn)
         for path, module in model.named_modules():
             self.generators |= _found(f"model.{path}".rstrip("."), vars(module))
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from trainer.streams import Streams
 
 import needle as ndl
 from needle import nn
+from needle.training.streams import Streams
 
 
 class Noise(nn.Module):
@@ -60,23 +60,3 @@ def test_all_streams_continue_after_saving_to_a_file(tmp_path):
 def test_the_state_of_other_streams_is_refused():
     with pytest.raises(KeyError, match=r"model\.generator"):
         Streams(Noise(), None).load_state_dict(Streams(nn.ReLU(), None).state_dict())
-
-
-def test_the_order_of_the_images_comes_from_the_generator_of_the_config(
-    train, no_curve, checkpointed, assert_same_outcome
-):
-    for folder, seed in (("one", 3), ("two", 3), ("other", 4), ("none", "null")):
-        options = (f"--set=results={folder}", f"--set=generator={seed}", "--epochs=1")
-        assert train(f"--config={checkpointed}", *options)[0] == 0
-    assert_same_outcome("one", "two")
-    for folder in ("other", "none"):
-        with pytest.raises(AssertionError):
-            assert_same_outcome("one", folder)
-
-
-@pytest.mark.parametrize("seed", ["-1", "1.5", "true", "text"])
-def test_a_generator_takes_a_seed(train, seed):
-    code, _, err = train("--config", "digits.yaml", f"--set=generator={seed}")
-    assert code == 1
-    assert "generator: found" in err
-    assert "allowed: a seed for a Generator, a whole number of at least 0 or null" in err

@@ -1,49 +1,65 @@
 """Checkpoint files: numbered, written atomically, the newest few kept."""
 
+import os
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import needle as ndl
+from ..io import load, save
+from .errors import REFUSALS, TrainingError, join, reason, short
+from .files import check_writable, remove_leftovers
 
-from .errors import REFUSALS, UserError, reason
-from .kinds import join, short
-from .results import check_writable, remove_leftovers
-
-__all__ = ["Checkpoints", "check_can_be_saved", "differences"]
+__all__ = ["Checkpoints", "differences"]
 
 _DIGITS = 8  # of the number in a name, so that names sort by number
 _SHOWN = 5  # differences in an error
 
 
-def check_can_be_saved(results: str) -> None:
-    """Raise unless checkpoints can be written in a folder of results."""
-    try:
-        import_module("safetensors")
-    except ImportError:
-        raise UserError(
-            "checkpoint: needs the package safetensors: pip install '.[save]', or "
-            "--set checkpoint=null"
-        ) from None
-    check_writable(str(_folder(results)))
-
-
-def _folder(results: str) -> Path:
-    return Path(results) / "checkpoints"
-
-
 class Checkpoints:
-    """The checkpoints in a folder of results.
+    """The checkpoints of a training in a folder, and when there are new ones.
 
     Numbers only grow, also from run to run: the highest is the newest. Checkpoints of an earlier
-    run are kept until this one has written its first.
+    run are kept until this one has written its first. A file is whole or not there.
+
+    Args:
+        folder: where they are; created when the first is written.
+        every: epochs between two checkpoints; there is one after the last epoch, too.
+        every_batches: batches between two checkpoints inside of an epoch.
+        keep: how many are kept.
+
+    Example:
+        >>> import needle as ndl
+        >>> checkpoints = ndl.training.Checkpoints("runs/checkpoints", every=5, keep=2)
+        >>> checkpoints.files()
+        []
     """
 
-    def __init__(self, results: str, keep: int) -> None:
-        self.folder = _folder(results)
-        self.keep = keep
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        every: int = 1,
+        every_batches: int | None = None,
+        keep: int = 3,
+    ) -> None:
+        if not (every > 0 and keep > 0 and (every_batches is None or every_batches > 0)):
+            raise ValueError(
+                f"every, every_batches and keep are 1 or more, got {every}, {every_batches} and "
+                f"{keep}"
+            )
+        self.folder = Path(folder)
+        self.every, self.every_batches, self.keep = every, every_batches, keep
         self.ours: list[Path] = []
+
+    def check(self) -> None:
+        """Raise unless checkpoints can be written."""
+        try:
+            import_module("safetensors")
+        except ImportError:
+            raise TrainingError(
+                "checkpoints need the package safetensors: pip install 'needle-dl[save]'"
+            ) from None
+        check_writable(self.folder)
 
     def files(self) -> list[Path]:
         """All checkpoints, oldest first."""
@@ -57,13 +73,13 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.folder, "checkpoint-*")
-            ndl.save(state, path)
+            save(state, path)
             self.ours = [*self.ours, path][-self.keep :]
             for file in files:
                 if file not in self.ours:
                     file.unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"{path}: cannot be written: {reason(error)}") from None
+            raise TrainingError(f"{path}: cannot be written: {reason(error)}") from None
 
     def newest(self, parts: Iterable[str]) -> tuple[Path, dict[str, Any]] | None:
         """The newest valid checkpoint that has all these parts; prints a line for each skipped."""
@@ -71,7 +87,7 @@ class Checkpoints:
         for position in reversed(range(len(files))):
             path = files[position]
             try:
-                state = ndl.load(path)
+                state = load(path)
                 if missing := [part for part in parts if part not in state]:
                     raise ValueError(f"{str(path)!r} is no checkpoint: no {', '.join(missing)}")
             except (*REFUSALS, OSError) as error:

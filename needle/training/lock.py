@@ -8,12 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from .errors import UserError, reason
-from .kinds import refused
+from .errors import TrainingError, reason, refused
 
 __all__ = ["locked"]
 
-_NAME = ".train_mnist.lock"
+_NAME = ".training.lock"
 _ATTEMPTS = 10  # one fails only if another run ends at that moment
 
 if sys.platform == "win32":
@@ -40,7 +39,12 @@ def locked(results: str) -> Iterator[None]:
     The lock is one of the operating system, which releases it when a run ends, however it ends.
 
     Raises:
-        UserError: the folder cannot be written to, or another run is using it.
+        TrainingError: the folder cannot be written to, or another run is using it.
+
+    Example:
+        >>> import needle as ndl
+        >>> with ndl.training.locked("runs/first"):
+        ...     pass  # no other process gets here with this folder
     """
     folder = Path(results)
     created = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
@@ -78,9 +82,9 @@ def _reserve(folder: Path) -> TextIO:
             file.seek(0)
             holder = file.read() or "a process"
             file.close()
-            raise UserError(
+            raise TrainingError(
                 f"results: {folder} is in use by another run, {holder}: wait until it ends, or "
-                "choose another folder: --set results=FOLDER"
+                "choose another folder"
             ) from None
         except OSError as error:
             text = f"{folder} cannot be locked ({reason(error)}): start no other run in it"
@@ -91,4 +95,4 @@ def _reserve(folder: Path) -> TextIO:
             file.flush()
             return file
         file.close()  # the other run has just removed it
-    raise UserError(f"results: {folder} is in use by other runs")
+    raise TrainingError(f"results: {folder} is in use by other runs")

@@ -3,13 +3,12 @@
 import difflib
 import math
 import re
-import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UserError
+from ..errors import TrainingError, join, refused, short
 
 __all__ = [
     "FLAG",
@@ -21,18 +20,16 @@ __all__ = [
     "Entry",
     "Kind",
     "choice",
-    "join",
     "list_of",
     "number",
     "pick",
     "read_mapping",
     "read_value",
-    "refused",
-    "short",
     "whole",
 ]
 
 REQUIRED = object()
+_SHOWN = 60  # names in an error
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def read_mapping(key: str, mapping: Mapping[Any, Any], entries: Mapping[str, Ent
     """The values of `mapping`, checked and read by `entries`, with defaults filled in.
 
     Raises:
-        UserError: a key is unknown or missing, or a value is of no kind allowed there.
+        TrainingError: a key is unknown or missing, or a value is of no kind allowed there.
     """
     for name in mapping:
         pick(key, name, entries, "key")
@@ -65,7 +62,7 @@ def read_mapping(key: str, mapping: Mapping[Any, Any], entries: Mapping[str, Ent
         if name in mapping:
             values[name] = read_value(join(key, name), mapping[name], entry.kinds)
         elif entry.default is REQUIRED:
-            raise UserError(f"{join(key, name)}: missing, allowed: {_either(entry.kinds)}")
+            raise TrainingError(f"{join(key, name)}: missing, allowed: {_either(entry.kinds)}")
         else:
             values[name] = entry.default
     return values
@@ -87,32 +84,14 @@ def pick(key: str, name: Any, table: Mapping[str, Any], what: str) -> Any:
     close = difflib.get_close_matches(short(name).strip("'").lower(), lowercase, n=1)
     hint = f" (did you mean {lowercase[close[0]]}?)" if close else ""
     place = f"{key}: " if key else ""
-    allowed = ", ".join(table) or "none"
-    raise UserError(f"{place}unknown {what} {short(name)}{hint}, allowed: {allowed}")
-
-
-def refused(key: str, found: Any, allowed: str) -> UserError:
-    """The error for a value that is not allowed."""
-    return UserError(f"{key}: found {short(found)}, allowed: {allowed}")
-
-
-def join(key: str, name: str | int) -> str:
-    """The dotted path of `name` below `key`, as `--set` takes it."""
-    return f"{key}.{name}" if key else str(name)
+    names = sorted(table) if len(table) > _SHOWN else list(table)
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    allowed = (", ".join(names[:_SHOWN]) or "none") + more
+    raise TrainingError(f"{place}unknown {what} {short(name)}{hint}, allowed: {allowed}")
 
 
 def _either(kinds: Iterable[Kind]) -> str:
     return " or ".join(kind.allowed for kind in kinds)
-
-
-def short(value: Any) -> str:
-    """A value for an error text, shortened."""
-    if value is None:
-        return "nothing"
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python does not print integers of thousands of digits
-        return "an enormous number"
 
 
 # YAML 1.1 reads 1e-3, without a dot, as text

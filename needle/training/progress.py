@@ -2,6 +2,7 @@
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +11,29 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from .errors import UserError
+from .errors import TrainingError
 
-__all__ = ["Interruption", "Position", "Progress", "check_finite", "stopping_signals"]
+__all__ = [
+    "Interruption",
+    "Position",
+    "Progress",
+    "check_finite",
+    "is_watching",
+    "stopping_signals",
+]
 
 # batch systems and `kill` send SIGTERM
 _STOPPING = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class Interruption:
-    """The first signal that asks the program to end, once there is one."""
+    """The first signal that asks the program to end, once there is one.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.training.Interruption().exit_code
+        0
+    """
 
     received: signal.Signals | None = None
 
@@ -43,26 +57,32 @@ class Position:
     """The progress of an epoch."""
 
     batches: int = 0
-    images: int = 0
+    samples: int = 0
     total_loss: float = 0.0
     seconds: float = 0.0
 
+    @property
+    def loss(self) -> float:
+        """The mean loss over the samples so far."""
+        return self.total_loss / self.samples
+
 
 class Progress:
-    """The progress bar and the mean loss of one epoch.
-
-    Called after every batch: updates `position`, returns whether to stop.
+    """The progress bar of an epoch, which keeps `position`; called after every batch.
 
     Raises:
-        UserError: the loss is no longer a finite number.
+        TrainingError: the loss is no longer a finite number.
     """
 
     def __init__(
-        self, title: str, total: int, interrupted: Interruption, position: Position | None = None
+        self,
+        title: str,
+        total: int | None = None,
+        position: Position | None = None,
+        unit: str = "samples",
+        shown: bool = True,
     ) -> None:
-        self.title = title
-        self.total = total
-        self.interrupted = interrupted
+        self.title, self.total, self.unit, self.shown = title, total, unit, shown
         self.position = position or Position()
         self.start = time.perf_counter() - self.position.seconds
 
@@ -71,54 +91,63 @@ class Progress:
         self.bar = tqdm(
             desc=self.title,
             total=self.total,
-            initial=self.position.images,
-            unit=" images",
+            initial=self.position.samples,
+            unit=f" {self.unit}",
             unit_scale=True,
             leave=False,
-            disable=None,
+            disable=None if self.shown else True,
         )
         return self
 
     def __exit__(self, *exception: Any) -> None:
         self.bar.close()
 
-    @property
-    def images(self) -> int:
-        """The number of images so far."""
-        return self.position.images
-
-    @property
-    def loss(self) -> float:
-        """The mean loss over the images so far."""
-        return self.position.total_loss / self.position.images
-
-    @property
-    def seconds(self) -> float:
-        """The time spent on the epoch so far."""
-        return time.perf_counter() - self.start
-
-    def __call__(self, loss: float, count: int) -> bool:
+    def __call__(self, loss: float, count: int) -> None:
         position = self.position
         position.batches += 1
-        position.images += count
-        check_finite(loss, f"after {position.images:,} images of {self.title}")
+        position.samples += count
+        check_finite(loss, f"after {position.samples:,} {self.unit} of {self.title}")
         position.total_loss += loss * count
-        position.seconds = self.seconds
+        position.seconds = time.perf_counter() - self.start
         if not self.bar.disable:
-            self.bar.set_postfix_str(f"loss {self.loss:.4f}", refresh=False)
+            self.bar.set_postfix_str(f"loss {position.loss:.4f}", refresh=False)
             self.bar.update(count)
-        return self.interrupted.is_set()
 
 
 def check_finite(loss: float, when: str) -> None:
     """Raise unless the loss is a finite number."""
     if not math.isfinite(loss):
-        raise UserError(f"the loss became {loss} {when}: try a smaller optimizer.lr")
+        raise TrainingError(f"the loss became {loss} {when}: try a smaller learning rate")
+
+
+_current: list[Interruption] = []
+
+
+def is_watching() -> bool:
+    """Whether this is inside of `stopping_signals()`."""
+    return bool(_current)
 
 
 @contextmanager
 def stopping_signals() -> Iterator[Interruption]:
-    """Notes Ctrl-C and SIGTERM, so that a step is completed; a second one ends at once."""
+    """Notes Ctrl-C and SIGTERM, so that a step is completed; a second one ends at once.
+
+    Inside of another such block, gives the block's `Interruption`. In other threads than the main
+    one, which get no signals, it is never set.
+
+    Example:
+        >>> import needle as ndl
+        >>> with ndl.training.stopping_signals() as interruption:
+        ...     for step in range(3):
+        ...         if interruption.is_set():
+        ...             break
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield Interruption()
+        return
+    if _current:
+        yield _current[0]
+        return
     interrupted = Interruption()
 
     def on_signal(number: int, frame: Any) -> None:
@@ -127,8 +156,10 @@ def stopping_signals() -> Iterator[Interruption]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     former = {number: signal.signal(number, on_signal) for number in _STOPPING}
+    _current.append(interrupted)
     try:
         yield interrupted
     finally:
+        _current.clear()
         for number, handler in former.items():
             signal.signal(number, handler)

@@ -4,16 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from needle import Generator, Tensor, nn, no_grad, optim
-
-from .datasets import Source
-from .errors import REFUSALS, UserError, reason
+from ... import data, nn, optim
+from ...autograd import Tensor, TensorTuple, no_grad
+from ...device import Generator
+from ..errors import REFUSALS, TrainingError, reason
 
 __all__ = [
     "Part",
     "Schedule",
+    "build_all",
     "build_generator",
     "build_model",
     "build_optimizer",
@@ -57,19 +56,35 @@ def plain(value: Any, words: Words) -> Any:
     if value.cls is Generator:
         return value.arguments["seed"]
     arguments = {name: plain(argument, words) for name, argument in value.arguments.items()}
-    if issubclass(value.cls, nn.Module):
+    if issubclass(value.cls, nn.Module | data.Transform):
         return {value.name: arguments}
     per = {"per": value.per} if isinstance(value, Schedule) else {}
     return {"name": value.name, **per, **arguments}
 
 
-def build_model(layers: list[Part], source: Source) -> nn.Sequential:
-    """The model for images of `source`; draws its weights from NumPy's global random state."""
-    return nn.Sequential(*[_build_layer(layer, source) for layer in layers])
+class _Layers(nn.Sequential):
+    """A layer with several outputs, such as LSTM, passes on the first: the sequence."""
+
+    def forward(self, x: Any) -> Any:
+        for module in self:
+            x = module(x)
+            if isinstance(x, tuple | TensorTuple):
+                x = x[0]
+        return x
 
 
-def _build_layer(layer: Part, source: Source) -> nn.Module:
-    return layer.cls(**_built(layer, source.sizes, lambda layers: build_model(layers, source)))
+def build_model(layers: list[Part], words: Words) -> nn.Sequential:
+    """The model; draws its weights from NumPy's global random state."""
+    return _Layers(*[_build_layer(layer, words) for layer in layers])
+
+
+def _build_layer(layer: Part, words: Words) -> nn.Module:
+    return layer.cls(**_built(layer, words, lambda layers: build_model(layers, words)))
+
+
+def build_all(parts: list[Part], words: Words = {}) -> list[Any]:  # noqa: B006 - not changed
+    """An instance of each."""
+    return [part.cls(**_built(part, words, build_all)) for part in parts]
 
 
 def build_generator(generator: Part | None) -> Generator | None:
@@ -81,19 +96,19 @@ def build_optimizer(optimizer: Part, parameters: Sequence[Tensor]) -> optim.Opti
     """The optimizer for these parameters.
 
     Raises:
-        UserError: its class refuses the settings.
+        TrainingError: its class refuses the settings.
     """
     try:
         return optimizer.cls(parameters, **optimizer.arguments)
     except REFUSALS as error:
-        raise UserError(f"optimizer: {reason(error)}") from None
+        raise TrainingError(f"optimizer: {reason(error)}") from None
 
 
 def build_schedule(schedule: Part, optimizer: optim.Optimizer, words: Words) -> Any:
     """The scheduler of this optimizer.
 
     Raises:
-        UserError: its class refuses the settings.
+        TrainingError: its class refuses the settings.
     """
 
     def inner(schedules: list[Part]) -> list[Any]:
@@ -102,7 +117,7 @@ def build_schedule(schedule: Part, optimizer: optim.Optimizer, words: Words) -> 
     try:
         return schedule.cls(optimizer, **_built(schedule, words, inner))
     except REFUSALS as error:
-        raise UserError(f"scheduler: {reason(error)}") from None
+        raise TrainingError(f"scheduler: {reason(error)}") from None
 
 
 def _built(part: Part, words: Words, inner: Callable[[list[Part]], Any]) -> dict[str, Any]:
@@ -118,44 +133,49 @@ def _built(part: Part, words: Words, inner: Callable[[list[Part]], Any]) -> dict
     return arguments
 
 
-def check_model(layers: list[Part], source: Source) -> None:
-    """Send two grey images through the model, layer by layer.
+def check_model(
+    layers: list[Part], words: Words, x: Tensor, outputs: tuple[int, ...], name: str
+) -> None:
+    """Send a batch through the model, layer by layer.
+
+    Args:
+        layers: those of the config.
+        words: what their words stand for.
+        x: inputs.
+        outputs: the shape that the model gives for them.
+        name: what the inputs are from.
 
     Raises:
-        UserError: a layer cannot be built or does not fit what comes before it; there is nothing
-            to train; or the output is not one number per class.
+        TrainingError: a layer cannot be built or does not fit what comes before it; there is
+            nothing to train; or the outputs have another shape.
     """
-    # neither blank nor white: some layers take whole numbers only
-    x = Tensor.make_const(np.full((2, *source.shape), 0.5, "float32"))
     parameters = []
     for position, layer in enumerate(layers):
         try:
-            module = _build_layer(layer, source).eval()
+            module = build_model([layer], words).eval()
             with no_grad():
                 x = module(x)
         except REFUSALS as error:
             key = f"model.{position}.{layer.name}"
-            raise UserError(f"{key}: does not work on {source.name}: {reason(error)}") from None
+            raise TrainingError(f"{key}: does not work on {name}: {reason(error)}") from None
         parameters += module.parameters()
-    if x.shape != (2, source.classes):
-        raise UserError(
-            f"model: found an output of shape {x.shape[1:]} for each image, allowed: "
-            f"({source.classes},), one number for each class of {source.name}"
+    if x.shape != outputs:
+        raise TrainingError(
+            f"model: found an output of shape {x.shape[1:]} for each item, allowed: "
+            f"{outputs[1:]}, where the last is one number for each class of {name}"
         )
     if not parameters:
-        raise UserError("model: found no weights to train, allowed: at least one Linear layer")
+        raise TrainingError("model: found no weights to train, allowed: at least one Linear layer")
 
 
-def check_last_batch(layers: list[Part], source: Source, images: int) -> None:
-    """Raise unless the model trains on a last batch of this many images: some need two."""
-    model = build_model(layers, source).train()
-    x = Tensor.make_const(np.zeros((images, *source.shape), "float32"))
+def check_last_batch(layers: list[Part], words: Words, x: Tensor, name: str) -> None:
+    """Raise unless the model trains on inputs as many as a last batch has: some need two."""
     try:
-        model(x)
+        build_model(layers, words).train()(x)
     except ValueError as error:
-        raise UserError(
-            f"batch_size: the last batch of an epoch on {source.name} has a size of {images}, too "
-            f"few for model.{error}"
+        raise TrainingError(
+            f"batch_size: the last batch of an epoch on {name} has a size of {len(x)}, too few for "
+            f"model.{error}"
         ) from None
 
 

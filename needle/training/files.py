@@ -1,0 +1,96 @@
+"""Files that are written whole or not at all, and weights in NumPy's format."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..io import replacing
+from ..nn import Module
+from .errors import TrainingError, reason, refused
+
+__all__ = [
+    "apply_weights", "check_writable", "read_weights", "remove_leftovers", "write_weights",
+    "write_whole",
+]  # fmt: skip
+
+
+def check_writable(results: str | Path) -> None:
+    """Raise unless a folder of results can be written to or created."""
+    folder = Path(results).absolute()
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise refused(
+            "results", str(results), f"a folder that can be written, which {nearest} cannot"
+        )
+
+
+def write_weights(path: Path, model: Module, dataset: str) -> None:
+    """Write parameters and buffers by name, and the name of the training dataset."""
+    arrays: dict[str, Any] = {n: tensor.numpy() for n, tensor in model.state_dict().items()}
+    arrays["dataset"] = np.array(dataset)
+    write_whole(path, lambda file: np.savez(file, **arrays))
+
+
+def read_weights(path: str) -> dict[str, np.ndarray]:
+    """The arrays of a file written by `write_weights`; no code in the file is run.
+
+    Raises:
+        TrainingError: the file is missing, damaged or of another format.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except OSError as error:
+        if error.strerror:
+            raise TrainingError(f"weights {path}: {error.strerror}") from None
+        raise _damaged(path, error) from None
+    except Exception as error:  # zip, zlib and NumPy raise different ones for a damaged file
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"weights {path}: damaged, or not an .npz file of this trainer ({reason(error)})"
+    )
+
+
+def apply_weights(path: str, model: Module, arrays: dict[str, np.ndarray]) -> None:
+    """Copy arrays into the parameters and buffers of the same names.
+
+    Raises:
+        TrainingError: they belong to another model; lists all differences.
+    """
+    own = model.state_dict()
+    found = {name: array for name, array in arrays.items() if name != "dataset"}
+    faults = [f"no {name}" for name in own if name not in found]
+    faults += [f"{name} unknown here" for name in found if name not in own]
+    for name, array in found.items():
+        expected = own.get(name)
+        if expected is not None and (array.shape, array.dtype) != (expected.shape, expected.dtype):
+            faults.append(
+                f"{name} is {array.dtype} {array.shape}, here {expected.dtype} {expected.shape}"
+            )
+    if faults:
+        trained_on = f", trained on {arrays['dataset']}" if "dataset" in arrays else ""
+        raise TrainingError(f"weights {path}: of another model{trained_on}: {'; '.join(faults)}")
+    model.load_state_dict(found)
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a temporary file beside `path` and move it into place."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, path.name)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            write(file)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written: {reason(error)}") from None
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove temporary files left by runs that were killed while writing files of this name."""
+    for leftover in folder.glob(f".{name}.*.part"):
+        leftover.unlink(missing_ok=True)
