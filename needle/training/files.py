@@ -28,7 +28,17 @@ def check_writable(results: str | Path) -> None:
 
 
 def write_weights(path: Path, model: Module, dataset: str) -> None:
-    """Write parameters and buffers by name, and the name of the training dataset."""
+    """Write parameters and buffers by name, and the name of the training dataset.
+
+    Example:
+        >>> import needle as ndl
+        >>> model = ndl.nn.Linear(2, 3)
+        >>> ndl.training.write_weights(Path("weights.npz"), model, "Digits")
+        >>> arrays = ndl.training.read_weights("weights.npz")
+        >>> sorted(arrays)
+        ['bias', 'dataset', 'weight']
+        >>> ndl.training.apply_weights("weights.npz", model, arrays)
+    """
     arrays: dict[str, Any] = {n: tensor.numpy() for n, tensor in model.state_dict().items()}
     arrays["dataset"] = np.array(dataset)
     write_whole(path, lambda file: np.savez(file, **arrays))
@@ -39,6 +49,12 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
 
     Raises:
         TrainingError: the file is missing, damaged or of another format.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.training.write_weights(Path("weights.npz"), ndl.nn.Linear(2, 3), "Digits")
+        >>> ndl.training.read_weights("weights.npz")["weight"].shape
+        (2, 3)
     """
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -62,6 +78,12 @@ def apply_weights(path: str, model: Module, arrays: dict[str, np.ndarray]) -> No
 
     Raises:
         TrainingError: they belong to another model; lists all differences.
+
+    Example:
+        >>> import needle as ndl
+        >>> model = ndl.nn.Linear(2, 3, bias=False)
+        >>> arrays = {"weight": np.ones((2, 3), np.float32)}
+        >>> ndl.training.apply_weights("weights.npz", model, arrays)
     """
     own = model.state_dict()
     found = {name: array for name, array in arrays.items() if name != "dataset"}
@@ -80,7 +102,14 @@ def apply_weights(path: str, model: Module, arrays: dict[str, np.ndarray]) -> No
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a temporary file beside `path` and move it into place."""
+    """Write a temporary file beside `path` and move it into place.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.training.write_whole(Path("new/notes.txt"), lambda file: file.write(b"whole"))
+        >>> Path("new/notes.txt").read_text()
+        'whole'
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, path.name)

@@ -189,7 +189,7 @@ def test_a_config_that_is_not_there(train, config, place):
     assert code == 1
     assert "no config" in err
     assert place in err
-    assert "digits.yaml, mlp.yaml, mlp_resnet.yaml, two_layer.yaml" in err
+    assert "cnn.yaml, digits.yaml, mlp.yaml, mlp_resnet.yaml, two_layer.yaml" in err
 
 
 @pytest.mark.parametrize(
