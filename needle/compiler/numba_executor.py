@@ -23,6 +23,7 @@ from .native.runner import runner
 from .native.schedule import Schedule
 from .planning import Buffer
 from .program import Constant, Input, Node, Program, cast, gemm, getitem, substitute
+from .reporting import report, source
 
 __all__ = ["NumbaExecutable"]
 
@@ -258,9 +259,16 @@ class NumbaExecutable(Executable):
 
     # --- looking at it
 
+    def report(self) -> str:
+        return report(self.table, self._steps(), self.memory.nbytes)
+
     def source(self) -> str:
-        texts = [f"# {group}\n{text}" for group, text in self.kernels]
-        return "\n".join(dict.fromkeys(texts))
+        return source(self._steps())
+
+    def _steps(self) -> list[tuple[Group, str | None]]:
+        """The groups in order, with the sources of their kernels."""
+        sources = dict(self.kernels)
+        return [(group, sources.get(group)) for group in self._schedule.order]
 
     def parts(self) -> list[tuple[str, Sequence[Node]]]:
         return [(group.kind, group.nodes) for group in self._schedule.order]

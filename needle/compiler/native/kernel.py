@@ -6,7 +6,7 @@ the elements of a row as often as it has to wait for a reduction of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,13 @@ from ..program import Node, kind_of, set_item
 from .expressions import converted, expression, literal, name_of_dtype
 from .groups import Group, Grouping, is_pick
 from .layout import Place, contiguous
+from .loops import Loops
 from .passes import Passes, is_number
 
 __all__ = ["Kernel"]
+
+LONGEST = 2048
+"""How many float32 numbers are added up in float32: LLVM does so in 32 to 64 parts at once."""
 
 _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     np.sum: lambda dtype: 0,
@@ -63,17 +67,10 @@ class Kernel:
         self.grouping, self.group = grouping, group
         self.stored, self.place_of = stored, place_of
         self.passes = Passes(grouping, group)
-        self._operands: dict[Any, str] = {}
-        self._homes: dict[Hashable, int] = {}
-        self._strides: dict[int, str] = {}
-        self._patterns: dict[tuple[str, ...], int] = {}
-        self._scalars: list[str] = []
         self._names = 0
-        self.places: list[Place] = []
-        self._dims = self._dimensions()
+        self.loops = Loops(group, self._accesses())
         self.source = self._written()
-        sizes = [length for length, _ in self._dims]
-        self.arguments: list[Any] = [*self.places, *sizes, *self._strides]
+        self.arguments: list[Any] = self.loops.arguments
 
     # --- the space
 
@@ -99,97 +96,6 @@ class Kernel:
         layout = replace(layout, offset=place.layout.offset)
         return Place(place.home, layout), self.group.whole[node]
 
-    def _by_axis(self, place: Place, axes: tuple[int | None, ...]) -> dict[int, int]:
-        """The stride of each axis of the space, in elements."""
-        strides = dict.fromkeys(self.group.lengths, 0)
-        size = place.layout.dtype.itemsize
-        for axis, stride in zip(axes, place.layout.strides, strict=True):
-            if axis is not None:
-                strides[axis] += stride // size
-        return strides
-
-    def _dimensions(self) -> list[tuple[int, list[int]]]:
-        """Loops from the outermost: the length and the axes of each. Axes in one piece are one."""
-        group = self.group
-        outer = [axis for axis in group.lengths if axis in (group.outer or ())]
-        inner = [axis for axis in group.lengths if axis not in (group.outer or ())]
-        strides = [self._by_axis(*access) for access in self._accesses()]
-        parts = []
-        for axes in (outer, inner):
-            merged: list[list[int]] = []
-            for axis in axes:
-                length = group.lengths[axis]
-                if merged and all(s[merged[-1][-1]] == s[axis] * length for s in strides):
-                    merged[-1].append(axis)
-                else:
-                    merged.append([axis])
-            parts.append(merged)
-        self.rows = len(parts[0]) if group.outer is not None else max(len(parts[1]) - 1, 0)
-        every = [*parts[0], *parts[1]]
-        return [(int(np.prod([group.lengths[a] for a in axes])), axes) for axes in every]
-
-    def _pattern(self, place: Place, axes: tuple[int | None, ...]) -> tuple[str, ...]:
-        """The stride of each loop as text: "" for none, and the product of the inner lengths."""
-        by_axis = self._by_axis(place, axes)
-        pattern, packed, text = [], 1, "1"
-        for number in reversed(range(len(self._dims))):
-            length, axes_ = self._dims[number]
-            stride = by_axis[axes_[-1]]
-            if stride == packed or stride == 0:
-                pattern.append("" if stride == 0 else text)
-            else:
-                pattern.append(self._strides.setdefault(stride, f"s{len(self._strides)}"))
-            packed *= length
-            text = f"n{number}" if text == "1" else f"{text} * n{number}"
-        return tuple(reversed(pattern))
-
-    # --- memory
-
-    def _operand(self, place: Place, pattern: tuple[str, ...]) -> str:
-        layout = place.layout
-        key = place.home, layout.offset, pattern, layout.dtype
-        if key not in self._operands:
-            self._operands[key] = f"a{len(self._operands)}"
-            self._homes.setdefault(place.home, len(self._homes))
-            self.places.append(place)
-        return self._operands[key]
-
-    def _element(self, place: Place, axes: tuple[int | None, ...], column: str = "") -> str:
-        """An element of an operand, in the middle of the loops or in one column of a row."""
-        pattern = self._pattern(place, axes)
-        name = self._operand(place, pattern)
-        if not any(pattern):
-            return f"{name}[0]"
-        last = len(pattern) - 1
-        if column:
-            step = column if pattern[last] == "1" else f"{column} * {pattern[last]}"
-            return f"{name}[{self._base(pattern, last - 1)} + {step}]"
-        return f"{name}[{self._base(pattern, last)}]"
-
-    def _base(self, pattern: tuple[str, ...], loop: int) -> str:
-        """Where the element is in the loops up to a number."""
-        while loop >= 0 and not pattern[loop]:
-            loop -= 1
-        if loop < 0:
-            return "0"
-        number = self._patterns.setdefault(pattern, len(self._patterns))
-        if loop < len(pattern) - 1:
-            return f"b{number}_{loop}"
-        index = f"i{loop}" if pattern[loop] == "1" else f"i{loop} * {pattern[loop]}"
-        before = self._base(pattern, loop - 1)
-        return index if before == "0" else f"{before} + {index}"
-
-    def _bases(self, loop: int) -> list[str]:
-        """Statements at the head of a loop."""
-        lines = []
-        for pattern, number in self._patterns.items():
-            if loop < len(pattern) - 1 and pattern[loop]:
-                before = self._base(pattern, loop - 1)
-                step = f"i{loop} * {pattern[loop]}" if pattern[loop] != "1" else f"i{loop}"
-                sum_ = step if before == "0" else f"{before} + {step}"
-                lines.append(f"b{number}_{loop} = {sum_}")
-        return lines
-
     def _name(self) -> str:
         self._names += 1
         return f"v{self._names}"
@@ -198,33 +104,16 @@ class Kernel:
 
     def _written(self) -> str:
         row, passes = self._row()
-        inner = range(self.rows, len(self._dims))
+        inner = range(self.loops.rows, len(self.loops.dims))
         # the bodies first: they tell what the loops around them must provide
         text: list[str] = []
         for before, body, after in passes:
             text += before
             if body:
-                text += self._looped(inner, body)
+                text += self.loops.around(inner, body)
             text += after
-        text = self._looped(range(self.rows), [*row, *text])
-        lines = [*self._top, *text, *self._bottom]
-        head = ["def kernel(arguments):"]
-        for number, ((home, _, _, dtype), name) in enumerate(self._operands.items()):
-            kind, scope = name_of_dtype(dtype), self._homes[home]
-            head.append(f"    {name} = operand(arguments, {number}, {kind}, {scope})")
-        count = len(self._operands)
-        names = [f"n{i}" for i in range(len(self._dims))] + list(self._strides.values())
-        used = "\n".join(lines)
-        for i, name in enumerate(names):
-            if name in used:
-                head.append(f"    {name} = arguments[{count + i}]")
-        return "\n".join([*head, *[f"    {line}" for line in lines], ""])
-
-    def _looped(self, loops: range, body: list[str]) -> list[str]:
-        for loop in reversed(loops):
-            body = [f"    {line}" for line in [*self._bases(loop), *body]]
-            body = [f"for i{loop} in range(n{loop}):", *body]
-        return body
+        text = self.loops.around(range(self.loops.rows), [*row, *text])
+        return self.loops.function([*self._top, *text, *self._bottom])
 
     def _row(self) -> tuple[list[str], list[tuple[list[str], list[str], list[str]]]]:
         """The statements of a row, and for each pass those before, in and after it."""
@@ -263,7 +152,7 @@ class Kernel:
         if passes.is_row(node):
             if passes.is_sum(node) and passes.number[node] == number + 1:
                 name = self._row_names.setdefault(node, self._name())
-                before.append(f"{name} = {self._identity(node)}")
+                before.append(f"{name} = {self._identity(node, self._wide(node))}")
                 body.append(f"{name} = {self._combined(node, name, self._whole(node, body))}")
             return
         if passes.number[node] != number:
@@ -273,7 +162,14 @@ class Kernel:
         elif node in self.stored:
             value = self._value(node, body)
             # at the end of the pass: what is there may be read until then
-            self._stores.append(f"{self._element(*self._target(node))} = {value}")
+            self._stores.append(f"{self.loops.element(*self._target(node))} = {value}")
+
+    def _wide(self, node: Node) -> Any:
+        """The dtype in which a reduction is added up: many float32 numbers in float64."""
+        count = np.prod([length for length, _ in self.loops.dims[self.loops.rows :]])
+        is_long = count > LONGEST or (self.loops.rows > 0 and node in self.group.ends)
+        is_narrow = node.dtype.char == "f" and node.function is np.sum
+        return np.dtype("f8") if is_long and is_narrow else node.dtype
 
     def _identity(self, node: Node, dtype: Any = None) -> str:
         dtype = node.dtype if dtype is None else dtype
@@ -295,7 +191,7 @@ class Kernel:
     def _end(self, node: Node, before: list[str], body: list[str], after: list[str]) -> None:
         """Add up what ends the kernel: in memory, in a variable of the row, or in one for all."""
         place, axes = self.stored[node], self.group.axes[node]
-        pattern = self._pattern(place, axes)
+        pattern = self.loops.pattern(place, axes)
         deepest = max([i for i, stride in enumerate(pattern) if stride], default=-1)
         is_of_rows = self.group.is_of_rows(node)
         value = (
@@ -303,34 +199,25 @@ class Kernel:
             if is_of_rows
             else self._whole(node, body)
         )
-        element = self._element(place, axes)
+        element = self.loops.element(place, axes)
         target = after if is_of_rows else body
         if deepest < 0:
             total = self._name()
-            dtype = np.dtype("f8") if node.dtype.char == "f" and self.rows else node.dtype
-            self._top.append(f"{total} = {self._identity(node, dtype)}")
+            self._top.append(f"{total} = {self._identity(node, self._wide(node))}")
             target.append(f"{total} = {self._combined(node, total, value)}")
             self._bottom.append(f"{element} = {total}")
             return
-        if is_of_rows or deepest >= self.rows:
+        if is_of_rows or deepest >= self.loops.rows:
             target.append(f"{element} = {self._combined(node, element, value)}")
         else:
             total = self._name()
-            before.append(f"{total} = {self._identity(node)}")
+            wide = self._wide(node)
+            before.append(f"{total} = {self._identity(node, wide)}")
             body.append(f"{total} = {self._combined(node, total, value)}")
-            after.append(f"{element} = {_combined(node, element, total)}")
-        self._top += self._filled(pattern, place, self._identity(node))
-
-    def _filled(self, pattern: tuple[str, ...], place: Place, value: str) -> list[str]:
-        """Loops that fill an operand."""
-        loops = [loop for loop, stride in enumerate(pattern) if stride]
-        index = " + ".join(
-            f"i{loop}" if pattern[loop] == "1" else f"i{loop} * {pattern[loop]}" for loop in loops
-        )
-        lines = [f"{self._operand(place, pattern)}[{index}] = {value}"]
-        for loop in reversed(loops):
-            lines = [f"for i{loop} in range(n{loop}):", *[f"    {line}" for line in lines]]
-        return lines
+            after.append(
+                f"{element} = {_combined(node, element, converted(total, wide, node.dtype))}"
+            )
+        self._top += self.loops.filled(pattern, place, self._identity(node))
 
     # --- values
 
@@ -338,7 +225,8 @@ class Kernel:
         """Statements that compute the value of a row, and store it."""
         lines: list[str] = []
         if self.passes.is_sum(node):
-            name = self._row_names[node]  # added up by the pass before
+            name, total = self._name(), self._row_names[node]  # added up by the pass before
+            lines.append(f"{name} = {converted(total, self._wide(node), node.dtype)}")
         elif is_pick(node):
             name = self._picked(node, lines)
         elif node in self.group.whole:  # a sum over axes of length 1
@@ -357,7 +245,7 @@ class Kernel:
             lines.append(f"{name} = {expression(node, operands)}")
         self._row_names[node] = name
         if node in self.stored:
-            lines.append(f"{self._element(self.stored[node], self.group.axes[node])} = {name}")
+            lines.append(f"{self.loops.element(self.stored[node], self.group.axes[node])} = {name}")
         return lines
 
     def _row_of(self, operand: Node, axes: tuple[int | None, ...]) -> str:
@@ -372,8 +260,8 @@ class Kernel:
     def _loaded(self, operand: Node, axes: tuple[int | None, ...]) -> str:
         """A value that is the same all along a row, loaded at its head."""
         place = self.place_of(operand)
-        pattern = self._pattern(place, axes)
-        element = self._element(place, axes)
+        pattern = self.loops.pattern(place, axes)
+        element = self.loops.element(place, axes)
         if element not in self._row_names:
             name = self._row_names[element] = self._name()
             (self._loads if any(pattern) else self._top).append(f"{name} = {element}")
@@ -384,8 +272,8 @@ class Kernel:
         columns = node.operands[1][1]
         column = self._row_of(columns, self.group.whole[node][:1])
         count = self.group.lengths[self.group.whole[node][1]]  # type: ignore[index]
-        size = f"n{len(self._dims) - 1}"
-        assert self._dims[-1][0] == count
+        size = f"n{len(self.loops.dims) - 1}"
+        assert self.loops.dims[-1][0] == count
         name = self._name()
         lines.append(f"{name} = int64({column})")
         lines.append(
@@ -413,9 +301,9 @@ class Kernel:
                 return self._row_names[base]
             return self._value(base, body, column)
         place = self.place_of(operand)
-        if not any(self._pattern(place, axes)[self.rows :]):
+        if not any(self.loops.pattern(place, axes)[self.loops.rows :]):
             return self._loaded(operand, axes)
-        return self._cell(self._element(place, axes, column), body)
+        return self._cell(self.loops.element(place, axes, column), body)
 
     def _cell(self, element: str, body: list[str]) -> str:
         if element not in self._cells:
@@ -428,7 +316,7 @@ class Kernel:
         if node in self._cells:
             return self._cells[node]
         if node in self.stored and self.passes.number[node] < self._now:
-            element = self._element(*self._target(node), column)
+            element = self.loops.element(*self._target(node), column)
             return self._cell(element, body)
         if kind_of(node) == "view":
             return self._whole(node, body)
@@ -462,5 +350,5 @@ class Kernel:
         )
         if isinstance(values, Node) and values.dtype != node.dtype:
             new = f"{name_of_dtype(node.dtype)}({new})"
-        at = column or f"i{len(self._dims) - 1}"
+        at = column or f"i{len(self.loops.dims) - 1}"
         return f"select({at} == {self._row_names[key]}, {new}, {old})"
