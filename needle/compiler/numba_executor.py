@@ -18,12 +18,12 @@ from .native.cache import load
 from .native.groups import Group, axis_of_join
 from .native.kernel import Kernel
 from .native.layout import Layout, Place, view
+from .native.listing import listing, names_of_parts
 from .native.products import product_calls, source_of
 from .native.runner import runner
 from .native.schedule import Schedule
 from .planning import Buffer
 from .program import Constant, Input, Node, Program, cast, gemm, getitem, substitute
-from .reporting import report, source
 
 __all__ = ["NumbaExecutable"]
 
@@ -259,19 +259,18 @@ class NumbaExecutable(Executable):
 
     # --- looking at it
 
-    def report(self) -> str:
-        return report(self.table, self._steps(), self.memory.nbytes)
-
     def source(self) -> str:
-        return source(self._steps())
+        return listing(self._with_sources())
 
-    def _steps(self) -> list[tuple[Group, str | None]]:
+    def _with_sources(self) -> list[tuple[Group, str | None]]:
         """The groups in order, with the sources of their kernels."""
         sources = dict(self.kernels)
         return [(group, sources.get(group)) for group in self._schedule.order]
 
     def parts(self) -> list[tuple[str, Sequence[Node]]]:
-        return [(group.kind, group.nodes) for group in self._schedule.order]
+        names = names_of_parts(self._with_sources())
+        nodes = [group.nodes for group in self._schedule.order]
+        return list(zip(names, nodes, strict=True))
 
     def memory_used(self) -> tuple[int, int]:
         return len(self.memory.buffers), self.memory.nbytes

@@ -251,7 +251,6 @@ def test_half_precision_stays_a_call():
     assert step(x).numpy().tolist() == [[3.0] * 3] * 2
     assert step(x).dtype == np.float16
     assert set(kinds(step)) == {"call"}
-    assert "not compiled: multiply" in step.report()
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
@@ -272,23 +271,14 @@ def test_long_sums_are_accurate():
     assert np.abs(halves.numpy() / (0.1 * (1 << 21)) - 1).max() < 1e-6
 
 
-def test_what_is_shown():
+def test_equal_kernels_have_one_name_in_what_is_shown():
     step = compiled(classifier()[0])
     step(*batch(5))
-    report, source = step.report(), step.source()
-    assert "updates in products" in report
-    assert "matmul" in report
-    assert "not compiled" not in report
+    source = step.source()
     assert source.count("def kernel_1(arguments):") == 1
     assert "def step():\n    product()" in source
-    compile(source, "source", "exec")
-
-
-def test_a_draw_is_said_to_be_numpys():
-    dropout = nn.Dropout(0.5)
-    step = compiled(lambda x: dropout(x))
-    step(batch(5)[0])
-    assert "random numbers are NumPy's" in step.report()
+    body = source.partition("def step():")[2]
+    assert body.count("kernel_") > source.count("def kernel_")
 
 
 def test_large_groups_are_parted(monkeypatch):
