@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import trange
+from tqdm import tqdm
 
 import needle as ndl
-from needle import Tensor, nn
+from needle import Tensor, data, nn
 from needle.nn import functional as F
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH = 4, 4, 128, 64, 12
@@ -69,36 +69,31 @@ class GPT(nn.Module):
 
 
 class LSTM(nn.Module):
-    """The same with two recurrent layers of twice the width."""
+    """The same with two recurrent layers of twice the width; its cache is a list of the state."""
 
     def __init__(self, characters: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(characters, WIDTH)
-        self.lstm = nn.LSTM(WIDTH, 2 * WIDTH, num_layers=2)
+        self.lstm = nn.LSTM(WIDTH, 2 * WIDTH, num_layers=2, batch_first=True)
         self.output = nn.Linear(2 * WIDTH, characters)
 
-    def forward(self, tokens: Tensor, cache: None = None) -> Tensor:
-        y, _ = self.lstm(self.embedding(tokens.swapaxes(0, 1)))
-        return self.output(y.swapaxes(0, 1))
-
-
-def mean_loss(model: nn.Module, dataset: ndl.data.TextDataset) -> float:
-    """The mean cross-entropy of a text's characters, in nats, by windows side by side."""
-    losses = []
-    with ndl.no_grad():
-        for start in range(0, len(dataset), 64):
-            tokens, targets = map(constant, dataset[start : start + 64])
-            losses.append(loss_of(model, tokens, targets).item() * len(tokens))
-    return sum(losses) / len(dataset)
+    def forward(self, tokens: Tensor, cache: list[Tensor] | None = None) -> Tensor:
+        y, state = self.lstm(self.embedding(tokens), tuple(cache) if cache else None)
+        if cache is not None:
+            cache[:] = state
+        return self.output(y)
 
 
 def loss_of(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
-    logits = model(tokens)
-    return F.cross_entropy(logits.reshape((-1, logits.shape[-1])), targets.reshape((-1,)))
+    return F.cross_entropy(model(tokens).swapaxes(1, 2), targets)
 
 
-def constant(array: np.ndarray) -> Tensor:
-    return Tensor(array, requires_grad=False)
+def mean_loss(model: nn.Module, dataset: data.TextDataset) -> float:
+    """The mean cross-entropy of a text's characters, in nats, by windows side by side."""
+    with ndl.no_grad():
+        batches = data.DataLoader(dataset, batch_size=64)
+        losses = [loss_of(model, *batch).item() * len(batch[0]) for batch in batches]
+    return sum(losses) / len(dataset)
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -110,7 +105,7 @@ def learning_rate(step: int, steps: int) -> float:
     return least + (1 - least) * (1 + math.cos(math.pi * share)) / 2
 
 
-def train(model: nn.Module, dataset: ndl.data.TextDataset, steps: int, is_compiled: bool) -> None:
+def train(model: nn.Module, dataset: data.TextDataset, steps: int, is_compiled: bool) -> None:
     """So many steps on random windows of the text."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
@@ -131,43 +126,35 @@ def train(model: nn.Module, dataset: ndl.data.TextDataset, steps: int, is_compil
 
     if is_compiled:
         step = ndl.compile(step)
-    progress = trange(steps, unit="step")
-    for number in progress:
-        starts = np.random.randint(len(dataset), size=BATCH)
-        loss = step(*map(constant, dataset[starts]))
-        schedule.step()
-        if number % 50 == 0:
-            progress.set_postfix(loss=f"{loss.item():.2f}")
+    windows = data.RandomSampler(dataset, replacement=True, num_samples=BATCH * steps)
+    with tqdm(data.DataLoader(dataset, BATCH, sampler=windows), unit="step") as progress:
+        for number, batch in enumerate(progress):
+            loss = step(*batch)
+            schedule.step()
+            if number % 50 == 0:
+                progress.set_postfix(loss=f"{loss.item():.2f}")
 
 
 def generate(
-    model: nn.Module, prompt: np.ndarray, length: int, temperature: float, top_k: int
+    model: nn.Module, tokens: list[int], length: int, temperature: float, top_k: int
 ) -> list[int]:
-    """Continue the characters of a prompt by draws from the model's distribution.
+    """Continue a text by draws from the model's distribution of the next character.
 
-    The GPT keeps keys and values of what it has seen, until its context is full: then it starts
-    again with the last half.
+    The cache of the GPT holds the keys and values of what it has seen. When the context is full, it
+    begins again with the last half.
     """
-    if not len(prompt):
-        raise SystemExit("--generate takes at least one character to begin with")
-    tokens = list(map(int, prompt))
-    cache = nn.KeyValueCache(CONTEXT) if isinstance(model, GPT) else None
-    new = tokens[-CONTEXT:]
+    cache = nn.KeyValueCache(CONTEXT) if isinstance(model, GPT) else []
+    tokens, new = list(tokens), tokens[-CONTEXT:]
     with ndl.no_grad():
         for _ in range(length):
-            if cache is None:
-                new = tokens[-CONTEXT:]
-            elif cache.length + len(new) > CONTEXT:
+            if isinstance(cache, nn.KeyValueCache) and cache.length + len(new) > CONTEXT:
                 cache.clear()
                 new = tokens[-CONTEXT // 2 :]
-            logits = model(constant(np.array([new])), cache)[0, -1].numpy().astype(np.float64)
-            if temperature == 0:
-                tokens.append(int(logits.argmax()))
-            else:
-                logits[logits < np.sort(logits)[-top_k]] = -np.inf
-                weights = np.exp((logits - logits.max()) / temperature)
-                tokens.append(int(np.random.choice(len(weights), p=weights / weights.sum())))
-            new = tokens[-1:]
+            logits = model(Tensor([new]), cache).numpy()[0, -1].astype(np.float64)
+            logits[logits < np.sort(logits)[-top_k:][0]] = -np.inf
+            weights = np.exp((logits - logits.max()) / max(temperature, 1e-9))
+            new = [int(np.random.choice(len(weights), p=weights / weights.sum()))]
+            tokens += new
     return tokens
 
 
@@ -186,27 +173,37 @@ def main() -> None:
     add("--temperature", type=float, default=1.0, help="below 1: likelier characters; 0: the best")
     add("--top-k", type=int, default=40, help="draw from the k likeliest characters")
     options = parser.parse_args()
+    for name, least in {"steps": 1, "length": 0, "temperature": 0, "top_k": 1}.items():
+        if not getattr(options, name) >= least:
+            parser.error(f"--{name.replace('_', '-')} is at least {least}")
+    if options.generate == "":
+        parser.error("--generate takes at least one character to begin with")
 
-    text = ndl.data.tiny_shakespeare() if options.text is None else options.text.read_text("utf-8")
-    split = len(text) * 9 // 10
-    vocabulary = sorted(set(text))
-    training = ndl.data.TextDataset(text[:split], CONTEXT, vocabulary=vocabulary)
-    validation = ndl.data.TextDataset(text[split:], CONTEXT, vocabulary=vocabulary, stride=CONTEXT)
-    ndl.manual_seed(options.seed)
-    model = {"gpt": GPT, "lstm": LSTM}[options.model](len(vocabulary))
-    path = options.load or options.folder / f"{options.model}.npz"
-    if options.load:
-        model.load_state_dict(ndl.load(path))
-    else:
+    try:
+        text = options.text.read_text("utf-8") if options.text else data.tiny_shakespeare()
+        vocabulary = sorted(set(text))
+        split = len(text) * 9 // 10
+        training = data.TextDataset(text[:split], CONTEXT, vocabulary=vocabulary)
+        validation = data.TextDataset(text[split:], CONTEXT, vocabulary=vocabulary, stride=CONTEXT)
+        prompt = training.encode(options.generate or "").tolist()
+        ndl.manual_seed(options.seed)
+        model = {"gpt": GPT, "lstm": LSTM}[options.model](len(vocabulary))
+        if options.load:
+            model.load_state_dict(ndl.load(options.load))
+    except (OSError, ValueError, KeyError) as error:
+        parser.error(str(error))
+
+    if not options.load:
         start = time.perf_counter()
         train(model, training, options.steps, options.compile)
-        seconds = time.perf_counter() - start
-        print(f"{options.steps} steps in {seconds:.0f} s")
+        print(f"{options.steps} steps in {time.perf_counter() - start:.0f} s")
+        path = options.folder / f"{options.model}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         ndl.save(model.state_dict(), path)
-    print(f"validation loss {mean_loss(model, validation):.3f}, weights in {path}")
-    if options.generate is not None:
-        prompt = training.encode(options.generate)
+        print(f"weights in {path}")
+    if not options.load or not prompt:
+        print(f"validation loss {mean_loss(model, validation):.3f}")
+    if prompt:
         tokens = generate(model, prompt, options.length, options.temperature, options.top_k)
         print(training.decode(tokens))
 

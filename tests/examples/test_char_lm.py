@@ -1,0 +1,101 @@
+"""The language model of characters: training, generation, and wrong arguments."""
+
+import sys
+
+import char_lm
+import numpy as np
+import pytest
+
+import needle as ndl
+
+TEXT = "to be, or not to be: that is the question.\n" * 40
+
+
+@pytest.fixture
+def run(empty_machine, monkeypatch, capsys):
+    """run(*arguments): the lines that the program prints, with small models and a small text."""
+    for name, size in {"LAYERS": 1, "HEADS": 2, "WIDTH": 16, "CONTEXT": 8, "BATCH": 4}.items():
+        monkeypatch.setattr(char_lm, name, size)
+    (empty_machine / "text.txt").write_text(TEXT)
+
+    def start(*arguments):
+        monkeypatch.setattr(sys, "argv", ["char_lm.py", "--text", "text.txt", *arguments])
+        char_lm.main()
+        return capsys.readouterr().out.splitlines()
+
+    return start
+
+
+@pytest.fixture
+def refused(run, capsys):
+    """refused(*arguments): the message with which the program ends."""
+
+    def start(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            run(*arguments)
+        assert ended.value.code == 2
+        return capsys.readouterr().err.partition("error: ")[2]
+
+    return start
+
+
+@pytest.mark.parametrize("model", ["gpt", "lstm"])
+def test_learns_saves_and_writes(run, model):
+    *_, loss = run("--model", model, "--steps", "150")
+    assert float(loss.split()[-1]) < 2.0  # 2.8 is that of the characters' frequencies
+    weights = f"runs/char_lm/{model}.npz"
+    assert run("--model", model, "--load", weights) == [loss]
+    arguments = ["--model", model, "--load", weights, "--generate", "to be", "--length", "30"]
+    text = "\n".join(run(*arguments, "--temperature", "0.5", "--top-k", "1000"))
+    assert len(text) == 35 and text.startswith("to be") and set(text) <= set(TEXT)
+    best = run(*arguments, "--temperature", "0", "--seed", "1")
+    assert best == run(*arguments, "--top-k", "1", "--seed", "2")
+
+
+def test_compiled_steps_are_the_same(run):
+    *_, eager = run("--steps", "20")
+    *_, compiled = run("--steps", "20", "--compile")
+    assert float(compiled.split()[-1]) == pytest.approx(float(eager.split()[-1]), abs=2e-3)
+
+
+@pytest.mark.parametrize("model", ["GPT", "LSTM"])
+def test_the_cache_gives_the_numbers_of_the_whole_text(run, model):
+    model = getattr(char_lm, model)(20)
+    tokens = np.random.default_rng(0).integers(20, size=(1, 8))
+    cache = ndl.nn.KeyValueCache(8) if isinstance(model, char_lm.GPT) else []
+    with ndl.no_grad():
+        whole = model(ndl.Tensor(tokens)).numpy()
+        parts = [model(ndl.Tensor(tokens[:, a:b]), cache).numpy() for a, b in [(0, 5), (5, 6)]]
+        np.testing.assert_allclose(np.concatenate(parts, 1), whole[:, :6], atol=1e-5)
+        if isinstance(model, char_lm.GPT):
+            with pytest.raises(ValueError, match=r"exceed the context of 8|6 to 8"):
+                model(ndl.Tensor(tokens[:, 5:]), cache)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--generate", "zé"], "not in the vocabulary of 17: 'z', 'é'"),
+        (["--generate", ""], "at least one character"),
+        (["--load", "nothing.npz"], "nothing.npz"),
+        (["--text", "nothing.txt"], "nothing.txt"),
+        (["--top-k", "0"], "--top-k is at least 1"),
+        (["--temperature", "-1"], "--temperature is at least 0"),
+        (["--temperature", "nan"], "--temperature is at least 0"),
+        (["--steps", "0"], "--steps is at least 1"),
+        (["--length", "-1"], "--length is at least 0"),
+    ],
+)
+def test_wrong_arguments(refused, arguments, message):
+    assert message in refused(*arguments)
+
+
+def test_the_text_is_nowhere(empty_machine, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["char_lm.py"])
+    with pytest.raises(SystemExit):
+        char_lm.main()
+    assert "tinyshakespeare.txt" in capsys.readouterr().err
+
+
+def test_is_short(examples):
+    assert len((examples / "char_lm.py").read_text().splitlines()) <= 220
