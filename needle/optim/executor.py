@@ -20,7 +20,7 @@ from .. import ops
 from ..autograd import Array, Tensor, modes, no_grad
 from ..autograd.assign import assign
 from ..autograd.changes import before_change
-from ..autograd.modes import observers, override
+from ..autograd.modes import observers
 from .effects import Update
 from .program import Program, structure
 from .settings import ParamGroup
@@ -42,7 +42,6 @@ class Executor:
         self.buckets: list[Bucket] = []  # filled by the first step
         self.saved: dict[Tensor, dict[str, Any]] = {}  # the state, while there are no buckets
         self.programs: dict[Any, Program] = {}  # by the structure of groups
-        self.recorded: list[Bucket] = []  # by the last step that was observed
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
@@ -54,7 +53,7 @@ class Executor:
 
     def regroup(self, state: dict[Tensor, dict[str, Any]]) -> None:
         """Go on from this state, with the parameter groups of the next step."""
-        self.saved, self.buckets, self.recorded = state, [], []
+        self.saved, self.buckets = state, []
 
     def __getstate__(self) -> dict[str, Any]:
         # buckets hold views of shared memory, which a copy or a pickle would tear apart
@@ -70,8 +69,7 @@ class Executor:
         buckets = self._filled(optimizer)
         # all gradients first: in lazy mode they are computed here, from values before the step
         work = [(bucket, bucket.gradients()) for bucket in buckets]
-        if is_recorded := bool(observers.get()):
-            self.recorded = []
+        is_recorded = bool(observers.get())
         for bucket, gradients in work:
             if not gradients:
                 continue
@@ -82,20 +80,9 @@ class Executor:
             bucket.prepare(optimizer, self.programs)
             if is_recorded:
                 bucket.record(optimizer)
-                self.recorded.append(bucket)
             else:
                 before_change(bucket.params)
                 bucket.update(gradients)
-
-    def advance(self) -> bool:
-        """Count a step for the recorded one, and update its numbers; False if it does not fit."""
-        for bucket in self.recorded:
-            is_prepared = bucket.numbers is not None and structure(bucket.group) == bucket.structure
-            if bucket not in self.buckets or not is_prepared:
-                return False
-        for bucket in self.recorded:
-            bucket.advance()
-        return bool(self.recorded)
 
     def source(self, optimizer: Optimizer) -> str:
         """The compiled functions."""
@@ -152,7 +139,6 @@ class Bucket:
     limit: int
     buffers: list[Array]
     arguments: list[Any]
-    numbers: list[Tensor] | None  # of a recorded step
 
     def __init__(
         self,
@@ -269,7 +255,7 @@ class Bucket:
                 arguments.insert(0, self._parts(arrays[program.change]))
         return {
             "state": state, "used_state": used_state, "program": program, "limit": limit,
-            "buffers": buffers, "arguments": arguments, "structure": now, "numbers": None,
+            "buffers": buffers, "arguments": arguments, "structure": now,
         }  # fmt: skip
 
     def update(self, gradients: list[Array]) -> None:
@@ -288,41 +274,28 @@ class Bucket:
 
     def record(self, optimizer: Optimizer) -> None:
         """The same update by ops on Tensors, seen by observers."""
-        if self.numbers is None:
-            self.numbers = self._new_numbers()
-            self.state_tensors = [Tensor.make_const(array) for array in self.used_state]
-        numbers = self.numbers
-        if (effects := modes.effects.get()) is not None:
-            formers = [action for action in effects.actions if action.bucket is self]
-            if formers:
-                numbers = self._new_numbers()
-            effects.act(Update(optimizer, self, numbers, len(formers) + 1))
+        effects = modes.effects.get()
+        formers = effects.actions if effects is not None else ()
+        number = 1 + sum(action.bucket is self for action in formers)
+        numbers = [np.zeros_like(self.arrays[0], shape=()) for _ in self.program.numbers]
+        update = Update(optimizer, self, [*map(Tensor.make_const, numbers)], number)
+        if effects is None:
+            update.begin()
+        else:
+            effects.act(update)
             for param in self.params:
                 param._stored.is_stepped = True
-        else:
-            self.advance()
         with no_grad():
             gradients = [ops.astype(param._grad, param.dtype) for param in self.params]
-            results = self.program.run(self.params, gradients, self.state_tensors, numbers)
+            state = [Tensor.make_const(array) for array in self.used_state]
+            results = self.program.run(self.params, gradients, state, update.numbers)
         for _, value in results:  # in lazy mode, from values before the step
             value.realize_cached_data()
         params = set(self.params)
         for target, value in results:
             assign(target, value, is_read_by_gradients=target in params)
-
-    def _new_numbers(self) -> list[Tensor]:
-        """Tensors for the numbers of a recorded step: lr, say."""
-        arrays = [np.zeros_like(self.arrays[0], shape=()) for _ in self.program.numbers]
-        return [Tensor.make_const(array) for array in arrays]
-
-    def advance(self) -> None:
-        """Count a step, and give the recorded step its numbers."""
-        if self.used_state:
-            self.steps += 1
-        numbers = self.program.compute_numbers(self.group, self.steps)
-        with override(observers, ()):  # a recorded assignment would repeat this step's numbers
-            for tensor, number in zip(self.numbers or (), numbers, strict=True):
-                assign(tensor, Tensor.make_const(np.full_like(tensor.cached_data, number)))
+        if effects is None:
+            update.end()
 
 
 def _cut(buffers: list[Array], size: int, shape: tuple[int, ...]) -> list[Array]:

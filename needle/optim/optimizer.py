@@ -177,22 +177,6 @@ class Optimizer:
         self._executor.step(self)
         return loss
 
-    def advance(self) -> None:
-        """Count a step, and update the numbers that a recorded step reads: lr, say.
-
-        A step that observers watch (see `needle.autograd.modes`) consists of ops and assignments
-        on Tensors. Call this before those of the last recorded step are run once more.
-
-        Raises:
-            RuntimeError: no step was recorded, or it does not fit any more, because state was
-                loaded, gradients came to lack, a flag changed, or a setting became 0 or 1.
-        """
-        if not self._executor.advance():
-            raise RuntimeError(
-                f"{type(self).__name__} has no recorded step that fits its settings and state: "
-                "record a step with them"
-            )
-
     def source(self) -> str:
         """The update rule as it is compiled: a Python function for each layout of parameters."""
         return self._executor.source(self)
