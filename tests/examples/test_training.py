@@ -219,3 +219,32 @@ def test_initial_weights_by_a_scheme(scheme, monkeypatch, tmp_path):
     with nn.init.scheme(scheme):
         expected = nn.Linear(64, 64)
     np.testing.assert_array_equal(trainer.model[1].bias.numpy(), expected.bias.numpy())
+
+
+@pytest.mark.parametrize("name", ["digits", "mlp", "mlp_resnet"])
+def test_compiled_steps_train_like_eager_ones(name, train, empty_machine, no_curve):
+    runs = []
+    for folder in ("false-", "true-"):
+        settings = [f"results={folder}", f"compile={folder[:-1]}", "dataset=digits"]
+        sets = [part for each in settings for part in ("--set", each)]
+        code, _, _ = train("--config", name, "--epochs", "2", *sets)
+        assert code == 0
+        runs.append(metrics(empty_machine / folder)["epochs"])
+    for eager, compiled in zip(*runs, strict=True):
+        assert compiled["train_loss"] == pytest.approx(eager["train_loss"], rel=1e-3)
+        assert compiled["test_accuracy"] == pytest.approx(eager["test_accuracy"], abs=0.6)
+
+
+def test_a_compiled_run_is_resumed_to_the_same_weights(train, empty_machine, no_curve):
+    pytest.importorskip("safetensors")
+    settings = ["compile=true", "checkpoint={every: 1}", "optimizer={name: Adam, lr: 0.01}"]
+    sets = [part for each in settings for part in ("--set", each)]
+    for folder, *arguments in (("a", "3"), ("b", "1"), ("b", "3", "--resume")):
+        epochs = ["--epochs", *arguments, "--set", f"results={folder}"]
+        assert train("--config", "digits", *sets, *epochs)[0] == 0
+    with (
+        np.load(empty_machine / "a/weights-digits.npz") as whole,
+        np.load(empty_machine / "b/weights-digits.npz") as resumed,
+    ):
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], resumed[name])
