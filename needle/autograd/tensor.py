@@ -254,7 +254,8 @@ class Tensor(Value, ArrayLike):
         if not self.requires_grad:
             raise RuntimeError(
                 "backward() on a tensor without a graph: it requires no gradient, because no input "
-                "did or because it was made under no_grad() or by detach()"
+                "did or because it was made under no_grad(), by detach() or by a compiled "
+                "function: compile the whole step, with its backward()"
             )
         if out_grad is None:
             ones = np.empty_like(self._array())  # ones_like takes ten times as long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+import inspect
 import threading
 import types
 import warnings
@@ -74,8 +75,15 @@ class CompiledFunction:
     def _changes(self, key: Any) -> str:
         name = getattr(self.__wrapped__, "__name__", type(self.__wrapped__).__name__)
         if len(self._steps) > len(self._steps[key]):
-            keys = list(self._steps)
-            what = f"the arguments: {keys[-2][:2]} became {keys[-1][:2]}"
+            former, now = [_by_name(self.__wrapped__, key) for key in list(self._steps)[-2:]]
+            parts = [
+                f"{name} ({_change(former.get(name), now.get(name))})"
+                for name in {**former, **now}
+                if former.get(name) != now.get(name)
+            ]
+            what = f"the arguments: {', '.join(parts)}" if parts else "the modes, as no_grad()"
+            if any(_is_number(now.get(name)) for name in now if former.get(name) != now[name]):
+                what += ": pass numbers that change as Tensors"
         else:
             changed = self._steps[key][-1].reached.changed()
             what = f"what it reaches: {', '.join(sorted(set(changed))) or 'tensors'}"
@@ -111,7 +119,15 @@ class CompiledFunction:
     def __getattr__(self, name: str) -> Any:
         if name == "__wrapped__":
             raise AttributeError(name)
-        return getattr(self.__wrapped__, name)
+        value = getattr(self.__wrapped__, name)
+        if isinstance(value, types.MethodType) and value.__self__ is self.__wrapped__:
+            return functools.partial(self._method, value)
+        return value
+
+    def _method(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the model; where it returns the model, as `eval()`, this function."""
+        result = method(*args, **kwargs)
+        return self if result is self.__wrapped__ else result
 
     def __repr__(self) -> str:
         return f"needle.compile({self.__wrapped__!r}, executor={self.executor!r})"
@@ -170,6 +186,46 @@ def _key(tree: Any, tensors: list[Tensor]) -> Any:
         return kind, *[_key(getattr(tree, each.name), tensors) for each in fields(tree)]
     is_value = isinstance(tree, bool | int | float | str | bytes | np.generic | type(None))
     return (kind, repr(tree) if isinstance(tree, float) else tree) if is_value else (kind, id(tree))
+
+
+def _by_name(function: Any, key: Any) -> dict[str, Any]:
+    """The keys of arguments by their names."""
+    (_, *args), kwargs = key[:2]
+    try:
+        names = list(inspect.signature(getattr(function, "forward", function)).parameters)
+    except (TypeError, ValueError):  # a function of C
+        names = []
+    names += [f"argument {i}" for i in range(len(names), len(args))]
+    return dict([*zip(names, args, strict=False), *(kwargs or ())[1:]])
+
+
+def _change(former: Any, now: Any) -> str:
+    """The first difference of two keys, in words."""
+    is_alike = isinstance(former, tuple) and isinstance(now, tuple) and len(former) == len(now)
+    if is_alike and not _is_leaf(former) and not _is_leaf(now):
+        return next(_change(a, b) for a, b in zip(former, now, strict=True) if a != b)
+    return f"{_shown(former)} became {_shown(now)}"
+
+
+def _is_number(key: Any) -> bool:
+    return _is_leaf(key) and len(key) == 2 and key[0] in (int, float)
+
+
+def _is_leaf(key: Any) -> bool:
+    """Whether a key is that of a tensor, or of a value."""
+    is_tensor = isinstance(key, tuple) and len(key) == 3 and isinstance(key[1], np.dtype)
+    return is_tensor or (
+        isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], type)
+        and not isinstance(key[1], tuple)
+    )  # fmt: skip
+
+
+def _shown(key: Any) -> str:
+    if not _is_leaf(key):
+        return "another structure" if isinstance(key, tuple) else repr(key)
+    if len(key) == 3:
+        return f"{key[1]}{list(key[0])}{', requires_grad' if key[2] else ''}"
+    return str(key[1]) if key[0] in (bool, int, float, str, type(None)) else key[0].__name__
 
 
 @overload

@@ -287,7 +287,9 @@ def test_many_recordings_give_one_warning():
     step = ndl.compile(lambda x, factor: x * factor, executor="numpy")
     for factor in range(16):
         step(tensor(), factor)
-    with pytest.warns(RuntimeWarning, match=r"recorded 17 times.*the arguments") as caught:
+    with pytest.warns(
+        RuntimeWarning, match=r"recorded 17 times.*the arguments: factor \(15 became 16\)"
+    ) as caught:
         step(tensor(), 16)
     step(tensor(), 17)
     assert len(caught) == 1
@@ -306,6 +308,14 @@ def test_many_recordings_name_what_changes():
     settings.scale = 16.0
     with pytest.warns(RuntimeWarning, match="scale"):
         step(tensor())
+
+
+def test_many_recordings_name_the_arguments_of_other_shapes():
+    step = ndl.compile(lambda batch, scale: batch["x"] * scale, executor="numpy")
+    for rows in range(1, 17):
+        step({"x": tensor(np.zeros(rows))}, scale=2)
+    with pytest.warns(RuntimeWarning, match=r"batch \(float64\[16\] became float64\[17\]\)$"):
+        step({"x": tensor(np.zeros(17))}, scale=2)
 
 
 def test_shapes_that_vary_do_not_stay_in_memory_for_ever():

@@ -121,8 +121,14 @@ def test_a_model_stays_what_it_is():
     model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5))
     compiled = ndl.compile(model, executor="numpy")
     assert [name for name, _ in compiled.named_parameters()] == ["0.weight", "0.bias"]
-    assert compiled.eval() is model
+    assert compiled.eval() is compiled  # not the model, which is slower
     assert not compiled.training
+
+
+def test_backward_of_a_compiled_model_says_what_to_compile():
+    model = nn.Linear(4, 3)
+    with pytest.raises(RuntimeError, match="compile the whole step"):
+        ndl.compile(model, executor="numpy")(ndl.Tensor(floats(5, 4))).sum().backward()
 
 
 def test_modes_of_a_lone_dropout(executor, close):
