@@ -75,6 +75,20 @@ def test_regression_without_epochs(examples):
     assert ended.stderr.endswith("error: --epochs is 1 or more, got 0\n")
 
 
+def test_sequence_classifier_remembers(run, examples):
+    *_, last = run("sequence_classifier.py", "--epochs", "4").splitlines()
+    assert last.startswith("epoch 4: ")
+    assert float(last.split()[2]) >= 90
+    assert len((examples / "sequence_classifier.py").read_text().splitlines()) < 100
+
+
+def test_forecast_is_better_than_the_naive_ones(run, examples):
+    lines = run("forecast.py", "--epochs", "3").splitlines()
+    value, period, network = [float(line.split()[-1]) for line in lines]
+    assert network < period < value
+    assert len((examples / "forecast.py").read_text().splitlines()) < 100
+
+
 def residual_block(dim, hidden):
     path = nn.Sequential(
         nn.Linear(dim, hidden),
