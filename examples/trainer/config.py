@@ -18,6 +18,7 @@ from needle.training.config import (
     Entry,
     Kind,
     Part,
+    build_all,
     check_model,
     check_optimizer,
     choice,
@@ -60,7 +61,7 @@ SCHEMA = {
     "model": Entry((LAYER_LIST,)),
     "init": Entry((choice("needle", "pytorch"),), default="needle"),
     "loop": Entry((choice("train_epoch", "nn_epoch"),), default="train_epoch"),
-    "compile": Entry((FLAG,), default=False),
+    "compile": Entry((FLAG, choice("numba", "numpy")), default=False),
     "optimizer": Entry((OPTIMIZER,)),
     "scheduler": Entry((SCHEDULE, NOTHING), default=None),
     "clip_norm": Entry((number("a number above 0", lambda x: x > 0), NOTHING), default=None),
@@ -77,6 +78,7 @@ SCHEMA = {
 
 def _check_together(config: SimpleNamespace) -> None:
     """Check what depends on several entries: shapes of layers, settings that exclude each other."""
+    build_all(config.transforms)
     for dataset in filter(None, (config.dataset, config.offline)):
         source = SOURCES[dataset]
         x, outputs = source.example(2)

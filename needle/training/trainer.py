@@ -54,7 +54,8 @@ class Trainer:
         scheduler_per: "epoch" or "batch".
         scheduler_metric: the entry of an epoch that `ReduceLROnPlateau` is given.
         clip_norm: gradients are scaled to at most this norm.
-        compile: record the step once and run it as one program, by `needle.compile`.
+        compile: record the step once and run it as one program; an executor of
+            `needle.compile`, or True.
         checkpoints: a folder, or `Checkpoints`, for a training that `fit(resume=True)` continues.
         settings: plain values on which the result depends; kept in checkpoints, and compared.
         name: what lines and the progress bar begin with.
@@ -103,7 +104,7 @@ class Trainer:
         scheduler_per: str = "epoch",
         scheduler_metric: str = "train_loss",
         clip_norm: float | None = None,
-        compile: bool = False,
+        compile: bool | str = False,
         checkpoints: Any = None,
         settings: Mapping[str, Any] | None = None,
         name: str = "",
@@ -119,7 +120,10 @@ class Trainer:
             checkpoints = Checkpoints(checkpoints)
         self.checkpoints: Checkpoints | None = checkpoints
         self.settings, self.name, self.verbose = dict(settings or {}), name, verbose
-        self._step = compiled(self.train_step) if compile else self.train_step
+        self._step: Callable[[Any], Tensor] = self.train_step
+        if compile:
+            executor = compile if isinstance(compile, str) else "auto"
+            self._step = compiled(self.train_step, executor=executor)
         self.epochs: list[dict[str, Any]] = []
         """The complete epochs so far."""
         self.position = Position()
@@ -333,7 +337,7 @@ class Trainer:
             "order": self.order,
             "position": asdict(self.position),
             "epochs": self.epochs,
-            "stopped": self.should_stop,
+            "stopped": self.should_stop and not self.position.batches,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -83,8 +83,18 @@ def _build_layer(layer: Part, words: Words) -> nn.Module:
 
 
 def build_all(parts: list[Part], words: Words = {}) -> list[Any]:  # noqa: B006 - not changed
-    """An instance of each."""
-    return [part.cls(**_built(part, words, build_all)) for part in parts]
+    """An instance of each.
+
+    Raises:
+        TrainingError: a class refuses its settings.
+    """
+    built = []
+    for part in parts:
+        try:
+            built.append(part.cls(**_built(part, words, build_all)))
+        except REFUSALS as error:
+            raise TrainingError(f"{part.name}: {reason(error)}") from None
+    return built
 
 
 def build_generator(generator: Part | None) -> Generator | None:
