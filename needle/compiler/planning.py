@@ -82,7 +82,9 @@ class Plan:
         for node in self.order:
             self._place(node)
         self.copied = [
-            (leaf, value) for leaf, value in program.assignments if self.home.get(value) is not leaf
+            (leaf, value)
+            for leaf, value in program.assignments
+            if self.home.get(value) is not leaf or kind_of(value) == "view"
         ]
         self.nbytes = _packed(self.buffers)
 
@@ -211,7 +213,7 @@ class Plan:
         """
         if node.function is gemm and leaf in node.operands[:2]:
             return False
-        for user in self.users[leaf]:
+        for user in self.users.get(leaf, ()):
             if kind_of(user) == "view":
                 if self._end[user] >= self.number[node]:
                     return False

@@ -205,3 +205,19 @@ def test_a_method(executor):
     np.testing.assert_allclose(model.double(x).numpy(), 2 * A)
     np.testing.assert_allclose(model.double(x).numpy(), 2 * A)
     assert Model.double.recordings == 1
+
+
+def test_tensors_that_swap_and_turn_round(agree):
+    def build():
+        one, other = ndl.Tensor(A[0]), ndl.Tensor(A[1])
+
+        def step(x):
+            with ndl.no_grad():
+                former = one * 1
+                one.copy_(other[::-1])
+                other.copy_(former)
+                other.copy_(other[::-1])
+
+        return step, [one, other]
+
+    agree(build, [(A,)] * 3)
