@@ -158,6 +158,7 @@ class NumbaExecutable(Executable):
     def _copy(self, node: Node, target: Place) -> Kernel:
         """A kernel that copies a node."""
         copy = Node(cast, (node, node.dtype), {}, node.shape, node.dtype)
+        self._schedule.grouping.layouts[copy] = target.layout
         group = self._schedule.grouping.alone(copy)
         return Kernel(self._schedule.grouping, group, {copy: target}, self.memory.place)
 

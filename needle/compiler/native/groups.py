@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Constant, Node, getitem, kind_of, set_item
+from ..calls import Call
+from ..program import Constant, Node, entry, getitem, kind_of, set_item, substitute
 from .expressions import can_express
-from .layout import Layout, axes_through, contiguous, view
+from .layout import Layout, axes_through, contiguous, dense, view, zeros
 from .products import fits
 
 __all__ = ["Group", "Grouping", "axis_of_join", "is_pick", "ordered"]
@@ -59,10 +60,12 @@ class Grouping:
         self.group_of: dict[Node, Group] = {}
         self._before: dict[Group, set[Group]] = {}  # what a group needs directly
         self._axis = 0
+        self._returned: dict[Node, Any] = {}
         for node in nodes:
             if node.function is None or self._is_view(node):
                 continue
             self._add(node)
+        self._returned.clear()
 
     # --- what nodes are
 
@@ -81,8 +84,38 @@ class Grouping:
                 self.layouts[node] = layout
                 return True
         if node.shape is not None:
-            self.layouts[node] = contiguous(node)
+            self.layouts[node] = self._own_layout(node)
         return False
+
+    def _own_layout(self, node: Node) -> Layout:
+        """Of a new array: its axes stand as in the first operand, or as a call returns them."""
+        if len(node.shape or ()) < 3:
+            return contiguous(node)
+        kind = kind_of(node)
+        if kind == "call":
+            strides = self._strides_of_calls(node)
+            return contiguous(node) if strides is None else dense(node, strides)
+        if kind == "elementwise":
+            for operand in node.nodes:
+                if operand.shape == node.shape and self.layouts[operand].is_dense:
+                    return dense(node, self.layouts[operand].strides)
+        return contiguous(node)
+
+    def _strides_of_calls(self, node: Node) -> tuple[int, ...] | None:
+        """The strides of what a call returns, found out by a call with zeros."""
+        call = node.operands[0] if node.function is entry else node
+        if not isinstance(call.function, Call) or call.function.op.is_random:
+            return None
+        if call not in self._returned:
+            try:
+                operands = substitute(call.operands, lambda each: zeros(self.layouts[each]))
+                with np.errstate(all="ignore"):
+                    self._returned[call] = call.function(*operands, **call.options)
+            except Exception:
+                self._returned[call] = None
+        returned = self._returned[call]
+        array = returned[node.operands[1]] if isinstance(returned, tuple) else returned
+        return None if array is None else array.strides
 
     def _kind(self, node: Node) -> str:
         nodes = [node, *node.nodes]
@@ -134,8 +167,16 @@ class Grouping:
         for length in whole.shape or ():
             names.append(None if length == 1 else self._axis)
             if length != 1:
-                group.lengths[self._axis] = length
                 self._axis += 1
+        strides = self.layouts[whole].strides
+        for stride, name, length in sorted(
+            zip(strides, names, whole.shape or (), strict=True), key=lambda each: -each[0]
+        ):
+            if name is not None and stride >= 0:
+                group.lengths[name] = length
+        for name, length in zip(names, whole.shape or (), strict=True):
+            if name is not None:
+                group.lengths.setdefault(name, length)
         if whole is node and not is_pick(node):
             group.axes[node] = tuple(names)
             return

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..program import Node, getitem
 
-__all__ = ["Layout", "Place", "axes_through", "contiguous", "view"]
+__all__ = ["Layout", "Place", "axes_through", "contiguous", "dense", "view", "zeros"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Layout:
     dtype: Any
 
     @property
+    def is_dense(self) -> bool:
+        """Whether the elements fill their memory, in any order of the axes."""
+        return self.strides == _ordered(self.shape, self.strides, self.dtype)
+
+    @property
     def is_contiguous(self) -> bool:
         return self.strides == _packed(self.shape, self.dtype.itemsize)
 
@@ -34,6 +39,18 @@ class Place:
 
     home: Any
     layout: Layout
+
+
+def dense(node: Node, like: tuple[int, ...]) -> Layout:
+    """A layout without gaps, whose axes stand in memory in the order of other strides."""
+    assert node.shape is not None
+    return Layout(node, 0, node.shape, _ordered(node.shape, like, node.dtype), node.dtype)
+
+
+def _ordered(shape: tuple[int, ...], like: tuple[int, ...], dtype: Any) -> tuple[int, ...]:
+    axes = sorted(range(len(shape)), key=lambda axis: -like[axis])
+    packed = _packed(tuple(shape[axis] for axis in axes), dtype.itemsize)
+    return tuple(packed[axes.index(axis)] for axis in range(len(shape)))
 
 
 def contiguous(node: Node, shape: tuple[int, ...] | None = None) -> Layout:
@@ -49,6 +66,14 @@ def _packed(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
         strides.append(0 if length == 1 else size)
         size *= length
     return tuple(reversed(strides))
+
+
+def zeros(layout: Layout) -> Any:
+    """An array of zeros that lies in memory as this layout does."""
+    if layout.is_dense:
+        memory = np.zeros(layout.shape, layout.dtype).reshape(-1)
+        return np.ndarray(layout.shape, layout.dtype, memory, 0, layout.strides)
+    return np.zeros(layout.shape, layout.dtype)
 
 
 def view(node: Node, base: Layout) -> Layout | None:

@@ -134,7 +134,8 @@ class Memory:
         for each in group.nodes:
             for operand, axes in self.grouping.uses(group, each):
                 layout = self.grouping.layouts[operand]
-                is_whole = layout.owner is operand and layout.is_contiguous
+                own = self.grouping.layouts[node]
+                is_whole = layout.owner is operand and layout.strides == own.strides
                 is_whole = is_whole and self.grouping.group_of.get(operand) is not group
                 if is_whole and axes == group.axes[node] and operand.shape == node.shape:
                     found.append((operand, axes))

@@ -82,7 +82,9 @@ class Schedule:
     def _may_be_in_place(self, leaf: Node, value: Node) -> bool:
         group = self.grouping.group_of[value]
         layout = self.grouping.layouts[leaf]
-        is_alike = layout.is_contiguous and layout.dtype == value.dtype
+        own = self.grouping.layouts[value]
+        is_alike = layout.strides == own.strides and layout.dtype == value.dtype
+        is_alike = is_alike and own.is_contiguous
         if not is_alike or leaf.shape != value.shape or leaf in self._shared:
             return False
         if group.kind not in ("kernel", "product"):
