@@ -245,8 +245,10 @@ def compile(function: Any = None, *, executor: str = "auto") -> Any:
     Learning rates and other settings of optimizers may change at any time.
 
     Python runs while recording only: what else the function does (printing, appending to lists,
-    counting) happens once per recording, so it should return what is needed. Reading values
-    (`item()`, `float()`, `if loss > 1`) raises an error.
+    counting) happens once per recording, so it should return what is needed. NumPy arrays, and what
+    NumPy draws by itself, stay what they were then. Reading values (`item()`, `float()`,
+    `if loss > 1`) raises an error; `clip_grad_norm_` returns the norm as a tensor. A tensor that
+    is made inside and kept outside has no numbers: using it raises an error.
 
     `.grad` of parameters is None after a step whose gradients `optimizer.step()` has used, unless
     the function reads or returns them: nothing is stored that nobody asked for. Results have no
@@ -261,7 +263,8 @@ def compile(function: Any = None, *, executor: str = "auto") -> Any:
 
     Raises:
         ImportError: `executor="numba"` without Numba.
-        NeedsNumbers: (a TypeError) when recording, where values of tensors are read.
+        NeedsNumbers: (a TypeError) when recording, where values of tensors are read; it names the
+            line.
         TypeError: an argument is a NumPy array.
         ValueError: an argument has a graph.
 
@@ -279,6 +282,14 @@ def compile(function: Any = None, *, executor: str = "auto") -> Any:
         >>> x = ndl.Tensor([1.0, 1.0], requires_grad=False)
         >>> step(x).item(), round(step(x).item(), 6), step.recordings
         (3.0, 2.8, 1)
+        >>> calls = []
+        >>> @ndl.compile(executor="numpy")
+        ... def double(x):
+        ...     calls.append("recorded")
+        ...     return x * 2
+        >>> _ = [double(x) for _ in range(3)]
+        >>> calls
+        ['recorded']
     """
     if function is None:
         return functools.partial(compile, executor=executor)
