@@ -95,13 +95,13 @@ class AbstractArray(NDArrayOperatorsMixin):
         if method != "__call__":
             raise NeedsNumbers(f"np.{ufunc.__name__}.{method} has no rule for abstract arrays")
         out = options.pop("out", None)
-        result = _RULES.get(ufunc, partial(_elementwise, ufunc))(*inputs, **options)
+        result = RULES.get(ufunc, partial(_elementwise, ufunc))(*inputs, **options)
         return result if out is None else out[0] if len(out) == 1 else out
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        if function not in _RULES:
+        if function not in RULES:
             raise NeedsNumbers(f"np.{function.__name__} has no rule for abstract arrays")
-        return _RULES[function](*args, **options)
+        return RULES[function](*args, **options)
 
     def _refuse(self, *args: Any, **options: Any) -> Any:
         raise NeedsNumbers("an abstract array has a shape and a dtype, but no numbers")
@@ -216,7 +216,7 @@ _FUNCTIONS: dict[Any, tuple[Any, ...]] = {
     _stacked: (np.stack,),
     _einsum: (np.einsum,),
 }  # fmt: skip
-_RULES: dict[Any, Callable[..., Any]] = {
+RULES: dict[Any, Callable[..., Any]] = {
     **{each: partial(rule, each) for rule, functions in _FUNCTIONS.items() for each in functions},
     np.put_along_axis: lambda *args, **options: None,
     np.take_along_axis: lambda a, indices, axis: AbstractArray(indices.shape, a.dtype),

@@ -19,10 +19,13 @@ from .executors import Executable
 from .native.blas import addresses
 from .numpy_lines import Lines
 from .planning import Buffer, Part, Plan
-from .program import Captured, Node, Program, kind_of
+from .program import Captured, Node, Program, kind_of, title
 
 __all__ = ["NumpyExecutable"]
 
+_NAMES = """\
+# x: arguments, p: tensors from outside, c: constants, a: planned memory, t: what a call makes,
+# r: results; `bind` is called where tensors from outside have other arrays"""
 _PIECE = 32_768  # elements that are updated at a time
 
 
@@ -59,7 +62,11 @@ class NumpyExecutable(Executable):
         return self._step(*arrays)
 
     def source(self) -> str:
-        return self._source
+        leaves = {node: name for node, name in self.lines.name_of.items() if node.function is None}
+        lines = [
+            f"# {name} = {title(node)}: {node.dtype} {node.shape}" for node, name in leaves.items()
+        ]
+        return "\n".join([_NAMES, *lines, "", self._source])
 
     def parts(self) -> list[tuple[str, Sequence[Node]]]:
         return [(kind_of(node), [node]) for node in self.plan.order if kind_of(node) != "view"]

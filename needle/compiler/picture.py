@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..graph.picture import CONSTANT, VALUE, VARIABLE, Arrow, Box, Picture
-from .program import Captured, Constant, Input, Node, Program
+from .program import Constant, Node, Program, title
 
 __all__ = ["ProgramGraph"]
 
@@ -36,7 +36,7 @@ class ProgramGraph:
                     arrows.append(Arrow(shown[operand], name, label))
         for i, (leaf, value) in enumerate(self.program.assignments):
             if value in shown:
-                boxes.append(Box(f"assigned{i}", ["assign", _title(leaf)], VARIABLE))
+                boxes.append(Box(f"assigned{i}", ["assign", title(leaf)], VARIABLE))
                 arrows.append(Arrow(shown[value], f"assigned{i}"))
         return Picture(boxes, arrows)
 
@@ -45,20 +45,10 @@ class ProgramGraph:
         return f"ProgramGraph(calls={len(calls)})"
 
 
-def _title(node: Node) -> str:
-    if isinstance(node, Input):
-        return f"argument {node.position}"
-    if isinstance(node, Captured):
-        return getattr(node.tensor, "_name", None) or "captured"
-    if isinstance(node, Constant):
-        return str(node.array.item()) if node.array.size == 1 else "constant"
-    return getattr(node.function, "__name__", type(node.function).__name__)
-
-
 def _lines(node: Node) -> list[str]:
     settings: Any = [f"{name}={value}" for name, value in node.options.items()]
     sizes = [(node.shape, node.dtype)] if node.shape is not None else node.entries
-    return [_title(node), *settings, *[f"{dtype} {shape}" for shape, dtype in sizes]]
+    return [title(node), *settings, *[f"{dtype} {shape}" for shape, dtype in sizes]]
 
 
 def _colour(node: Node) -> str:

@@ -24,7 +24,7 @@ from .program import (
     set_item,
 )
 
-__all__ = ["Buffer", "Part", "Plan"]
+__all__ = ["Buffer", "Part", "Plan", "pack"]
 
 _ALIGNMENT = 64  # bytes: a cache line
 
@@ -86,7 +86,7 @@ class Plan:
             for leaf, value in program.assignments
             if self.home.get(value) is not leaf or kind_of(value) == "view"
         ]
-        self.nbytes = _packed(self.buffers)
+        self.nbytes = pack(self.buffers)
 
     # --- homes
 
@@ -256,7 +256,7 @@ def _is_safe(node: Node) -> bool:
     return kind == "view" or (kind == "elementwise" and isinstance(node.function, np.ufunc))
 
 
-def _packed(buffers: list[Buffer]) -> int:
+def pack(buffers: list[Buffer]) -> int:
     """Give each buffer an offset, the largest first, where none overlaps that lives as long.
 
     Returns the bytes of the arena. As in Pisarchyk & Lee 2020, greedy by size.

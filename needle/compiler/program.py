@@ -33,7 +33,7 @@ import numpy as np
 __all__ = [
     "Captured", "Check", "Constant", "Input", "Node", "Program",
     "Draw", "add_at", "cast", "entry", "evaluate", "gemm", "getitem", "kind_of", "nodes_in",
-    "put_along_axis", "set_item", "sorted_nodes", "substitute",
+    "put_along_axis", "set_item", "sorted_nodes", "substitute", "title",
 ]  # fmt: skip
 
 _count = itertools.count()
@@ -203,6 +203,17 @@ _KINDS: dict[Any, str] = {
     gemm: "product",
     set_item: "gather", add_at: "gather",
 }  # fmt: skip
+
+
+def title(node: Node) -> str:
+    """What a node is called in pictures and generated code."""
+    if isinstance(node, Input):
+        return f"argument {node.position}"
+    if isinstance(node, Captured):
+        return getattr(node.tensor, "_name", None) or "captured"
+    if isinstance(node, Constant):
+        return str(node.array.item()) if node.array.size == 1 else "constant"
+    return getattr(node.function, "__name__", type(node.function).__name__)
 
 
 def kind_of(node: Node) -> str:

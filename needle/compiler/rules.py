@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.abstract import _RULES, AbstractArray, NeedsNumbers
+from ..autograd.abstract import RULES, AbstractArray, NeedsNumbers
 from .program import Constant, cast, put_along_axis
 from .recording import RecordingArray, changed_by, tracer_of
 
@@ -33,15 +33,15 @@ def recorded(
             a = RecordingArray(tracer, Constant(a))
         abstract: Any = AbstractArray(a.shape, dtype)
     elif isinstance(function, np.ufunc) and not function.signature:
-        abstract = _RULES.get(function)
+        abstract = RULES.get(function)
         plain = [_plain(arg) for arg in args]
         if abstract is None:
             from_numpy = AbstractArray.__array_ufunc__
             abstract = from_numpy(plain[0], function, "__call__", *plain, **options)
         else:
             abstract = abstract(*plain, **options)
-    elif function in _RULES:
-        abstract = _RULES[function](*map(_plain, args), **options)
+    elif function in RULES:
+        abstract = RULES[function](*map(_plain, args), **options)
     else:
         raise NeedsNumbers(f"np.{function.__name__} has no rule for recording")
     return tracer.recorded_as(function, args, options, abstract)
@@ -97,7 +97,7 @@ def _broadcast(value: Any, shape: Any, **options: Any) -> Any:
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if shape == value.shape:
         return RecordingArray(value.tracer, value.node)
-    abstract = _RULES[np.broadcast_to](_plain(value), shape)
+    abstract = RULES[np.broadcast_to](_plain(value), shape)
     return value.tracer.recorded_as(np.broadcast_to, (value, shape), {}, abstract)
 
 
@@ -176,7 +176,7 @@ def _reduction(function: Any) -> Any:
                 raise np.exceptions.AxisError(each, a.ndim)
         axes = tuple(sorted(each % a.ndim for each in axes))
         full = {"axis": axes, "keepdims": bool(keepdims)}
-        found = _RULES[function](_plain(a), axis=axis if a.ndim else None, keepdims=bool(keepdims))
+        found = RULES[function](_plain(a), axis=axis if a.ndim else None, keepdims=bool(keepdims))
         return a.tracer.recorded_as(function, (a,), full, found)
 
     return rule
@@ -194,7 +194,7 @@ def _mean(
 
 def _argument(function: Any) -> Any:
     def rule(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
-        found = _RULES[function](_plain(a), axis=axis, keepdims=bool(keepdims))
+        found = RULES[function](_plain(a), axis=axis, keepdims=bool(keepdims))
         if axis is not None:
             axis = int(axis) % a.ndim
         return a.tracer.recorded_as(
@@ -211,10 +211,10 @@ def _product(a: Any, b: Any, out: Any = None, **options: Any) -> Any:
         return NotImplemented
     left = np.expand_dims(a, 0) if a.ndim == 1 else a
     right = np.expand_dims(b, 1) if b.ndim == 1 else b
-    abstract = _RULES[np.matmul](_plain(left), _plain(right))
+    abstract = RULES[np.matmul](_plain(left), _plain(right))
     result = tracer.recorded_as(np.matmul, (left, right), {}, abstract)
     if a.ndim == 1 or b.ndim == 1:
-        result = np.reshape(result, _RULES[np.matmul](_plain(a), _plain(b)).shape)
+        result = np.reshape(result, RULES[np.matmul](_plain(a), _plain(b)).shape)
     if out is not None:
         out.write(result)
     return result if out is None else out
@@ -229,7 +229,7 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
 def _concatenated(arrays: Any, axis: Any = 0, out: Any = None, **options: Any) -> Any:
     if axis is None or out is not None or options:
         return NotImplemented
-    abstract = _RULES[np.concatenate]([_plain(array) for array in arrays], axis)
+    abstract = RULES[np.concatenate]([_plain(array) for array in arrays], axis)
     operands = tuple(arrays), int(axis) % arrays[0].ndim
     return tracer_of(arrays).recorded_as(np.concatenate, operands, {}, abstract)
 

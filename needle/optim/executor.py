@@ -277,8 +277,12 @@ class Bucket:
         effects = modes.effects.get()
         formers = effects.actions if effects is not None else ()
         number = 1 + sum(action.bucket is self for action in formers)
-        numbers = [np.zeros_like(self.arrays[0], shape=()) for _ in self.program.numbers]
-        update = Update(optimizer, self, [*map(Tensor.make_const, numbers)], number)
+        rule = type(optimizer).__name__
+        numbers = [
+            _named(f"{rule}.{each.name}", np.zeros_like(self.arrays[0], shape=()))
+            for each in self.program.numbers
+        ]
+        update = Update(optimizer, self, numbers, number)
         if effects is None:
             update.begin()
         else:
@@ -287,7 +291,10 @@ class Bucket:
                 param._stored.is_stepped = True
         with no_grad():
             gradients = [ops.astype(param._grad, param.dtype) for param in self.params]
-            state = [Tensor.make_const(array) for array in self.used_state]
+            state = [
+                _named(f"{rule}.{name}", array)
+                for name, array in zip(self.state, self.used_state, strict=False)
+            ]
             results = self.program.run(self.params, gradients, state, update.numbers)
         for _, value in results:  # in lazy mode, from values before the step
             value.realize_cached_data()
@@ -296,6 +303,13 @@ class Bucket:
             assign(target, value, is_read_by_gradients=target in params)
         if effects is None:
             update.end()
+
+
+def _named(name: str, array: Array) -> Tensor:
+    """A tensor with a name for pictures and generated code."""
+    tensor = Tensor.make_const(array)
+    vars(tensor)["_name"] = name
+    return tensor
 
 
 def _cut(buffers: list[Array], size: int, shape: tuple[int, ...]) -> list[Array]:

@@ -52,6 +52,20 @@ def test_the_source_is_code(step, executor):
     assert "def " in source
 
 
+def test_the_source_names_what_it_works_on():
+    layer = nn.Linear(3, 2)
+    optimizer = ndl.optim.Adam(layer.parameters())
+
+    @ndl.compile(executor="numpy")
+    def step(x):
+        layer(x).sum().backward()
+        optimizer.step()
+
+    step(ndl.Tensor(np.ones((4, 3), "float32"), requires_grad=False))
+    for text in ("x0 = argument 0: float32 (4, 3)", "Linear.weight: ", "Adam.exp_avg: "):
+        assert text in step.source()
+
+
 def test_the_graph_is_drawn(step, tmp_path):
     graph = step.graph()
     drawing = ndl.graph.draw(graph, tmp_path / "step.svg")

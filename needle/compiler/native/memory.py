@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..planning import Buffer, _packed
+from ..planning import Buffer, pack
 from ..program import Node, kind_of
 from .groups import Group, Grouping, axis_of_join, is_pick
 from .layout import Layout, Place
@@ -45,7 +45,7 @@ class Memory:
             for node in group.nodes:
                 if node in self.stored and node not in self.where and node.shape is not None:
                     self.where[node] = self._home(group, node), 0
-        self.nbytes = _packed(self.buffers)
+        self.nbytes = pack(self.buffers)
 
     def place(self, node: Node) -> Place:
         """Where the values of a node, a view or a leaf are."""
