@@ -1,27 +1,28 @@
 """Train a small GPT or an LSTM to write like Shakespeare, one character after another.
 
     python examples/char_lm.py                                  # a GPT
-    python examples/char_lm.py --model lstm
+    python examples/char_lm.py --model lstm --compile
     python examples/char_lm.py --load runs/char_lm/gpt.npz --generate "ROMEO:" --temperature 0.8
 
 The text is downloaded on first use. The settings are those of nanoGPT for a CPU: 4 layers, 4 heads,
-width 128, context 64, batch 12, 2000 steps.
+width 128, context 64, batch 12, 2000 steps, which reach a validation loss of 1.88 there. Rotary
+positions, RMSNorm, SwiGLU and a higher learning rate make the difference.
 """
 
 import argparse
 import math
-import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 import needle as ndl
 from needle import Tensor, data, nn
 from needle.nn import functional as F
+from needle.training import Trainer, TrainingError
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH = 4, 4, 128, 64, 12
 LEARNING_RATE, LEAST_RATE, WARM_UP = 4e-3, 2e-4, 100
+STEPS = 500  # of an epoch
 
 
 class Block(nn.Module):
@@ -84,16 +85,9 @@ class LSTM(nn.Module):
         return self.output(y)
 
 
-def loss_of(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(model(tokens).swapaxes(1, 2), targets)
-
-
-def mean_loss(model: nn.Module, dataset: data.TextDataset) -> float:
-    """The mean cross-entropy of a text's characters, in nats, by windows side by side."""
-    with ndl.no_grad():
-        batches = data.DataLoader(dataset, batch_size=64)
-        losses = [loss_of(model, *batch).item() * len(batch[0]) for batch in batches]
-    return sum(losses) / len(dataset)
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """The mean over all characters, in nats."""
+    return F.cross_entropy(logits.reshape((-1, logits.shape[-1])), targets.reshape((-1,)))
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -105,34 +99,17 @@ def learning_rate(step: int, steps: int) -> float:
     return least + (1 - least) * (1 + math.cos(math.pi * share)) / 2
 
 
-def train(model: nn.Module, dataset: data.TextDataset, steps: int, is_compiled: bool) -> None:
-    """So many steps on random windows of the text."""
+def make_trainer(model: nn.Module, steps: int, **options: object) -> Trainer:
+    """AdamW, with weight decay for matrices, and the schedule for so many steps."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-    optimizer = ndl.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.1,
-    )  # fmt: skip
+    optimizer = ndl.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.1)
     schedule = ndl.optim.LambdaLR(optimizer, lambda step: learning_rate(step, steps))
-
-    def step(tokens: Tensor, targets: Tensor) -> Tensor:
-        loss = loss_of(model, tokens, targets)
-        optimizer.reset_grad()
-        loss.backward(create_graph=False)
-        ndl.optim.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        return loss
-
-    if is_compiled:
-        step = ndl.compile(step)
-    windows = data.RandomSampler(dataset, replacement=True, num_samples=BATCH * steps)
-    with tqdm(data.DataLoader(dataset, BATCH, sampler=windows), unit="step") as progress:
-        for number, batch in enumerate(progress):
-            loss = step(*batch)
-            schedule.step()
-            if number % 50 == 0:
-                progress.set_postfix(loss=f"{loss.item():.2f}")
+    return Trainer(
+        model, cross_entropy, optimizer,
+        scheduler=schedule, scheduler_per="batch", clip_norm=1.0, **options,
+    )  # fmt: skip
 
 
 def generate(
@@ -162,18 +139,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--model", choices=["gpt", "lstm"], default="gpt")
-    add("--steps", type=int, default=2000)
+    add("--epochs", type=int, default=4, help=f"of {STEPS} steps")
     add("--seed", type=int, default=0)
     add("--compile", action="store_true", help="run each step as one compiled program")
     add("--text", type=Path, help="a text file; by default Shakespeare's plays")
     add("--folder", type=Path, default=Path("runs/char_lm"), help="where the weights are saved")
+    add("--resume", action="store_true", help="keep checkpoints, and continue from the newest")
     add("--load", type=Path, help="weights to start from, instead of training")
     add("--generate", metavar="PROMPT", help="write a text that begins like this")
     add("--length", type=int, default=500, help="how many characters to write")
     add("--temperature", type=float, default=1.0, help="below 1: likelier characters; 0: the best")
     add("--top-k", type=int, default=40, help="draw from the k likeliest characters")
     options = parser.parse_args()
-    for name, least in {"steps": 1, "length": 0, "temperature": 0, "top_k": 1}.items():
+    for name, least in {"epochs": 1, "length": 0, "temperature": 0, "top_k": 1}.items():
         if not getattr(options, name) >= least:
             parser.error(f"--{name.replace('_', '-')} is at least {least}")
     if options.generate == "":
@@ -194,15 +172,30 @@ def main() -> None:
         parser.error(str(error))
 
     if not options.load:
-        start = time.perf_counter()
-        train(model, training, options.steps, options.compile)
-        print(f"{options.steps} steps in {time.perf_counter() - start:.0f} s")
-        path = options.folder / f"{options.model}.npz"
+        windows = data.RandomSampler(training, replacement=True, num_samples=BATCH * STEPS)
+        folder = options.folder / options.model
+        trainer = make_trainer(
+            model,
+            options.epochs * STEPS,
+            compile=options.compile,
+            checkpoints=folder if options.resume else None,
+            settings={"model": options.model, "epochs": options.epochs, "seed": options.seed},
+            name=options.model,
+        )
+        try:
+            epochs = trainer.fit(
+                data.DataLoader(training, BATCH, sampler=windows),
+                data.DataLoader(validation, batch_size=64),
+                options.epochs,
+                resume=options.resume,
+            )
+        except TrainingError as error:
+            parser.error(str(error))
+        path = folder.with_suffix(".npz")
         path.parent.mkdir(parents=True, exist_ok=True)
         ndl.save(model.state_dict(), path)
-        print(f"weights in {path}")
-    if not options.load or not prompt:
-        print(f"validation loss {mean_loss(model, validation):.3f}")
+        seconds = sum(epoch["seconds"] for epoch in epochs)
+        print(f"{options.epochs * STEPS} steps in {seconds:.0f} s, weights in {path}")
     if prompt:
         tokens = generate(model, prompt, options.length, options.temperature, options.top_k)
         print(training.decode(tokens))

@@ -15,7 +15,8 @@ TEXT = "to be, or not to be: that is the question.\n" * 40
 @pytest.fixture
 def run(empty_machine, monkeypatch, capsys):
     """run(*arguments): the lines that the program prints, with small models and a small text."""
-    for name, size in {"LAYERS": 1, "HEADS": 2, "WIDTH": 16, "CONTEXT": 8, "BATCH": 4}.items():
+    sizes = {"LAYERS": 1, "HEADS": 2, "WIDTH": 16, "CONTEXT": 8, "BATCH": 4, "STEPS": 50}
+    for name, size in sizes.items():
         monkeypatch.setattr(char_lm, name, size)
     (empty_machine / "text.txt").write_text(TEXT)
 
@@ -40,12 +41,16 @@ def refused(run, capsys):
     return start
 
 
+def validation_loss(line):
+    return float(line.partition("validation loss ")[2].split()[0])
+
+
 @pytest.mark.parametrize("model", ["gpt", "lstm"])
 def test_learns_saves_and_writes(run, model):
-    *_, loss = run("--model", model, "--steps", "150")
-    assert float(loss.split()[-1]) < 2.0  # 2.8 is that of the characters' frequencies
+    *_, epoch, saved = run("--model", model, "--epochs", "3")
+    assert validation_loss(epoch) < 2.0  # 2.8 is that of the characters' frequencies
     weights = f"runs/char_lm/{model}.npz"
-    assert run("--model", model, "--load", weights) == [loss]
+    assert saved.endswith(f" s, weights in {weights}")
     arguments = ["--model", model, "--load", weights, "--generate", "to be", "--length", "30"]
     text = "\n".join(run(*arguments, "--temperature", "0.5", "--top-k", "1000"))
     assert len(text) == 35
@@ -57,10 +62,27 @@ def test_learns_saves_and_writes(run, model):
 
 def test_compiled_steps_are_the_same(run, monkeypatch):
     # Numba takes seconds to generate code
-    monkeypatch.setattr(ndl, "compile", functools.partial(ndl.compile, executor="numpy"))
-    *_, eager = run("--steps", "20")
-    *_, compiled = run("--steps", "20", "--compile")
-    assert float(compiled.split()[-1]) == pytest.approx(float(eager.split()[-1]), abs=2e-3)
+    compiled = functools.partial(ndl.compile, executor="numpy")
+    monkeypatch.setattr("needle.training.trainer.compiled", compiled)
+    eager, _ = run("--epochs", "1")
+    compiled, _ = run("--epochs", "1", "--compile")
+    assert validation_loss(compiled) == pytest.approx(validation_loss(eager), abs=2e-3)
+
+
+def test_resumes_from_checkpoints(run, monkeypatch):
+    *_, whole, _ = run("--epochs", "2", "--folder", "whole")
+
+    class Interrupted(char_lm.Trainer):
+        def train_step(self, batch):
+            if self.epochs and self.position.batches == 10:
+                self.stop()
+            return super().train_step(batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(char_lm, "Trainer", Interrupted)
+        assert "stopped" in "".join(run("--epochs", "2", "--resume"))
+    *_, second, _ = run("--epochs", "2", "--resume")
+    assert validation_loss(second) == validation_loss(whole)
 
 
 @pytest.mark.parametrize("model", ["GPT", "LSTM"])
@@ -87,7 +109,7 @@ def test_the_cache_gives_the_numbers_of_the_whole_text(run, model):
         (["--top-k", "0"], "--top-k is at least 1"),
         (["--temperature", "-1"], "--temperature is at least 0"),
         (["--temperature", "nan"], "--temperature is at least 0"),
-        (["--steps", "0"], "--steps is at least 1"),
+        (["--epochs", "0"], "--epochs is at least 1"),
         (["--length", "-1"], "--length is at least 0"),
     ],
 )
