@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .transforms import Compose, Function, draw_numbers, for_batches
+from .transforms import Compose, Function, check_order, draw_numbers, for_batches
 
 __all__ = ["Dataset", "DatasetNotFoundError", "NDArrayDataset", "TensorDataset"]
 
@@ -62,6 +62,7 @@ class Dataset:
             transforms = [transforms]
         if callable(transforms):
             raise TypeError("transforms takes a list of functions: write transforms=[...]")
+        check_order(transforms)
         self.transforms = transforms
 
     def __len__(self) -> int:

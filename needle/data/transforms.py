@@ -93,6 +93,7 @@ class Compose(Transform):
         for position, transform in enumerate(self.transforms):
             if not callable(transform):
                 raise TypeError(f"Compose: transform {position} is no function, got {transform!r}")
+        check_order(self.transforms)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         for transform in self.transforms:
@@ -247,6 +248,24 @@ class ToTensor(Transform):
     def apply(self, images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         scale = 255 if images.dtype == np.uint8 else 1
         return np.divide(np.moveaxis(images, -1, 1), scale, dtype=np.float32, order="C")
+
+
+def check_order(transforms: Sequence[Function] | None) -> None:
+    """That no transform of images (H, W, C) follows `ToTensor`.
+
+    `Normalize` may where it has one number for all channels.
+    """
+    puts_channels_first = False
+    for transform in flattened(transforms):
+        is_uniform = isinstance(transform, Normalize) and (
+            transform.mean.size == transform.std.size == 1
+        )
+        if puts_channels_first and isinstance(transform, Transform) and not is_uniform:
+            raise ValueError(
+                f"{type(transform).__name__} takes images (H, W, C), and ToTensor before it gives "
+                "(C, H, W): put ToTensor last"
+            )
+        puts_channels_first |= isinstance(transform, ToTensor)
 
 
 def check_probability(p: float) -> float:

@@ -33,9 +33,12 @@ class _Table(DrawnModule):
         max_norm: float | None,
         norm_type: float,
         scale_grad_by_freq: bool,
+        sparse: bool,
     ) -> None:
         super().__init__()
         layer = type(self).__name__
+        if sparse:
+            raise ValueError(f"{layer}: needle has no sparse gradients: leave sparse=True out")
         check_sizes(layer, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -101,6 +104,7 @@ class Embedding(_Table):
         norm_type: the p of this norm.
         scale_grad_by_freq: whether the gradient of a row is divided by how often the indices of a
             batch name it.
+        sparse: False only.
 
     Example:
         >>> import needle as ndl
@@ -120,10 +124,11 @@ class Embedding(_Table):
         max_norm: float | None = None,
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,
+        sparse: bool = False,
     ) -> None:
         super().__init__(
             num_embeddings, embedding_dim, device, dtype, padding_idx, max_norm, norm_type,
-            scale_grad_by_freq,
+            scale_grad_by_freq, sparse,
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,7 +143,8 @@ class EmbeddingBag(_Table):
     embedding_dim); a bag without indices is 0.
 
     Args:
-        num_embeddings, embedding_dim, max_norm, norm_type, scale_grad_by_freq: as in `Embedding`.
+        num_embeddings, embedding_dim, max_norm, norm_type, scale_grad_by_freq, sparse: as in
+            `Embedding`.
         mode: "mean", "sum" or "max".
         include_last_offset: whether the last offset is the end of the last bag.
         padding_idx: a row that is 0 at first, is left out of bags, and gets no gradient.
@@ -159,6 +165,7 @@ class EmbeddingBag(_Table):
         scale_grad_by_freq: bool = False,
         mode: str = "mean",
         *,
+        sparse: bool = False,
         include_last_offset: bool = False,
         padding_idx: int | None = None,
         device: Device | str | None = None,
@@ -167,7 +174,7 @@ class EmbeddingBag(_Table):
         check_bag_mode(mode)
         super().__init__(
             num_embeddings, embedding_dim, device, dtype, padding_idx, max_norm, norm_type,
-            scale_grad_by_freq,
+            scale_grad_by_freq, sparse,
         )  # fmt: skip
         self.mode = mode
         self.include_last_offset = include_last_offset

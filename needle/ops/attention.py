@@ -310,7 +310,7 @@ def _outputs(
         for each in (q, k, v)
     ]
     if scale is None:
-        scale = 1 / math.sqrt(q.shape[-1])
+        scale = 1 / math.sqrt(max(1, q.shape[-1]))
     if in_blocks is None:
         scores = q.shape[-2] * k.shape[-2]
         in_blocks = scores >= _LEAST_SCORES and math.prod(leading) * scores > _MOST_SCORES

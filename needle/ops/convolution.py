@@ -175,7 +175,7 @@ class TransposedConvolution(_Convolving):
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
         g, weight = node.inputs
         return (
-            _by_g(self, out_grad, weight) if g.requires_grad else None,
+            _by_g(self, out_grad, weight, g.shape) if g.requires_grad else None,
             _by_weight(self, out_grad, g, weight.shape) if weight.requires_grad else None,
         )
 
@@ -215,7 +215,7 @@ class ConvolutionOfWeights(_Convolving):
         x, g = node.inputs
         return (
             _by_x(self, g, out_grad, x.shape) if x.requires_grad else None,
-            _by_g(self, x, out_grad) if g.requires_grad else None,
+            _by_g(self, x, out_grad, g.shape) if g.requires_grad else None,
         )
 
 
@@ -228,8 +228,10 @@ _of_weights = cache(ConvolutionOfWeights)
 # the derivatives of ⟨g, conv(x, w)⟩
 
 
-def _by_g(op: _Convolving, x: Tensor, weight: Tensor) -> Tensor:
-    return Tensor.make_from_op(_convolution(*op._settings), (x, weight))
+def _by_g(op: _Convolving, x: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+    y = Tensor.make_from_op(_convolution(*op._settings), (x, weight))
+    # longer where an output padding of x reaches the stride
+    return y if y.shape == shape else y[(..., *map(slice, shape[2:]))]
 
 
 def _by_x(op: _Convolving, g: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:

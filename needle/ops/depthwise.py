@@ -3,6 +3,7 @@
 The settings are those of `lowering.correlate` with as many groups as channels.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,7 +77,7 @@ def depthwise_weights(
         part = image[(source, slice(None), *read)]
         for which in range(several):
             of_row = adjoint[(row, slice(None), *written, slice(which, None, several))]
-            products = (part * of_row).reshape((part.shape[0], -1))
+            products = (part * of_row).reshape((part.shape[0], math.prod(part.shape[1:])))
             total = sum_over(products, (0,)).reshape((-1, channels))
             result[(which, *tap)] += sum_over(total, (0,))[0]
     return np.moveaxis(result, (-1, 0), (0, 1)).reshape((channels * several, 1, *kernel))
@@ -84,7 +85,7 @@ def depthwise_weights(
 
 def _joined(a: Array) -> Array:
     """The pixels of each row and their channels as one axis."""
-    return a.reshape((*a.shape[:-2], -1))
+    return a.reshape((*a.shape[:-2], a.shape[-2] * a.shape[-1]))
 
 
 def _shifts(

@@ -108,7 +108,8 @@ def correlate_transposed(
         list(_phases(*axis)) for axis in zip(kernel, stride, before, dilation, lengths, strict=True)
     ]
     one = (1,) * len(kernel)
-    if math.prod(stride) > 1:
+    is_single = math.prod(stride) == 1 and all(lengths)  # phase, with all pixels
+    if not is_single:
         order = memory_order(g.ndim, is_rolled=True)
         shape = (g.shape[0], groups * inputs, *lengths)
         result = np.zeros_like(g, shape=[shape[axis] for axis in order], order="C")
@@ -116,7 +117,7 @@ def correlate_transposed(
     for combination in product(*phases):
         places, chosen, first, apart, counts = zip(*combination, strict=True)
         part = correlate(g, flipped[(..., *chosen)], None, one, first, apart, groups, counts)
-        if math.prod(stride) == 1:
+        if is_single:
             return part
         result[(..., *places)] = part
     return result

@@ -300,7 +300,8 @@ _adjoint = cache(RecurrenceAdjoint)  # one instance for all calls
 
 def _rows(steps: Array) -> Array:
     """(steps, batch, size) as a matrix."""
-    return steps.reshape((-1, steps.shape[-1]))
+    count, batch, size = steps.shape
+    return steps.reshape((count * batch, size))
 
 
 def _plus(product: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import needle as ndl
 from needle.data import RandomCrop, RandomFlipHorizontal, Transform
 
 
@@ -73,3 +74,14 @@ def test_base_transform_says_what_is_missing():
 
     with pytest.raises(NotImplementedError, match="Blur does not define __call__"):
         Blur()(np.zeros((2, 2, 1)))
+
+
+def test_nothing_for_channels_last_follows_to_tensor():
+    late = [ndl.data.ToTensor(), ndl.data.RandomCrop(4)]
+    per_channel = [ndl.data.ToTensor(), ndl.data.Normalize([0.4, 0.5, 0.6], [0.2, 0.2, 0.2])]
+    for transforms in (late, per_channel, [ndl.data.Compose(late[:1]), late[1]]):
+        for build in (ndl.data.Compose, lambda each: ndl.data.Digits(transforms=each)):
+            with pytest.raises(ValueError, match="put ToTensor last"):
+                build(transforms)
+    gray = ndl.data.Compose([ndl.data.ToTensor(), ndl.data.Normalize(0.5, 0.25)])
+    assert gray(np.ones((2, 3, 1), np.float32)).shape == (1, 2, 3)

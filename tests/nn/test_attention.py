@@ -341,3 +341,9 @@ def test_a_cache_is_for_one_batch():
         layer(ndl.init.ones(1, 3, 6), cache=cache)
     with pytest.raises(ValueError, match="context must be positive"):
         nn.KeyValueCache(0)
+
+
+def test_vectors_of_length_0_have_equal_weights() -> None:
+    q, k, v = draws((2, 3, 0), (2, 4, 0), (2, 4, 5))
+    y = F.scaled_dot_product_attention(Tensor(q), Tensor(k), Tensor(v)).numpy()
+    np.testing.assert_allclose(y, np.broadcast_to(v.mean(1, keepdims=True), (2, 3, 5)))

@@ -339,3 +339,44 @@ def test_bad_types():
         F.conv2d(Tensor(np.ones((1, 1, 3, 3), int)), ndl.init.ones(1, 1, 2, 2))
     with pytest.raises(TypeError, match="stride: expected an integer"):
         F.conv2d(ndl.init.ones(1, 1, 3, 3), ndl.init.ones(1, 1, 2, 2), stride=1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "weight", "options"),
+    [
+        ("conv_transpose1d", (1, 1, 5), (1, 2, 1), {"dilation": 2, "output_padding": 1}),
+        ("conv_transpose2d", (2, 2, 3, 3), (2, 1, 2, 2), {"dilation": (3, 2), "output_padding": 1}),
+    ],
+)
+def test_output_padding_that_reaches_the_stride(name, shape, weight, options, same_twice) -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = getattr(F, name), getattr(torch.nn.functional, name)
+    x, w = (np.random.RandomState(0).randn(*each) for each in (shape, weight))
+    same_twice(lambda x, w: ours(x, w, **options), lambda x, w: theirs(x, w, **options), x, w)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "weight", "options", "expected"),
+    [
+        ("conv2d", (0, 3, 5, 4), (3, 1, 2, 2), {"groups": 3}, (0, 3, 4, 3)),
+        ("conv_transpose2d", (0, 3, 3, 4), (3, 1, 2, 2), {"groups": 3, "stride": 2}, (0, 3, 6, 8)),
+        ("conv1d", (0, 2, 0), (3, 2, 1), {"padding": 1, "dilation": 2}, (0, 3, 2)),
+    ],
+)
+def test_a_batch_of_no_images(name, shape, weight, options, expected) -> None:
+    x, w = Tensor(np.zeros(shape)), Tensor(np.ones(weight))
+    y = getattr(F, name)(x, w, **options)
+    assert y.shape == expected
+    (y * y).sum().backward()
+    assert x.grad.shape == shape
+    assert not w.grad.numpy().any()
+
+
+@pytest.mark.parametrize("bias", [(), (1,), (3,), (4, 1)])
+def test_a_bias_of_another_shape(bias) -> None:
+    x, bias = ndl.randn(2, 3, 5, 5), ndl.randn(*bias) if bias else ndl.tensor(1.0)
+    for function, weight in ((F.conv2d, (4, 3, 2, 2)), (F.conv_transpose2d, (3, 4, 2, 2))):
+        with pytest.raises(ValueError, match=r"bias of shape \(4,\)"):
+            function(x, ndl.randn(*weight), bias)
+    with pytest.raises(ValueError, match="kernel of positive lengths"):
+        F.conv1d(ndl.randn(1, 2, 3), ndl.randn(1, 2, 0))

@@ -220,3 +220,10 @@ def test_bags_that_do_not_fit(indices, offsets, options, text) -> None:
     options = {name: ndl.Tensor(1.0) if each == 1 else each for name, each in options.items()}
     with pytest.raises(ValueError, match=text):
         nn.functional.embedding_bag(ndl.Tensor(indices), ndl.init.ones(5, 2), offsets, **options)
+
+
+@pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag])
+def test_gradients_are_never_sparse(layer) -> None:
+    assert layer(3, 2, sparse=False).weight.shape == (3, 2)
+    with pytest.raises(ValueError, match="no sparse gradients"):
+        layer(3, 2, sparse=True)

@@ -166,3 +166,10 @@ def test_layers_with_indices():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call(ndl.init.ones(2, 3, 8, 8))
+
+
+def test_unpooling_to_an_image_that_is_too_small() -> None:
+    pooled, indices = F.max_pool2d(ndl.randn(1, 1, 5, 5), 2, return_indices=True)
+    with pytest.raises(ValueError, match="output_size"):
+        F.max_unpool2d(pooled, indices + 8, 2)
+    assert F.max_unpool2d(pooled, indices, 2, output_size=(5, 5)).shape == (1, 1, 5, 5)

@@ -457,3 +457,15 @@ X = ndl.init.randn(5, 2, 3)
 def test_errors(call, kind, text) -> None:
     with pytest.raises(kind, match=text):
         call()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cell_without_features_has_its_state_alone(kind) -> None:
+    torch = pytest.importorskip("torch")
+    theirs = getattr(torch.nn, f"{kind}Cell")(0, 3)
+    ours = getattr(nn, f"{kind}Cell")(0, 3)
+    ndl.interop.load_torch_state_dict(ours, theirs.state_dict())
+    state, expected = ours(ndl.zeros(2, 0)), theirs(torch.zeros(2, 0))
+    if kind == "LSTM":
+        state, expected = state[0], expected[0]
+    np.testing.assert_allclose(state.numpy(), expected.detach().numpy(), rtol=1e-6)

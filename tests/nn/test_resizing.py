@@ -163,3 +163,25 @@ def test_the_nearest_pixels_of_infinities():
     for size in (4, 6):
         expected = torch.nn.functional.interpolate(torch.tensor(x.numpy()), size)
         np.testing.assert_array_equal(F.interpolate(x, size).numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("shape", "widths", "mode"),
+    [
+        ((2, 3), (2, -1), "reflect"),
+        ((2, 5, 4), (-1, 2, 3, -2), "reflect"),
+        ((2, 2), (-2, 2), "replicate"),
+        ((2, 4), (-1, 2), "circular"),
+        ((0, 2, 5), (0, 3), "reflect"),
+    ],
+)
+def test_padding_one_end_and_shortening_the_other(shape, widths, mode) -> None:
+    x = np.random.RandomState(0).randn(*shape)
+    expected = torch.nn.functional.pad(torch.tensor(x), widths, mode).numpy()
+    np.testing.assert_array_equal(F.pad(Tensor(x), widths, mode).numpy(), expected)
+
+
+@pytest.mark.parametrize(("widths", "mode"), [((-3, 1), "constant"), ((2, -1), "circular")])
+def test_more_is_taken_away_than_there_is(widths, mode) -> None:
+    with pytest.raises(ValueError, match="pad: axis 0 of length 2"):
+        F.pad(ndl.ones(2), widths, mode)

@@ -34,6 +34,7 @@ def _conv(
 ) -> Tensor:
     layer = f"conv{n}d"
     _check_weight(layer, n, weight)
+    _check_bias(layer, bias, weight.shape[0])
     steps, apart = each_axis(stride, n, "stride"), each_axis(dilation, n, "dilation")
     ends = same_padding(layer, weight.shape[2:], steps, apart, padding)
     return on_batch(
@@ -73,6 +74,7 @@ def _conv_transpose(
 ) -> Tensor:
     layer = f"conv_transpose{n}d"
     _check_weight(layer, n, weight)
+    _check_bias(layer, bias, weight.shape[1] * groups)
 
     def transposed(x: Tensor) -> Tensor:
         y = ops.transposed_convolution(x, weight, stride, padding, output_padding, groups, dilation)
@@ -122,4 +124,14 @@ def _check_weight(layer: str, n: int, weight: Tensor) -> None:
     if weight.ndim != n + 2:
         raise ValueError(
             f"{layer} expected a weight of {n + 2} axes, {n} of them spatial, got {weight.shape}"
+        )
+    if 0 in weight.shape[2:]:
+        raise ValueError(f"{layer} expected a kernel of positive lengths, got {weight.shape}")
+
+
+def _check_bias(layer: str, bias: Tensor | None, channels: int) -> None:
+    if bias is not None and bias.shape != (channels,):
+        raise ValueError(
+            f"{layer} expected a bias of shape {(channels,)}, a number for each channel of the "
+            f"result, got {bias.shape}"
         )

@@ -214,7 +214,13 @@ def _max_unpool(
         np.zeros((rows, math.prod(lengths))), device=x.device, dtype=x.dtype, requires_grad=False
     )
     each_row = Tensor(np.arange(rows)[:, None], device=x.device, requires_grad=False)
-    image = zeros.at[each_row, flat].set(x.reshape((rows, places)))
+    try:
+        image = zeros.at[each_row, flat].set(x.reshape((rows, places)))
+    except IndexError as error:
+        raise ValueError(
+            f"{layer}: some indices are outside images of lengths {lengths}: give the lengths of "
+            "the pooled image as output_size"
+        ) from error
     return image.reshape((*x.shape[:-n], *lengths))
 
 

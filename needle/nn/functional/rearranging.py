@@ -48,26 +48,36 @@ def pad(
     pairs = [(0, 0)] * x.ndim
     for axis in range(len(given) // 2):
         pairs[-1 - axis] = (int(given[2 * axis]), int(given[2 * axis + 1]))
+    takes_first = mode in ("constant", "circular")  # the others add before they take away
     for axis, (length, (before, after)) in enumerate(zip(x.shape, pairs, strict=True)):
-        room = {"constant": math.inf, "reflect": length - 1, "circular": length}
+        left = length + min(before, 0) + min(after, 0) if takes_first else length + before + after
+        if left < 0:
+            raise ValueError(f"pad: axis {axis} of length {length} is padded by {before}, {after}")
+        room = {"constant": math.inf, "reflect": max(0, length - 1), "circular": left}
         if max(before, after) > room.get(mode, math.inf if length else 0):
             raise ValueError(
                 f"pad: axis {axis} of length {length} cannot be padded by {(before, after)} in the "
                 f"mode {mode!r}"
             )
-        if length + before + after < 0:
-            raise ValueError(f"pad: axis {axis} of length {length} is padded by {before}, {after}")
-    if any(width < 0 for pair in pairs for width in pair):
-        kept = [slice(max(0, -before), min(n, n + after)) for n, (before, after) in
-                zip(x.shape, pairs, strict=True)]  # fmt: skip
-        x = x[tuple(kept)]
+    if takes_first:
+        x = _shortened(x, pairs)
     widths = [(max(0, before), max(0, after)) for before, after in pairs]
     if mode == "constant":
         return ops.pad(x, widths, "constant", 0 if value is None else value)
     for axis, (before, after) in enumerate(widths):
         if before or after:
             x = ops.concatenate(_ENDS[mode](x, axis, before, after), axis)
-    return x
+    return x if takes_first else _shortened(x, pairs)
+
+
+def _shortened(x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
+    """x without the elements that negative numbers take away."""
+    if all(width >= 0 for pair in pairs for width in pair):
+        return x
+    return x[tuple([
+        slice(max(0, -before), length + min(0, after))
+        for length, (before, after) in zip(x.shape, pairs, strict=True)
+    ])]  # fmt: skip
 
 
 def _slice(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
