@@ -221,3 +221,17 @@ def test_tensors_that_swap_and_turn_round(agree):
         return step, [one, other]
 
     agree(build, [(A,)] * 3)
+
+
+def test_exponentials_that_overflow_are_no_part_of_a_softmax(executor):
+    """exp(a - ln s) is exp(a)/s only where exp(a) is finite."""
+    x, s = (
+        ndl.Tensor(np.array(values, "float32"), requires_grad=False)
+        for values in ([100.0, 1.0], [1e30, 2.0])
+    )
+    function = lambda x, s: (ndl.exp(x), ndl.exp(x - ndl.log(s)))  # noqa: E731
+    with np.errstate(over="ignore"):
+        results = ndl.compile(function, executor=executor)(x, s)
+        expected = function(x, s)
+    for result, other in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result.numpy(), other.numpy(), rtol=1e-5)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Node, Program
+from ..program import Node, Program, kind_of
 from .constants import uniform
 from .rewriting import rewritten
 
@@ -17,7 +17,8 @@ def reuse(program: Program) -> Program:
     """The program with two identities that need a look at other nodes.
 
     - a > 0 is max(a, 0) > 0: after ReLU, only its result must be kept for the gradient.
-    - exp(a - ln s) is exp(a)/s where exp(a) is known: softmax from the loss's log-softmax.
+    - exp(a - ln s) is exp(a)/s where exp(a) is known: softmax from the loss's log-softmax. Only
+      for a = x - max(x), whose exponentials do not overflow.
     """
     rectified: dict[Node, Node] = {}
     exponentials: dict[Node, Node] = {}
@@ -41,10 +42,23 @@ def _exponential(node: Node, known: dict[Node, Node]) -> Node:
     if a.function is np.subtract:
         numerator, logarithm = a.operands
         is_logarithm = isinstance(logarithm, Node) and logarithm.function is np.log
-        if is_logarithm and numerator in known and known[numerator].shape == node.shape:
+        is_known = numerator in known and known[numerator].shape == node.shape
+        if is_logarithm and is_known and _is_shifted(numerator):
             return node.changed(np.divide, (known[numerator], logarithm.operands[0]))
     known[a] = node
     return node
+
+
+def _is_shifted(node: Node) -> bool:
+    """Whether a node is x - max(x), or x - 0 in rows without a finite maximum."""
+    if node.function is not np.subtract:
+        return False
+    x, largest = node.operands
+    while isinstance(largest, Node) and (
+        largest.function is np.where or kind_of(largest) == "view"
+    ):
+        largest = largest.operands[-1 if largest.function is np.where else 0]
+    return isinstance(largest, Node) and largest.function is np.max and largest.operands[0] is x
 
 
 def _is_zero(operand: Any) -> bool:
