@@ -162,7 +162,7 @@ def _key(tree: Any, tensors: list[Tensor]) -> Any:
     """The structure of arguments, with shapes and dtypes for tensors; collects the tensors."""
     kind = tree.__class__
     if kind is Tensor or isinstance(tree, Tensor):
-        if tree._is_parameter:
+        if tree._is_parameter or tree._grad is not None:  # to which another may be added
             return kind, id(tree)
         if tree.op is not None and tree.requires_grad:
             raise ValueError(f"in the arguments of a compiled function, {OF_A_GRAPH}")

@@ -156,6 +156,18 @@ def test_an_argument_gets_its_gradient(executor):
         np.testing.assert_allclose(x.grad.numpy(), 2 * A)
 
 
+def test_a_gradient_is_added_to_that_of_an_argument(executor):
+    @ndl.compile(executor=executor)
+    def step(x):
+        (x * x).sum().backward(create_graph=False, accumulate=True)
+
+    x = ndl.Tensor(A)
+    for count in (1, 2, 3):
+        step(x)
+        np.testing.assert_allclose(x.grad.numpy(), count * 2 * A)
+    assert step.recordings == 2
+
+
 def test_one_tensor_passed_twice(executor):
     step = ndl.compile(lambda x, y: (x * y).sum().backward(create_graph=False), executor=executor)
     x, y = ndl.Tensor(A), ndl.Tensor(A + 1)
