@@ -9,8 +9,9 @@ from .checkpoints import Checkpoints
 from .errors import TrainingError
 from .files import apply_weights, read_weights, write_weights, write_whole
 from .lock import locked
+from .metrics import accuracy
 from .progress import Interruption, stopping_signals
-from .trainer import Trainer, accuracy
+from .trainer import Trainer
 
 __all__ = [
     "Callback", "Checkpoints", "EarlyStopping", "Interruption", "SaveBest", "Trainer",

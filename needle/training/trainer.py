@@ -12,24 +12,14 @@ from ..optim import Optimizer, ReduceLROnPlateau, clip_grad_norm_
 from .callbacks import check_callbacks, hooks_of
 from .checkpoints import Checkpoints, differences
 from .errors import REFUSALS, TrainingError, reason
+from .metrics import has_ended, samples_of
 from .progress import Interruption, Position, Progress, check_finite, is_watching, stopping_signals
 from .streams import Streams
 
-__all__ = ["Trainer", "accuracy"]
+__all__ = ["Trainer"]
 
 Metric = Callable[[Any, Any], Any]
 """metric(outputs, targets): its mean over the samples of a batch, a number or a Tensor."""
-
-
-def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """How many of the largest outputs along the last axis are at the target's place, in percent.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.training.accuracy(ndl.Tensor([[0.1, 0.9], [0.8, 0.2]]), ndl.Tensor([1, 1]))
-        50.0
-    """
-    return 100 * (outputs.argmax(axis=-1) == targets).mean().item()
 
 
 class Trainer:
@@ -249,7 +239,7 @@ class Trainer:
                 if every and position.batches % every == 0:
                     self.save()
                 if self._stops():
-                    is_whole = _has(train_loader, position.batches)
+                    is_whole = has_ended(train_loader, position.batches)
                     break
         if not position.batches:
             raise ValueError("fit: the loader gave no batches")
@@ -392,18 +382,3 @@ class Trainer:
     def _print(self, text: str) -> None:
         if self.verbose:
             print(text, flush=True)
-
-
-def samples_of(batch: Any) -> int:
-    """The samples of a batch: the length of its first tensor."""
-    while isinstance(batch, Mapping | tuple | list):
-        batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
-    return len(batch)
-
-
-def _has(loader: Any, batches: int) -> bool:
-    """Whether a loader gives no more than these batches."""
-    try:
-        return len(loader) <= batches
-    except TypeError:
-        return False

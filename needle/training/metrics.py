@@ -1,0 +1,34 @@
+"""What is counted of batches: right answers, samples, batches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..autograd import Tensor
+
+__all__ = ["accuracy", "has_ended", "samples_of"]
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> float:
+    """How many of the largest outputs along the last axis are at the target's place, in percent.
+
+    Example:
+        >>> import needle as ndl
+        >>> ndl.training.accuracy(ndl.Tensor([[0.1, 0.9], [0.8, 0.2]]), ndl.Tensor([1, 1]))
+        50.0
+    """
+    return 100 * (outputs.argmax(axis=-1) == targets).mean().item()
+
+
+def samples_of(batch: Any) -> int:
+    """The samples of a batch: the length of its first tensor."""
+    while isinstance(batch, Mapping | tuple | list):
+        batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
+    return len(batch)
+
+
+def has_ended(loader: Any, batches: int) -> bool:
+    """Whether a loader gives no more than these batches."""
+    try:
+        return len(loader) <= batches
+    except TypeError:
+        return False
