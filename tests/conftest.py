@@ -17,6 +17,15 @@ from tests.strict_array import STRICT_DEVICE, StrictArray
 sys.path.append(str(Path(__file__).parents[1]))
 
 
+@pytest.fixture(autouse=True)
+def _seeded(request: pytest.FixtureRequest) -> None:
+    """A test draws the same numbers, whichever tests ran before it in its process."""
+    np.random.seed(0)
+    generator = getattr(request.module, "RNG", None)
+    if generator is not None:
+        generator.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 @pytest.fixture(params=["eager", "lazy"])
 def mode(request: pytest.FixtureRequest) -> Iterator[str]:
     """Runs the test once in each mode."""

@@ -10,11 +10,6 @@ import pytest
 collect_ignore = [] if os.environ.get("NEEDLE_DATA") else ["test_real_mnist.py"]
 
 
-@pytest.fixture(autouse=True)
-def _fixed_seed():
-    np.random.seed(0)
-
-
 def idx_bytes(array: np.ndarray) -> bytes:
     """A uint8 array as the content of an IDX file."""
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()

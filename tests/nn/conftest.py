@@ -23,11 +23,6 @@ def _close(ours: Any, theirs: Any, what: str) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    np.random.seed(0)
-
-
 @pytest.fixture
 def close() -> Callable[..., None]:
     return _close
