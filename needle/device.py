@@ -149,8 +149,9 @@ class Device:
         """A new array with a copy of `data`, which may live on another device."""
         if device_of(data, self) is not self:
             data = to_numpy(data)
-        if hasattr(data, "__array_function__"):  # also of what stands for an array
-            array = self.module.array(data, dtype=dtype, like=data)
+        arrays = np.ndarray, self.array_type
+        if hasattr(data, "__array_function__") and not isinstance(data, arrays):
+            array = np.array(data, dtype=dtype, like=data)  # of what stands for an array
         else:
             array = self.module.array(data, dtype=dtype)
         if (note := note_array.get()) is not None:

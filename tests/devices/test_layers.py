@@ -217,6 +217,11 @@ LOSSES = {
         IMAGES,
         np.arange(12).reshape(3, 2, 2) % 4,
     ),
+    "CTCLoss": (
+        lambda device, **r: lambda x, y: nn.CTCLoss(**r)(x, y, [4, 3], [2, 1]),
+        np.log(np.random.RandomState(0).dirichlet(np.ones(3), (4, 2))),
+        np.array([[1, 2], [2, 0]]),
+    ),
     "KLDivLoss": (lambda device, **r: nn.KLDivLoss(**r), np.log(SHARES), SHARES[::-1]),
     "KLDivLoss of logarithms": (
         lambda device, **r: nn.KLDivLoss(log_target=True, **r), np.log(SHARES), MATRIX
