@@ -6,6 +6,7 @@ values are written into parameters only after the last such call.
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,10 +23,26 @@ from .native.listing import listing, names_of_parts
 from .native.products import product_calls, source_of
 from .native.runner import runner
 from .native.schedule import Schedule
+from .numpy_executor import NumpyExecutable
 from .planning import Buffer
 from .program import Constant, Input, Node, Program, cast, gemm, getitem, substitute
 
-__all__ = ["NumbaExecutable"]
+__all__ = ["NumbaExecutable", "numba_executable"]
+
+
+def numba_executable(program: Program, arrays: Sequence[Any]) -> Executable:
+    """A program as machine code, or, with a warning, by NumPy's functions if that fails."""
+    try:
+        return NumbaExecutable(program, arrays)
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}".strip().split("\n")[0]
+        warnings.warn(
+            f"no machine code could be made of a compiled function, which now runs by NumPy's "
+            f"functions ({message})",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return NumpyExecutable(program, arrays)
 
 
 class NumbaExecutable(Executable):

@@ -13,7 +13,7 @@ from ..nn import Parameter
 from ..optim.effects import Update
 from .captured import Reached
 from .executors import Executable
-from .numba_executor import NumbaExecutable
+from .numba_executor import numba_executable
 from .numpy_executor import NumpyExecutable
 from .passes import rewritten
 from .picture import ProgramGraph
@@ -25,7 +25,7 @@ from .tracer import Tracer
 __all__ = ["EXECUTORS", "RecordedStep", "record"]
 
 EXECUTORS: dict[str, Callable[..., Executable]] = {
-    "numba": NumbaExecutable,
+    "numba": numba_executable,
     "numpy": NumpyExecutable,
 }
 

@@ -281,6 +281,36 @@ def test_equal_kernels_have_one_name_in_what_is_shown():
     assert body.count("kernel_") > source.count("def kernel_")
 
 
+def test_what_numba_cannot_compile_runs_by_numpy(monkeypatch):
+    def compile_source(source, name):
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(compiler, "compile_source", compile_source)
+    x = Tensor(np.arange(5.0), requires_grad=False)
+    step = compiled(lambda x: x * 0.1234567 - 17)
+    with pytest.warns(RuntimeWarning, match="NumPy's functions .*no such instruction"):
+        close(step(x), x * 0.1234567 - 17)
+    close(step(x), x * 0.1234567 - 17)
+
+
+def test_numbers_in_pieces():
+    """Fields of records, whose strides are no multiple of an element."""
+    records = np.zeros(4, [("tag", np.int8), ("number", np.float32)])
+    state = Tensor(0.0, requires_grad=False)
+    state.cached_data = records["number"]
+    step = compiled(lambda x: state + x)
+    with pytest.warns(RuntimeWarning, match="no whole elements"):
+        result = step(Tensor(np.ones(4, np.float32), requires_grad=False))
+    assert result.numpy().tolist() == [1.0] * 4
+
+
+def test_numbers_in_the_other_byte_order():
+    array = np.arange(4.0).astype(">f8")
+    x = Tensor(0.0, requires_grad=False)
+    x.cached_data = array
+    assert compiled(lambda x: x * 2 + 1)(x).numpy().tolist() == [1.0, 3.0, 5.0, 7.0]
+
+
 def test_large_groups_are_parted(monkeypatch):
     monkeypatch.setattr(groups, "LARGEST", 4)
     x = Tensor(np.arange(5.0), requires_grad=False)

@@ -121,7 +121,7 @@ class Grouping:
         nodes = [node, *node.nodes]
         if any(each.shape is None or each.size == 0 for each in nodes):
             return "call"
-        if any(each.dtype.char not in _DTYPES for each in nodes):
+        if any(each.dtype.char not in _DTYPES or not each.dtype.isnative for each in nodes):
             return "call"
         kind = kind_of(node)
         if kind == "elementwise":

@@ -124,6 +124,8 @@ def _layout_of_leaf(leaf: Node, arrays: dict[Any, Any]) -> Layout:
     array = arrays.get(leaf)
     if array is None or isinstance(leaf, Input | Constant):
         return contiguous(leaf)
+    if not array.flags.aligned or any(stride % array.itemsize for stride in array.strides):
+        raise ValueError(f"an array of strides {array.strides} bytes holds no whole elements")
     strides = tuple(0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True))
     return Layout(leaf, 0, array.shape, strides, array.dtype)
 
