@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from ..autograd import Tensor
 from .module import Module
-from .parameter import Parameter, assigned
+from .parameter import Parameter, assigned, check_uncompiled
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Residual", "Sequential"]
 
@@ -149,6 +149,7 @@ class Sequential(_Items):
         elif not callable(item):
             instead = f"Sequential(*{'dict.values()' if isinstance(item, dict) else 'list'})"
         else:
+            check_uncompiled(item)
             return item
         raise TypeError(f"Sequential takes modules one by one, got {item!r}: write {instead}")
 

@@ -15,7 +15,7 @@ from ..device import Device
 from ..ops.functions import device_and_dtype
 from .hooks import call_with_hooks
 from .html import module_html
-from .parameter import Parameter, assigned, check_listed
+from .parameter import Parameter, assigned, check_listed, check_uncompiled
 from .paths import distinct, join, once, unpack
 
 __all__ = ["Module"]
@@ -92,6 +92,7 @@ class Module:
             listed = check_listed(self, unpack({name: value}, ""), self._listed)
             if listed:
                 vars(self)["_listed"] = self._listed | listed
+        check_uncompiled(value)
         if isinstance(value, Parameter):
             vars(value).setdefault("_name", f"{type(self).__name__}.{name}")  # for errors
         super().__setattr__(name, value)

@@ -56,6 +56,15 @@ def assigned(owner: Any, name: str, former: Parameter | None, value: Any) -> Any
     return former
 
 
+def check_uncompiled(value: Any) -> None:
+    """Refuse a compiled module as a part of a module, whose `parameters()` would lack its own."""
+    if hasattr(getattr(value, "__wrapped__", None), "named_parameters"):
+        raise TypeError(
+            f"a module cannot hold a compiled {type(value.__wrapped__).__name__}, whose parameters "
+            "would be missing in parameters(): compile the whole model, or the step that trains it"
+        )
+
+
 def check_listed(
     owner: Any, entries: Iterable[tuple[str, Any]], known: frozenset[str]
 ) -> frozenset[str]:

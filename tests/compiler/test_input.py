@@ -600,3 +600,12 @@ def test_clipping_alone_stores_no_gradients(executor):
 
     np.testing.assert_allclose(step(tensor()).item(), np.sqrt((A * A).sum()))
     assert weight.grad is None
+
+
+def test_a_compiled_module_is_no_part_of_a_module():
+    compiled = ndl.compile(nn.Linear(2, 3), executor="numpy")
+    with pytest.raises(TypeError, match="cannot hold a compiled Linear, whose parameters"):
+        nn.Sequential(compiled, nn.ReLU())
+    model = nn.Module()
+    with pytest.raises(TypeError, match="compile the whole model"):
+        model.layer = compiled
