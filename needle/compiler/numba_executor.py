@@ -31,9 +31,15 @@ __all__ = ["NumbaExecutable", "numba_executable"]
 
 
 def numba_executable(program: Program, arrays: Sequence[Any]) -> Executable:
-    """A program as machine code, or, with a warning, by NumPy's functions if that fails."""
+    """A program as machine code, or, with a warning, by NumPy's functions if that fails.
+
+    Where values of the arguments are wrong, the error of the op is raised.
+    """
+    executable = NumbaExecutable.__new__(NumbaExecutable)
+    Executable.__init__(executable, program, arrays)
     try:
-        return NumbaExecutable(program, arrays)
+        executable._build()
+        return executable
     except Exception as error:
         message = f"{type(error).__name__}: {error}".strip().split("\n")[0]
         warnings.warn(
