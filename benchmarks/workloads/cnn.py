@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import Job, Workload
+from benchmarks.workload import Job, Transform, Workload, as_it_is
 
 CHANNELS, LAYERS, SIZE, CLASSES = 32, 5, 32, 10
 
@@ -59,7 +59,7 @@ def layers_of(model: Any, nn: Any) -> list[Any]:
     return [module for _, module in model.named_modules() if isinstance(module, kinds)]
 
 
-def with_needle(problem: Problem) -> Job:
+def with_needle(problem: Problem, transform: Transform = as_it_is) -> Job:
     import needle as ndl
     from needle import nn
 
@@ -86,10 +86,10 @@ def with_needle(problem: Problem) -> Job:
         *kernels, matrix = [layer.weight.numpy() for layer in layers]
         return [*kernels, matrix.T]
 
-    return Job(step, found)
+    return Job(transform(step), found)
 
 
-def with_torch(problem: Problem) -> Job:
+def with_torch(problem: Problem, transform: Transform = as_it_is) -> Job:
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -103,9 +103,11 @@ def with_torch(problem: Problem) -> Job:
     optimizer = torch.optim.Adam(model.parameters(), lr=problem.learning_rate, eps=problem.eps)
     images, labels = torch.tensor(problem.images), torch.tensor(problem.labels)
 
+    forward = transform(model)
+
     def step() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(images), labels)
+        loss = F.cross_entropy(forward(images), labels)
         loss.backward()
         optimizer.step()
         return loss

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import Job, Workload
+from benchmarks.workload import Job, Transform, Workload, as_it_is
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH, VOCABULARY = 4, 4, 128, 64, 12, 65
 
@@ -79,7 +79,7 @@ def network(nn: Any, functional: Any, unbind: Any) -> Any:
     return GPT()
 
 
-def with_needle(problem: Problem) -> Job:
+def with_needle(problem: Problem, transform: Transform = as_it_is) -> Job:
     import needle as ndl
     from needle import nn
 
@@ -100,10 +100,10 @@ def with_needle(problem: Problem) -> Job:
         optimizer.step()
         return loss
 
-    return Job(step, lambda: [parameters[name].numpy() for name in problem.weights])
+    return Job(transform(step), lambda: [parameters[name].numpy() for name in problem.weights])
 
 
-def with_torch(problem: Problem) -> Job:
+def with_torch(problem: Problem, transform: Transform = as_it_is) -> Job:
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -122,9 +122,11 @@ def with_torch(problem: Problem) -> Job:
     )
     tokens, targets = torch.tensor(problem.tokens), torch.tensor(problem.targets)
 
+    forward = transform(model)
+
     def step() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(tokens), targets)
+        loss = F.cross_entropy(forward(tokens), targets)
         loss.backward()
         optimizer.step()
         return loss

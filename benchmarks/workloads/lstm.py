@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.workload import Job, Workload
+from benchmarks.workload import Job, Transform, Workload, as_it_is
 
 STEPS, BATCH, SIZE = 32, 32, 128
 
@@ -39,7 +39,7 @@ def problem(checking: bool) -> Problem:
     )
 
 
-def with_needle(problem: Problem) -> Job:
+def with_needle(problem: Problem, transform: Transform = as_it_is) -> Job:
     import needle as ndl
     from needle import nn
 
@@ -59,10 +59,10 @@ def with_needle(problem: Problem) -> Job:
         optimizer.step()
         return loss
 
-    return Job(step, lambda: [parameter.numpy() for parameter in model.parameters()])
+    return Job(transform(step), lambda: [parameter.numpy() for parameter in model.parameters()])
 
 
-def with_torch(problem: Problem) -> Job:
+def with_torch(problem: Problem, transform: Transform = as_it_is) -> Job:
     import torch
     from torch import nn
 
@@ -75,9 +75,11 @@ def with_torch(problem: Problem) -> Job:
     loss_function = nn.MSELoss()
     x, targets = torch.tensor(problem.x), torch.tensor(problem.targets)
 
+    forward = transform(model)
+
     def step() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_function(model(x)[0], targets)
+        loss = loss_function(forward(x)[0], targets)
         loss.backward()
         optimizer.step()
         return loss

@@ -1,5 +1,6 @@
 """Every workload in every library, in this process: the same losses, the same weights."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,13 @@ def test_the_workloads():
 def test_contenders_are_in_the_table(name):
     assert set(WORKLOADS[name].contenders) <= set(CONTENDERS)
     assert {"needle", "torch"} <= set(WORKLOADS[name].contenders)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("variant", [name for name, row in CONTENDERS.items() if row.transform])
+def test_variants_transform_the_step(name, variant):
+    set_up = WORKLOADS[name].contenders[CONTENDERS[variant].variant_of]
+    assert "transform" in inspect.signature(set_up).parameters
 
 
 @pytest.mark.parametrize("name", [key for key in WORKLOADS if "numpy" in WORKLOADS[key].contenders])
