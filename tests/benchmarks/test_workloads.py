@@ -1,6 +1,5 @@
 """Every workload in every library, in this process: the same losses, the same weights."""
 
-import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -32,10 +31,17 @@ def test_contenders_are_in_the_table(name):
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-@pytest.mark.parametrize("variant", [name for name, row in CONTENDERS.items() if row.transform])
-def test_variants_transform_the_step(name, variant):
-    set_up = WORKLOADS[name].contenders[CONTENDERS[variant].variant_of]
-    assert "transform" in inspect.signature(set_up).parameters
+@pytest.mark.parametrize("library", sorted({row.variant_of for row in CONTENDERS.values()} - {""}))
+def test_variants_transform_the_step(name, library):
+    pytest.importorskip(library)
+    transformed = []
+
+    def transform(function):
+        transformed.append(function)
+        return function
+
+    WORKLOADS[name].contenders[library](WORKLOADS[name].problem(True), transform=transform)
+    assert len(transformed) == 1
 
 
 @pytest.mark.parametrize("name", [key for key in WORKLOADS if "numpy" in WORKLOADS[key].contenders])
