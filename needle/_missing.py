@@ -118,11 +118,15 @@ def _dir_of_tensor(tensor: Tensor) -> list[str]:
     return sorted(set(object.__dir__(tensor)) - set(missing))
 
 
-for _plain_name in _OF_TENSORS.split():
-    for _name in (_plain_name, f"{_plain_name}_"):
-        if not hasattr(Tensor, _name):
-            setattr(Tensor, _name, _Missing(_name))
-setattr(Tensor, "__dir__", _dir_of_tensor)  # noqa: B010 - as type checkers see the class
+_members: dict[str, Any] = {
+    name: _Missing(name)
+    for plain in _OF_TENSORS.split()
+    for name in (plain, f"{plain}_")
+    if not hasattr(Tensor, name)
+}
+_members["__dir__"] = _dir_of_tensor
+for _name, _member in _members.items():  # not in the class: type checkers must not see them
+    setattr(Tensor, _name, _member)
 
 
 @cache

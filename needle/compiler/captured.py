@@ -175,7 +175,8 @@ class Reached:
         if isinstance(value, np.ndarray | Generator):
             return True
         if isinstance(value, Optimizer):
-            return any([self._walk(param) for param in value.params])  # noqa: C419
+            found = [self._walk(param) for param in value.params]
+            return any(found)
         if isinstance(value, Schedule):
             return self._walk(value.optimizer)
         if isinstance(value, list | tuple | dict | set | frozenset | deque):

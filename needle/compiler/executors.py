@@ -97,8 +97,10 @@ class Executable:
         for i, leaf in leaves:
             if isinstance(leaf, Input):
                 values[i] = arrays[leaf.position]
-            else:
-                values[i] = leaf.array if isinstance(leaf, Constant) else leaf.read()  # type: ignore[attr-defined]
+            elif isinstance(leaf, Constant):
+                values[i] = leaf.array
+            elif isinstance(leaf, Captured):
+                values[i] = leaf.read()
         op._checked(values)
 
     def _leaves(self, arrays: Sequence[Any]) -> dict[Node, Any]:

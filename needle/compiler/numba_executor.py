@@ -18,7 +18,7 @@ from .executors import Executable
 from .native.cache import load
 from .native.groups import Group, axis_of_join
 from .native.kernel import Kernel
-from .native.layout import Layout, Place, view
+from .native.layout import Place, contiguous, view
 from .native.listing import listing, names_of_parts
 from .native.products import product_calls, source_of
 from .native.runner import runner
@@ -40,7 +40,7 @@ def numba_executable(program: Program, arrays: Sequence[Any]) -> Executable:
     try:
         executable._build()
         return executable
-    except Exception as error:
+    except Exception as error:  # of Numba or LLVM, of whatever kind: the step runs all the same
         message = f"{type(error).__name__}: {error}".strip().split("\n")[0]
         warnings.warn(
             f"no machine code could be made of a compiled function, which now runs by NumPy's "
@@ -65,7 +65,7 @@ class NumbaExecutable(Executable):
         self.memory = self._schedule.memory
         self._arena = np.empty(self.memory.nbytes + 64, np.uint8)
         self._start = self._arena.ctypes.data + -self._arena.ctypes.data % 64
-        self._numbers: dict[Any, Any] = {}  # factors of products, by value and dtype
+        self._numbers: dict[Any, Constant] = {}  # factors of products, by value and dtype
         self._inputs: list[Any] = [None] * len(self.program.inputs)
         self._constants = {
             node: np.ascontiguousarray(node.array)
@@ -161,8 +161,8 @@ class NumbaExecutable(Executable):
         if isinstance(factor, Node):
             return self.memory.place(factor)
         key = float(factor), dtype
-        array = self._numbers.setdefault(key, np.array([factor], dtype))
-        return Place(array, Layout(None, 0, (), (), dtype))  # type: ignore[arg-type]
+        number = self._numbers.setdefault(key, Constant(np.array(factor, dtype)))
+        return Place(number.array, contiguous(number))
 
     def _copies(self, group: Group) -> Iterator[Kernel]:
         """Copies of the parts of a concatenation that were not computed in their place."""

@@ -217,13 +217,10 @@ class RecordedStep:
         if not self.reached.holds() or not self.executable.bind():
             return False
         reached = self.reached.outside
-        for tensor, known in zip(tensors, self.outside):  # noqa: B905 - the key counts them
+        for tensor, known in zip(tensors, self.outside, strict=True):
             if (id(tensor) if tensor in reached else None) != known:
                 return False
-        for action in self.actions:  # noqa: SIM110 - a generator costs more
-            if not action.fits():
-                return False
-        return True
+        return all(action.fits() for action in self.actions)
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """The results for these arguments, with all effects."""

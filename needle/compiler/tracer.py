@@ -127,8 +127,9 @@ class Tracer:
 
     def is_made(self, leaf: Node) -> bool:
         """Whether the array of a leaf was created while the function ran."""
-        is_tensor = isinstance(leaf, Captured) and isinstance(leaf.tensor, Tensor)
-        return is_tensor and id(leaf.tensor.cached_data) in self._made  # type: ignore[attr-defined]
+        if not isinstance(leaf, Captured) or not isinstance(leaf.tensor, Tensor):
+            return False
+        return id(leaf.tensor.cached_data) in self._made
 
     def array_of(self, value: Value) -> Any:
         """The recording array of a tensor, or the tuple of those of a tuple."""
@@ -184,7 +185,7 @@ class Tracer:
         try:
             with limited(_LONGEST), modes.override(modes.observers, ()), _without_draws(op):
                 result = self._as_recorded(op.compute(*arrays))
-        except Exception as error:
+        except Exception as error:  # of any kind, because a `compute` may be anybody's
             if isinstance(op, GetItem) and _has_mask(arrays[1:]):
                 raise self._error(
                     "the shape of x[mask] depends on the values of the mask: use needle.where, or "
@@ -209,7 +210,7 @@ class Tracer:
         with _without_draws(op):
             try:
                 abstract = op.infer(*[_abstract(array) for array in arrays])
-            except Exception:
+            except Exception:  # no rule for an op of a user: its values show the shape
                 abstract = abstract_like(op._run(self._values(arrays)))
         operands = operands_of(tuple(arrays))
         function = Call(op, abstract, reason)

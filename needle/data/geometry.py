@@ -60,8 +60,9 @@ class RandomAffine(Transform):
             raise ValueError(f"scale is a pair of factors above 0, the smaller first, got {scale}")
         self.shear = None
         if shear is not None:
-            several = isinstance(shear, Sequence) and len(shear) == 4
-            pairs = (shear[:2], shear[2:]) if several else (shear,)  # type: ignore[index]
+            pairs: Any = (shear,)
+            if isinstance(shear, Sequence) and len(shear) == 4:
+                pairs = shear[:2], shear[2:]
             self.shear = tuple(_range("shear", pair) for pair in pairs)
         if interpolation not in _INTERPOLATIONS:
             raise ValueError(f"interpolation is one of {_INTERPOLATIONS}, got {interpolation!r}")
@@ -262,13 +263,13 @@ def _pair(name: str, value: Sequence[float]) -> tuple[float, float]:
     return value[0], value[1]
 
 
-def _range(name: str, value: float | Sequence[float]) -> tuple[float, float]:
+def _range(name: str, value: Any) -> tuple[float, float]:
     """(-value, value), or the pair that was given."""
     if not np.ndim(value):
-        if not value >= 0:  # type: ignore[operator]
+        if not value >= 0:
             raise ValueError(f"a single number for {name} is 0 or more, got {value}")
-        return -value, value  # type: ignore[operator, return-value]
-    low, high = _pair(name, value)  # type: ignore[arg-type]
+        return -value, value
+    low, high = _pair(name, value)
     if not low <= high:
         raise ValueError(f"{name} is a pair with the smaller number first, got {value}")
     return low, high

@@ -1,9 +1,9 @@
 """Batches of a dataset."""
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -155,7 +155,7 @@ class DataLoader:
     def __len__(self) -> int:
         """The number of batches in a pass."""
         if self.batch_sampler is not None:
-            return len(self.batch_sampler)  # type: ignore[arg-type]
+            return len(cast(Sized, self.batch_sampler))
         return len(BatchSampler(self.sampler, self.batch_size, self.drop_last))
 
     def __iter__(self) -> Iterator[Any]:

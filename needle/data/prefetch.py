@@ -79,7 +79,7 @@ class Prefetched:
                 self._counts[self._submitted] = len(indices)
             except StopIteration:
                 return
-            except Exception as error:
+            except Exception as error:  # of the user's sampler: raised when its turn comes
                 self._failure = error
                 return
             self._schedule.submit(self._submitted, indices)

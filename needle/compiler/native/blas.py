@@ -25,9 +25,8 @@ def _libraries() -> list[Any]:
     """NumPy's extension, through which the libraries it was linked with are searched, or these."""
     if sys.platform != "win32":
         return [ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)]
-    import threadpoolctl  # type: ignore[import-not-found,unused-ignore]
-
-    found = [info for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"]
+    libraries = import_module("threadpoolctl").threadpool_info()
+    found = [info for info in libraries if info["user_api"] == "blas"]
     return [ctypes.CDLL(info["filepath"]) for info in found if "numpy" in info["filepath"]]
 
 

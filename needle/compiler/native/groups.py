@@ -111,7 +111,7 @@ class Grouping:
                 operands = substitute(call.operands, lambda each: zeros(self.layouts[each]))
                 with np.errstate(all="ignore"):
                     self._returned[call] = call.function(*operands, **call.options)
-            except Exception:
+            except Exception:  # zeros may be wrong for an op: its result is copied, then
                 self._returned[call] = None
         returned = self._returned[call]
         array = returned[node.operands[1]] if isinstance(returned, tuple) else returned
@@ -309,7 +309,10 @@ def _joined(other: Group, group: Group, renamed: dict[int, int]) -> Group | None
     """One group of the nodes of both, or None."""
     joined = Group("kernel", other.nodes[0])
     joined.nodes = [*other.nodes, *group.nodes]
-    rename = lambda axes: tuple(None if a is None else renamed.get(a, a) for a in axes)  # noqa: E731
+
+    def rename(axes: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(None if axis is None else renamed.get(axis, axis) for axis in axes)
+
     joined.axes = {**other.axes, **{node: rename(axes) for node, axes in group.axes.items()}}
     joined.whole = {**other.whole, **{node: rename(axes) for node, axes in group.whole.items()}}
     new = {renamed.get(axis, axis): length for axis, length in group.lengths.items()}

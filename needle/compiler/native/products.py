@@ -60,7 +60,10 @@ def product_calls(
     assert node.shape is not None
     function = found["sgemm" if node.dtype.char == "f" else "dgemm"]
     a, b = (place_of(each) for each in node.operands[:2])
-    (a_transposed, a_row), (b_transposed, b_row) = _matrix(a.layout), _matrix(b.layout)  # type: ignore[misc]
+    left, right = _matrix(a.layout), _matrix(b.layout)
+    assert left is not None, "`fits` was asked before"
+    assert right is not None, "`fits` was asked before"
+    (a_transposed, a_row), (b_transposed, b_row) = left, right
     m, n = node.shape[-2:]
     k = node.operands[0].shape[-1]
     repeats = (1, *node.shape[:-2])

@@ -100,9 +100,11 @@ class Schedule:
         if value in group.ends or kind_of(value) == "view":
             return False
         passes = Passes(self.grouping, group)
-        place_of = lambda node: Place(  # noqa: E731
-            self.grouping.layouts[node].owner, self.grouping.layouts[node]
-        )
+
+        def place_of(node: Node) -> Place:
+            own = self.grouping.layouts[node]
+            return Place(own.owner, own)
+
         return may_overwrite(self.grouping, passes, value, place_of(leaf), place_of)
 
     def _copy_at_the_end(self, leaf: Node, value: Node) -> None:
