@@ -29,6 +29,14 @@ PROFILE_SECONDS = 2.0
 PAUSE_SECONDS = 0.05  # idle thread pools spin for some milliseconds after their last task
 
 
+class ContenderError(BenchmarkError):
+    """A contender failed; `reason` is its error in a line."""
+
+    def __init__(self, contender: str, reason: str, details: str) -> None:
+        super().__init__(f"{contender} failed:\n{details}")
+        self.reason = reason
+
+
 class Worker:
     """The process of one contender; a context manager that ends it.
 
@@ -44,6 +52,7 @@ class Worker:
         revision: Revision | None = None,
     ) -> None:
         self.contender = revision.name if revision else contender
+        self.is_revision = revision is not None
         self.is_checked = CONTENDERS[contender].checked
         # spawned, not forked: it must import its library itself, in its own environment
         context = multiprocessing.get_context("spawn")
@@ -58,7 +67,8 @@ class Worker:
         """What the worker answers to an order.
 
         Raises:
-            BenchmarkError: it failed.
+            ContenderError: it raised an error.
+            BenchmarkError: its process died.
         """
         try:
             self._connection.send((command, argument))
@@ -66,7 +76,7 @@ class Worker:
         except (EOFError, BrokenPipeError):
             raise BenchmarkError(f"the process of {self.contender} died") from None
         if not succeeded:
-            raise BenchmarkError(f"{self.contender} failed:\n{result}")
+            raise ContenderError(self.contender, *result)
         return result
 
     def __enter__(self) -> Self:
@@ -97,7 +107,8 @@ def run_workload(
 ) -> dict[str, Any]:
     """Check the contenders against each other, time them, and return what `results.json` holds.
 
-    Other revisions of needle run the code that the workload has for `needle`.
+    Other revisions of needle run the code that the workload has for `needle`. One that cannot,
+    because it lacks a layer, say, is skipped.
 
     Raises:
         BenchmarkError: a contender failed or disagreed with the others.
@@ -108,13 +119,12 @@ def run_workload(
         _problems(workload) as problems,
         _workers(name, present, problems, threads, revisions) as workers,
     ):
-        starts = {worker.contender: worker.ask("warm_up", WARM_UP_SECONDS) for worker in workers}
-        checked = [worker for worker in workers if worker.is_checked]
-        checks = {worker.contender: worker.ask("check", CHECKED_STEPS) for worker in checked}
+        starts, checks, unable = _prepare(workers)
         for contender, check in () if workload.draws else checks.items():
             check["losses"].insert(0, starts[contender]["loss"])
         agreement = check_agreement(checks)
-        samples, processor_samples = _measure(workers, starts, rounds)
+        able = [worker for worker in workers if worker.contender in starts]
+        samples, processor_samples = _measure(able, starts, rounds)
     rows = {key: _summary(samples[key], start) for key, start in starts.items()}
     # one thread's processor time leaves out what other processes take; idle threads spin
     compared = processor_samples if threads == 1 else samples
@@ -129,8 +139,9 @@ def run_workload(
         "revisions": {
             revision.name: compare(compared["needle"], compared[revision.name])
             for revision in revisions
+            if revision.name in rows
         },
-        "skipped": skipped,
+        "skipped": skipped | unable,
     }
 
 
@@ -178,6 +189,32 @@ def _workers(
             stack.enter_context(Worker(workload, contender, problems, threads, revision))
             for contender, revision in chosen
         ]
+
+
+def _prepare(
+    workers: Sequence[Worker],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """What each worker answers to "warm_up" and "check", and the revisions that cannot, and why.
+
+    Raises:
+        BenchmarkError: a contender of today failed, or a revision cannot even be imported.
+    """
+    starts, checks, unable = {}, {}, {}
+    for worker in workers:
+        name = worker.contender
+        worker.ask("start", None)
+        try:
+            start = worker.ask("warm_up", WARM_UP_SECONDS)
+            check = worker.ask("check", CHECKED_STEPS) if worker.is_checked else None
+        except ContenderError as error:
+            if not worker.is_revision:
+                raise
+            unable[name] = error.reason
+            continue
+        starts[name] = start
+        if check:
+            checks[name] = check
+    return starts, checks, unable
 
 
 def check_agreement(checks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

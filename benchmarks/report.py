@@ -146,7 +146,12 @@ def revision_table(revision: str, results: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, workload in results["workloads"].items():
-        then, now = (workload["contenders"][key]["median_seconds"] for key in (revision, "needle"))
+        now = workload["contenders"]["needle"]["median_seconds"]
+        if revision in workload["skipped"]:
+            absent = revision.removeprefix("needle ")
+            lines.append(f"| {name} | | {_time(now)} | | | not {absent} |")
+            continue
+        then = workload["contenders"][revision]["median_seconds"]
         comparison = workload["revisions"][revision]
         low, high = comparison["quartiles_by_round"]
         cells = [

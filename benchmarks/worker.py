@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def serve(
     """Set the contender up, then answer orders (a command and its argument) until None comes.
 
     With a `folder`, the contender's library is imported from there.
-    Every answer is (True, result) or (False, the traceback of what went wrong).
+    Every answer is (True, result) or (False, (the error in a line, its traceback)).
     """
     worker = None
     while (order := connection.recv()) is not None:
@@ -39,8 +39,9 @@ def serve(
             if worker is None:
                 worker = _Worker(workload, contender, problems, threads, folder)
             answer = True, getattr(worker, command)(argument)
-        except Exception:
-            answer = False, traceback.format_exc()
+        except Exception as error:
+            line = f"{type(error).__name__}: {error}".partition("\n")[0]
+            answer = False, (line, traceback.format_exc())
         connection.send(answer)
 
 
@@ -68,7 +69,13 @@ class _Worker:
         self.set_up: Callable[[Any], Any] = set_up_of(definition, contender)
         self.trains = definition.trains
         self.problems = problems
-        self.job = self.set_up(self._problem("measured"))
+
+    def start(self, _: None) -> None:
+        """Nothing beyond what every first order does: import the library."""
+
+    @cached_property
+    def job(self) -> Job:
+        return self.set_up(self._problem("measured"))
 
     def _problem(self, name: str) -> Any:
         with (self.problems / name).open("rb") as file:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ import pytest
 import needle
 from benchmarks import footprint, harness, report
 from benchmarks.__main__ import main
-from benchmarks.harness import Worker
+from benchmarks.harness import Worker, run_workload
 from benchmarks.revisions import Revision, check_out, compare
-from benchmarks.workload import BenchmarkError
+from benchmarks.workload import BenchmarkError, find_workloads
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -136,6 +137,30 @@ def test_a_run_against_the_last_commit(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out.count("EWiseMul.compute") == 2
 
 
+def test_a_workload_that_the_revision_cannot_run(tmp_path, monkeypatch):
+    for name in ("WARM_UP_SECONDS", "TURN_SECONDS", "PAUSE_SECONDS"):
+        monkeypatch.setattr(harness, name, 0.001)
+    package = tmp_path / "needle"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    revision = Revision("needle at old", "0" * 40, tmp_path)
+    workload = find_workloads()["tiny_ops"]
+    result = run_workload("tiny_ops", workload, ["needle"], 1, 1, [revision])
+    reason = "AttributeError: module 'needle' has no attribute 'Tensor'"
+    assert result["skipped"] == {"needle at old": reason}
+    assert list(result["contenders"]) == ["needle"]
+    assert result["revisions"] == {}
+
+    results = {"revisions": {"needle at old": revision.commit}, "workloads": {"tiny_ops": result}}
+    row = report.revision_table("needle at old", results).splitlines()[-1]
+    assert re.fullmatch(r"\| tiny_ops \| \| [\d.]+ .s \| \| \| not at old \|", row)
+    assert f"Skipped needle at old: {reason}." in report.workload_table("tiny_ops", result)
+
+    impossible = replace(workload, problem=lambda checking: None)
+    with pytest.raises(BenchmarkError, match="needle failed:"):
+        run_workload("tiny_ops", impossible, ["needle"], 1, 1, [revision])
+
+
 def copy_of_needle(repository):
     source = Path(needle.__file__).parent
     shutil.copytree(
@@ -182,6 +207,7 @@ def test_the_table():
                     "needle": {"median_seconds": 2.5e-3},
                     "needle at old": {"median_seconds": 2e-3},
                 },
+                "skipped": {},
                 "revisions": {"needle at old": comparison},
             }
         },
