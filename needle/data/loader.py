@@ -1,9 +1,9 @@
 """Batches of a dataset."""
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +11,8 @@ from ..device import Generator
 from .collate import Batch, Fetcher, tensor
 from .dataset import Dataset, check_flags
 from .prefetch import Prefetched
-from .samplers import (
-    BatchSampler,
-    RandomSampler,
-    SequentialSampler,
-    check_count,
-    index_arrays,
-)
+from .samplers import BatchSampler, RandomSampler, SequentialSampler, check_count
+from .shards import check_shard, parts_of, without_samples
 from .workers import end_workers, make_workers
 
 __all__ = ["DataLoader"]
@@ -42,9 +37,19 @@ class DataLoader:
     Process workers whose dataset draws by itself from NumPy's or Python's global state, or from
     a `needle.Generator`, prepare one batch at a time, in order; other generators are not followed.
 
+    With `shard=(rank, size)`, each of `size` processes makes a loader of the same arguments. Batch
+    k of all ranks together is batch k of one process with `batch_size * size`: rank 0 has its first
+    `batch_size` samples, and so on. A pass visits every sample on exactly one rank, and all ranks
+    have the same number of batches, `len(loader)`. The last batch is split as evenly as possible:
+    some ranks may get a sample less than others, and where there are fewer samples than ranks, the
+    last ranks get Tensors of length 0. `drop_last` leaves it out on all ranks, unless it is whole.
+    The batches of a `batch_sampler` are split in the same way. Under MPI, the order of each pass is
+    the one that rank 0 draws, whatever the others have been seeded with; all ranks must begin a
+    pass. Without MPI, give `generator` the same seed on all ranks.
+
     Args:
         dataset: has `len` and `dataset[i]`; see `Dataset` for fast fetching.
-        batch_size: items per batch; the last batch may be smaller.
+        batch_size: items per batch and rank; the last batch may be smaller.
         shuffle: draw a new random order for each pass, by `np.random.permutation`.
         drop_last: leave out a last batch that is smaller.
         generator: where the order is drawn instead of from NumPy's global random state.
@@ -58,6 +63,7 @@ class DataLoader:
         persistent_workers: keep worker processes for the next pass; they keep their dataset, too.
         worker_init_fn: called with the worker's number before its first batch.
         multiprocessing_context: how processes are started: by default "fork" on Linux.
+        shard: (rank, size): this is one of `size` processes, and gets its part of each batch.
         pin_memory: accepted, and of no effect: arrays are in ordinary memory.
 
     Raises:
@@ -96,6 +102,7 @@ class DataLoader:
         worker_init_fn: Callable[[int], Any] | None = None,
         multiprocessing_context: Any = None,
         pin_memory: bool = False,
+        shard: tuple[int, int] | None = None,
     ) -> None:
         check_flags(
             shuffle=shuffle, drop_last=drop_last, persistent_workers=persistent_workers,
@@ -106,6 +113,7 @@ class DataLoader:
             raise ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last")
         if sampler is not None and shuffle:
             raise ValueError("sampler excludes shuffle: the sampler gives the order")
+        self.shard = check_shard(shard, sampler, batch_sampler)
         if len(dataset) == 0:
             raise ValueError(f"empty dataset: {type(dataset).__name__} has no items to load")
         self.num_workers = check_count("num_workers", num_workers, 0)
@@ -137,7 +145,10 @@ class DataLoader:
                     self._kinds[column] = "f"
 
     def __repr__(self) -> str:
-        defaults = {"shuffle": False, "drop_last": False, "generator": None, "num_workers": 0}
+        defaults = {
+            "shuffle": False, "drop_last": False, "generator": None, "num_workers": 0,
+            "shard": (0, 1),
+        }  # fmt: skip
         settings = [f"batch_size={self.batch_size!r}"]
         settings += [
             f"{name}={getattr(self, name)!r}"
@@ -154,17 +165,36 @@ class DataLoader:
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
+        return len(self._whole_batches())
+
+    @property
+    def num_samples(self) -> int:
+        """The number of samples in a pass, of all ranks together."""
+        batches = self._whole_batches()
+        if isinstance(batches, BatchSampler):
+            return batches.num_samples
+        if isinstance(batches, list | tuple):
+            return sum(map(len, batches))
+        raise TypeError(f"{type(batches).__name__} does not say how many samples a pass has")
+
+    def _whole_batches(self) -> Any:
+        """The indices of the batches of all ranks together."""
         if self.batch_sampler is not None:
-            return len(cast(Sized, self.batch_sampler))
-        return len(BatchSampler(self.sampler, self.batch_size, self.drop_last))
+            return self.batch_sampler
+        return BatchSampler(self.sampler, self.batch_size * self.shard[1], self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        batches: Iterator[Any]
+        whole = self._whole_batches()
         # drawn now, not at the first batch: the order of draws follows the order of calls
-        if self.batch_sampler is None:
-            batches = index_arrays(self.sampler, self.batch_size, self.drop_last)
-        else:
-            batches = iter(self.batch_sampler)
+        batches = whole.index_arrays() if self.batch_sampler is None else iter(whole)
+        if self.shard == (0, 1):
+            return self._fetched(batches)
+        parts, without = parts_of(batches, *self.shard)
+        fetched = self._fetched(iter(parts))
+        return without_samples(fetched, without) if without else fetched
+
+    def _fetched(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches at these indices."""
         fetch = Fetcher(self.dataset, self.collate_fn)
         if self.num_workers:
             return self._prefetched(batches, fetch)

@@ -1,8 +1,8 @@
 """Samplers: which items a pass over a dataset visits, in which order."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -218,23 +218,27 @@ class BatchSampler(Sampler):
         self.drop_last = drop_last
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
+        full, rest = divmod(len(cast(Sized, self.sampler)), self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
+    @property
+    def num_samples(self) -> int:
+        """How many indices there are in all batches."""
+        count = len(cast(Sized, self.sampler))
+        return count - count % self.batch_size if self.drop_last else count
+
     def __iter__(self) -> Iterator[Any]:
-        return (
-            part.tolist() for part in index_arrays(self.sampler, self.batch_size, self.drop_last)
-        )
+        return (part.tolist() for part in self.index_arrays())
 
-
-def index_arrays(sampler: Iterable[int], batch_size: int, drop_last: bool) -> Iterator[np.ndarray]:
-    """The indices of each batch. A sampler that knows its order draws it now."""
-    if isinstance(sampler, Sampler) and type(sampler).__iter__ is Sampler.__iter__:
-        order = sampler.order()
-        count = len(order)
-        stop = count - count % batch_size if drop_last else count
-        return (order[start : start + batch_size] for start in range(0, stop, batch_size))
-    return _chunks(iter(sampler), batch_size, drop_last)
+    def index_arrays(self) -> Iterator[np.ndarray]:
+        """The indices of each batch. A sampler that knows its order draws it now."""
+        sampler, size = self.sampler, self.batch_size
+        if isinstance(sampler, Sampler) and type(sampler).__iter__ is Sampler.__iter__:
+            order = sampler.order()
+            count = len(order)
+            stop = count - count % size if self.drop_last else count
+            return (order[start : start + size] for start in range(0, stop, size))
+        return _chunks(iter(sampler), size, self.drop_last)
 
 
 def _chunks(indices: Iterator[int], size: int, drop_last: bool) -> Iterator[np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..autograd import Tensor
 
-__all__ = ["accuracy", "has_ended", "samples_of"]
+__all__ = ["accuracy", "has_ended", "samples_in", "samples_of"]
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
@@ -24,6 +24,14 @@ def samples_of(batch: Any) -> int:
     while isinstance(batch, Mapping | tuple | list):
         batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
     return len(batch)
+
+
+def samples_in(loader: Any) -> int | None:
+    """The samples that a pass over a loader gives on all ranks; None where it does not say."""
+    try:
+        return loader.num_samples if hasattr(loader, "num_samples") else len(loader.dataset)
+    except (TypeError, AttributeError):  # a sampler without a length, or a list of batches
+        return None
 
 
 def has_ended(loader: Any, batches: int) -> bool:

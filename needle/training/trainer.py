@@ -12,7 +12,7 @@ from ..optim import Optimizer, ReduceLROnPlateau, clip_grad_norm_
 from .callbacks import check_callbacks, hooks_of
 from .checkpoints import Checkpoints, differences
 from .errors import REFUSALS, TrainingError, reason
-from .metrics import has_ended, samples_of
+from .metrics import has_ended, samples_in, samples_of
 from .progress import Interruption, Position, Progress, check_finite, is_watching, stopping_signals
 from .streams import Streams
 
@@ -222,7 +222,7 @@ class Trainer:
         """The rest of an epoch, and whether it is complete now."""
         number = len(self.epochs) + 1
         title = f"{self.name} epoch {number}/{epochs}".strip()
-        total = len(train_loader.dataset) if hasattr(train_loader, "dataset") else None
+        total = samples_in(train_loader)
         on_batch_end = hooks_of(self.callbacks, "on_batch_end")
         position = self.position
         self.model.train()

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 import needle as ndl
 from needle import data, nn, optim
@@ -16,8 +17,10 @@ from needle.training import (
     Trainer,
     TrainingError,
     accuracy,
+    progress,
     stopping_signals,
 )
+from needle.training.metrics import samples_in
 
 
 def loaders(batch=200, **options):
@@ -334,3 +337,38 @@ def test_the_lines(capsys):
     assert "validation accuracy" in out
     assert " %  " in out
     assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "total"),
+    [
+        ({}, 1437),
+        ({"drop_last": True}, 1400),
+        ({"shuffle": False, "sampler": data.RandomSampler(range(1437), True, 300)}, 300),
+        ({"shuffle": False, "batch": 1, "batch_sampler": [[1, 2], [3]]}, 3),
+        ({"shuffle": False, "sampler": map(int, range(150))}, None),
+    ],
+)
+def test_the_bar_ends_with_the_samples_of_an_epoch(options, total, monkeypatch):
+    totals = []
+
+    def bar(total, **options):
+        totals.append(total)
+        return tqdm(disable=True)
+
+    monkeypatch.setattr(progress, "tqdm", bar)
+    options = {"batch": 100, "shuffle": True, **options}
+    train = data.DataLoader(data.Digits(), options.pop("batch"), **options)
+    (epoch,) = digits_trainer().fit(train, epochs=1)
+    assert totals == [total]
+    assert epoch["samples"] == (total or 150)
+
+
+def test_a_loader_that_only_has_a_dataset():
+    batches = [(ndl.rand(4, 8, 8, 1), ndl.Tensor(np.arange(4), requires_grad=False))]
+    assert samples_in(batches) is None
+
+    class Loader:
+        dataset = range(4)
+
+    assert samples_in(Loader()) == 4
