@@ -10,6 +10,7 @@ from . import binding, examples, tangents  # noqa: F401
 from .activations import *
 from .arithmetic import *
 from .attention import *
+from .channels_last import *
 from .contraction import *
 from .convolution import *
 from .dilation import *

@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import AbstractArray, Array, Tensor, TensorOp
+from ..autograd import AbstractArray, Array, Tensor
 from .kinds import Contraction
 from .lowering import correlate, correlate_transposed, correlate_weights
 from .reductions import summation
-from .views import permute
 from .windows import Lengths, Padding, each_axis, each_padding, output_lengths
 
 __all__ = [
-    "Conv", "conv", "Convolution", "convolution", "ConvolutionOfWeights", "TransposedConvolution",
+    "Convolution", "convolution", "ConvolutionOfWeights", "TransposedConvolution",
     "transposed_convolution",
 ]  # fmt: skip
 
@@ -120,8 +119,8 @@ class Convolution(_Convolving):
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, *bias = node.inputs
         adjoints = [
-            _by_x(self, out_grad, weight, x.shape) if x.requires_grad else None,
-            _by_weight(self, x, out_grad, weight.shape) if weight.requires_grad else None,
+            by_x(self, out_grad, weight, x.shape) if x.requires_grad else None,
+            by_weight(self, x, out_grad, weight.shape) if weight.requires_grad else None,
         ]
         for each in bias:
             summed = (0, *range(2, out_grad.ndim))
@@ -175,8 +174,8 @@ class TransposedConvolution(_Convolving):
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
         g, weight = node.inputs
         return (
-            _by_g(self, out_grad, weight, g.shape) if g.requires_grad else None,
-            _by_weight(self, out_grad, g, weight.shape) if weight.requires_grad else None,
+            by_g(self, out_grad, weight, g.shape) if g.requires_grad else None,
+            by_weight(self, out_grad, g, weight.shape) if weight.requires_grad else None,
         )
 
 
@@ -214,13 +213,13 @@ class ConvolutionOfWeights(_Convolving):
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
         x, g = node.inputs
         return (
-            _by_x(self, g, out_grad, x.shape) if x.requires_grad else None,
-            _by_g(self, x, out_grad, g.shape) if g.requires_grad else None,
+            by_x(self, g, out_grad, x.shape) if x.requires_grad else None,
+            by_g(self, x, out_grad, g.shape) if g.requires_grad else None,
         )
 
 
 # one instance for all calls with equal settings
-_convolution = cache(Convolution)
+convolution_with = cache(Convolution)
 _transposed = cache(TransposedConvolution)
 _of_weights = cache(ConvolutionOfWeights)
 
@@ -228,17 +227,17 @@ _of_weights = cache(ConvolutionOfWeights)
 # the derivatives of ⟨g, conv(x, w)⟩
 
 
-def _by_g(op: _Convolving, x: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
-    y = Tensor.make_from_op(_convolution(*op._settings), (x, weight))
+def by_g(op: _Convolving, x: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+    y = Tensor.make_from_op(convolution_with(*op._settings), (x, weight))
     # longer where an output padding of x reaches the stride
     return y if y.shape == shape else y[(..., *map(slice, shape[2:]))]
 
 
-def _by_x(op: _Convolving, g: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+def by_x(op: _Convolving, g: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
     return Tensor.make_from_op(_transposed(*op._settings, shape[2:]), (g, weight))
 
 
-def _by_weight(op: _Convolving, x: Tensor, g: Tensor, shape: tuple[int, ...]) -> Tensor:
+def by_weight(op: _Convolving, x: Tensor, g: Tensor, shape: tuple[int, ...]) -> Tensor:
     return Tensor.make_from_op(_of_weights(*op._settings, shape[2:]), (x, g))
 
 
@@ -258,7 +257,7 @@ def _layout_hint(shape: tuple[int, ...], channels: int) -> str:
 # --- functions
 
 
-def _settings(
+def settings_of(
     ndim: int, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> tuple[Lengths, Padding, Lengths, int]:
     (groups,) = each_axis(groups, 1, "groups")
@@ -291,8 +290,8 @@ def convolution(
         [[4. 4.]
          [4. 4.]]
     """
-    settings = _settings(weight.ndim - 2, stride, padding, dilation, groups)
-    return _convolution(*settings)(*([a, weight] if bias is None else [a, weight, bias]))
+    settings = settings_of(weight.ndim - 2, stride, padding, dilation, groups)
+    return convolution_with(*settings)(*([a, weight] if bias is None else [a, weight, bias]))
 
 
 def transposed_convolution(
@@ -316,7 +315,7 @@ def transposed_convolution(
         (1, 3, 8, 8)
     """
     ndim = weight.ndim - 2
-    settings = _settings(ndim, stride, padding, dilation, groups)
+    settings = settings_of(ndim, stride, padding, dilation, groups)
     more = each_axis(output_padding, ndim, "output_padding", 0)
     lengths = []
     for length, taps, step, (before, after), apart, extra in zip(
@@ -335,73 +334,3 @@ def transposed_convolution(
             "which must be positive: use less padding"
         )
     return _transposed(*settings, tuple(lengths))(a, weight)
-
-
-# --- images with the channels last
-
-
-class Conv(TensorOp):
-    """The convolution of images (N, H, W, C) with a kernel (K, K, C, O), for square padding.
-
-    `Convolution` with the channels last. Adjoints: its adjoints.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.ops.Conv(stride=2)(ndl.init.ones(1, 5, 5, 3), ndl.init.ones(3, 3, 3, 8)).shape
-        (1, 2, 2, 8)
-    """
-
-    def __init__(self, stride: int = 1, padding: int = 0) -> None:
-        self.stride = stride
-        self.padding = padding
-
-    @property
-    def _op(self) -> Convolution:
-        return _convolution(*_settings(2, self.stride, self.padding, 1, 1))
-
-    def compute(self, a: Array, b: Array) -> Array:
-        arrays = np.transpose(a, _CHANNELS_FIRST), np.transpose(b, _OUTPUTS_FIRST)
-        return np.transpose(self._op.compute(*arrays), _CHANNELS_LAST)
-
-    def infer(self, a: Array, b: Array) -> Any:
-        arrays = np.transpose(a, _CHANNELS_FIRST), np.transpose(b, _OUTPUTS_FIRST)
-        return np.transpose(self._op.infer(*arrays), _CHANNELS_LAST)
-
-    def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
-        a, b = node.inputs
-        x, weight = permute(a, _CHANNELS_FIRST), permute(b, _OUTPUTS_FIRST)
-        g = permute(out_grad, _CHANNELS_FIRST)
-        of_a = of_b = None
-        if a.requires_grad:
-            of_a = permute(_by_x(self._op, g, weight, x.shape), _CHANNELS_LAST)
-        if b.requires_grad:
-            of_b = permute(_by_weight(self._op, x, g, weight.shape), _OUTPUTS_LAST)
-        return of_a, of_b
-
-    def _reason(self, cause: Exception, *arrays: Array) -> str:
-        a, b = arrays
-        if a.ndim != 4 or b.ndim != 4:
-            return f"expected (N, H, W, C) and (K, K, C, O), got {a.ndim} and {b.ndim} axes"
-        if a.shape[3] != b.shape[2]:
-            return (
-                f"the kernel is for {b.shape[2]} channels, the images have {a.shape[3]} along "
-                "axis 3: they are (N, H, W, C), the kernel (K, K, C, O)"
-            )
-        return str(cause)
-
-
-_CHANNELS_FIRST, _CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-_OUTPUTS_FIRST, _OUTPUTS_LAST = (3, 2, 0, 1), (2, 3, 1, 0)
-
-
-def conv(a: Tensor, b: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
-    """The convolution of images a (N, H, W, C) with a kernel b (K, K, C, O).
-
-    `nn.functional.conv2d` takes PyTorch's layout, and more settings.
-
-    Example:
-        >>> import needle as ndl
-        >>> ndl.conv(ndl.init.ones(2, 8, 8, 3), ndl.init.ones(3, 3, 3, 16)).shape
-        (2, 8, 8, 16)
-    """
-    return Conv(stride, padding)(a, b)

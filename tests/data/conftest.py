@@ -1,10 +1,15 @@
 """Helpers for the tests of data: writing IDX files."""
 
+import gc
 import gzip
+import multiprocessing
 import os
+import threading
 
 import numpy as np
 import pytest
+
+from tests.data.workers import left_behind
 
 # needs the 70,000 images, which not every machine has
 collect_ignore = [] if os.environ.get("NEEDLE_DATA") else ["test_real_mnist.py"]
@@ -45,3 +50,13 @@ def small_mnist():
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (12, 28, 28), dtype=np.uint8)
     return images, generator.integers(0, 10, 12, dtype=np.uint8)
+
+
+@pytest.fixture
+def nothing_left_behind():
+    """Fails where a test leaves threads or processes."""
+    before = {*threading.enumerate(), *multiprocessing.active_children()}
+    yield
+    if {*threading.enumerate(), *multiprocessing.active_children()} - before:
+        gc.collect()
+    assert left_behind(before) == set()

@@ -8,10 +8,19 @@ import pytest
 
 import needle as ndl
 from needle import Tensor, nn
-from needle.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from needle.nn.utils.rnn import pack_padded_sequence
 from needle.testing import gradcheck
+from tests.nn.recurrent import (
+    KINDS,
+    as_state,
+    as_tuple,
+    gradients_of,
+    objective,
+    pair,
+    same,
+    states_of,
+)
 
-KINDS = ("RNN", "LSTM", "GRU")
 OPTIONS = [
     {"num_layers": layers, "bidirectional": both, "bias": bias, "batch_first": first}
     for layers, both, bias, first in itertools.product(
@@ -24,47 +33,6 @@ LAYERS = [(kind, options) for kind in KINDS for options in OPTIONS] + [
     ("LSTM", {"proj_size": 2, "num_layers": 2, "bidirectional": True}),
     ("GRU", {"num_layers": 3}),
 ]
-
-
-def pair(kind, dtype="float64", **options):
-    """needle's layer (3 → 4) and PyTorch's with the same weights."""
-    torch = pytest.importorskip("torch")
-    ours = getattr(nn, kind)(3, 4, **options, dtype=dtype)
-    theirs = getattr(torch.nn, kind)(3, 4, **options, dtype=getattr(torch, dtype))
-    theirs.load_state_dict(ndl.interop.to_torch_state_dict(ours))
-    return ours, theirs
-
-
-def states_of(layer, batch=2):
-    """Random initial states."""
-    count = len(layer.cells)
-    sizes = [layer.proj_size or 4, 4] if isinstance(layer, nn.LSTM) else [4]
-    return [np.random.randn(count, batch, size) for size in sizes]
-
-
-def as_state(tensors):
-    return tuple(tensors) if len(tensors) == 2 else tensors[0]
-
-
-def as_tuple(state):
-    return state if isinstance(state, tuple) else (state,)
-
-
-def objective(results):
-    """A number that depends on each of the results in another way."""
-    return sum(((k + 1) * (y**2).sum() + (y**3).sum() for k, y in enumerate(results)), start=0.0)
-
-
-def same(ours, theirs, tolerance=1e-10):
-    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), tolerance, tolerance)
-
-
-def gradients_of(theirs, ours):
-    """The gradients of PyTorch's layer in the order and layout of ours."""
-    state = {name: parameter.grad for name, parameter in theirs.named_parameters()}
-    holder = copy.deepcopy(ours)
-    ndl.interop.load_torch_state_dict(holder, state)
-    return [parameter.numpy() for parameter in holder.parameters()]
 
 
 # --- PyTorch
@@ -163,158 +131,6 @@ def test_dropout_is_between_layers_and_in_training_only() -> None:
     assert abs(layer.eval()(x)[0].numpy() - y.numpy()).max() > 0
     with pytest.warns(UserWarning, match="GRU: dropout=0.5 has no effect with one layer"):
         nn.GRU(3, 4, dropout=0.5)
-
-
-# --- the course
-
-
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
-
-
-def arrays_of(cell):
-    return [each.numpy() for each in (cell.W_ih, cell.W_hh, cell.bias_ih, cell.bias_hh)]
-
-
-@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
-def test_rnn_of_the_course(nonlinearity) -> None:
-    model = nn.RNN(3, 4, 2, True, nonlinearity, dtype="float64")
-    function = np.tanh if nonlinearity == "tanh" else lambda a: np.maximum(a, 0)
-    x, h0 = np.random.randn(5, 2, 3), np.random.randn(2, 2, 4)
-    outputs, h = model(Tensor(x), Tensor(h0))
-    rows = x
-    for layer, cell in enumerate(model.rnn_cells):
-        assert isinstance(cell, nn.RNNCell)
-        w_ih, w_hh, b_ih, b_hh = arrays_of(cell)
-        state, found = h0[layer], []
-        for row in rows:
-            state = function(row @ w_ih + b_ih + state @ w_hh + b_hh)
-            found.append(state)
-        rows = np.stack(found)
-        np.testing.assert_allclose(h.numpy()[layer], state, rtol=1e-12)
-    np.testing.assert_allclose(outputs.numpy(), rows, rtol=1e-12)
-
-
-def test_lstm_of_the_course() -> None:
-    model = nn.LSTM(3, 4, 2, dtype="float64")
-    x, h0, c0 = np.random.randn(5, 2, 3), np.random.randn(2, 2, 4), np.random.randn(2, 2, 4)
-    outputs, (h, c) = model(Tensor(x), (Tensor(h0), Tensor(c0)))
-    rows = x
-    for layer, cell in enumerate(model.lstm_cells):
-        assert isinstance(cell, nn.LSTMCell)
-        w_ih, w_hh, b_ih, b_hh = arrays_of(cell)
-        state, memory, found = h0[layer], c0[layer], []
-        for row in rows:
-            i, f, g, o = np.split(row @ w_ih + b_ih + state @ w_hh + b_hh, 4, axis=1)
-            memory = sigmoid(f) * memory + sigmoid(i) * np.tanh(g)
-            state = sigmoid(o) * np.tanh(memory)
-            found.append(state)
-        rows = np.stack(found)
-        np.testing.assert_allclose(h.numpy()[layer], state, rtol=1e-12)
-        np.testing.assert_allclose(c.numpy()[layer], memory, rtol=1e-12)
-    np.testing.assert_allclose(outputs.numpy(), rows, rtol=1e-12)
-
-
-@pytest.mark.parametrize(("kind", "gates"), [("RNNCell", 1), ("LSTMCell", 4), ("GRUCell", 3)])
-def test_parameters_are_drawn_in_order(kind, gates) -> None:
-    np.random.seed(3)
-    cell = getattr(nn, kind)(3, 4)
-    np.random.seed(3)
-    shapes = [(3, 4 * gates), (4, 4 * gates), (4 * gates,), (4 * gates,)]
-    names = ["W_ih", "W_hh", "bias_ih", "bias_hh"]
-    assert [name for name, _ in cell.named_parameters()] == names
-    for parameter, shape in zip(cell.parameters(), shapes, strict=True):
-        expected = ndl.init.rand(*shape, low=-0.5, high=0.5).numpy()
-        np.testing.assert_array_equal(parameter.numpy(), expected)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_tensor_takes_the_place_of_a_weight(kind) -> None:
-    model = getattr(nn, kind)(3, 4)
-    x = Tensor(np.random.randn(5, 2, 3), requires_grad=False)
-    expected = getattr(nn, kind)(3, 4, dtype="float64")
-    for name in ("W_ih", "W_hh", "bias_ih", "bias_hh"):  # float64 where it was float32
-        given = Tensor(np.random.randn(*getattr(model.cells[0], name).shape))
-        setattr(model.cells[0], name, given)
-        assert getattr(model.cells[0], name) is given
-        setattr(expected.cells[0], name, nn.Parameter(given.detach()))
-    for each in (model, expected):
-        (each(x)[0] ** 2).sum().backward()
-    assert len(model.parameters()) == 4  # which optimizers train
-    for mine, other in zip(model.parameters(), expected.parameters(), strict=True):
-        np.testing.assert_allclose(mine.grad.numpy(), other.grad.numpy(), rtol=1e-10)
-
-
-def test_a_tensor_with_a_graph_takes_the_place_of_a_weight() -> None:
-    cell, factor = nn.RNNCell(3, 4), Tensor([2.0], dtype="float32")
-    cell.W_ih = ndl.init.ones(3, 4) * factor
-    cell(ndl.init.ones(2, 3)).sum().backward()
-    assert factor.grad is not None
-    assert [name for name, _ in cell.named_parameters()] == ["W_hh", "bias_ih", "bias_hh"]
-    cell.W_ih = nn.Parameter(ndl.init.zeros(3, 4))
-    assert len(cell.parameters()) == 4
-
-
-# --- lengths
-
-
-LENGTHS = [3, 5, 1]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
-def test_lengths_are_packed_sequences_of_torch(kind, options) -> None:
-    torch = pytest.importorskip("torch")
-    rnn = torch.nn.utils.rnn
-    ours, theirs = pair(kind, batch_first=True, **options)
-    x, states = np.random.randn(3, 5, 3), states_of(ours, batch=3)
-    padded = x.copy()
-    for row, length in zip(padded, LENGTHS, strict=True):
-        row[length:] = np.nan  # what is beyond a length is not read
-    mine = [Tensor(array) for array in (padded, *states)]
-    other = [torch.tensor(array, requires_grad=True) for array in (x, *states)]
-    y, state = ours(mine[0], as_state(mine[1:]), lengths=LENGTHS)
-    given = rnn.pack_padded_sequence(other[0], LENGTHS, batch_first=True, enforce_sorted=False)
-    packed, expected_state = theirs(given, as_state(other[1:]))
-    expected = rnn.pad_packed_sequence(packed, batch_first=True)[0]
-    results, wanted = (y, *as_tuple(state)), (expected, *as_tuple(expected_state))
-    for result, each in zip(results, wanted, strict=True):
-        same(result, each)
-    objective(results).backward(create_graph=False)
-    objective(wanted).backward()
-    for tensor, each in zip(mine, other, strict=True):
-        same(tensor.grad, each.grad)
-    for parameter, gradient in zip(ours.parameters(), gradients_of(theirs, ours), strict=True):
-        np.testing.assert_allclose(parameter.grad.numpy(), gradient, 1e-10, 1e-10)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("is_sorted", [False, True])
-def test_packed_sequences_are_lengths(kind, is_sorted) -> None:
-    layer, x = getattr(nn, kind)(3, 4, 2, bidirectional=True), ndl.init.randn(5, 3, 3)
-    lengths = sorted(LENGTHS, reverse=True) if is_sorted else LENGTHS
-    expected, expected_state = layer(x, lengths=Tensor(lengths, requires_grad=False))
-    packed = pack_padded_sequence(x, lengths, enforce_sorted=is_sorted)
-    y, state = layer(packed)
-    assert y.batch_sizes.tolist() == packed.batch_sizes.tolist()
-    found, back = pad_packed_sequence(y)
-    assert back.tolist() == lengths
-    np.testing.assert_array_equal(found.numpy(), expected.numpy())
-    for mine, other in zip(as_tuple(state), as_tuple(expected_state), strict=True):
-        np.testing.assert_array_equal(mine.numpy(), other.numpy())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_second_derivatives_with_lengths(kind) -> None:
-    layer = getattr(nn, kind)(2, 2, bidirectional=True, dtype="float64")
-    x = Tensor(np.random.randn(3, 2, 2))
-    assert gradcheck(lambda x: layer(x, lengths=[3, 2])[0] ** 2, x, order=2, mode="random")
-
-
-def test_whole_sequences_need_no_lengths() -> None:
-    layer, x = nn.LSTM(3, 4, bidirectional=True), ndl.init.randn(4, 2, 3)
-    with ndl.no_grad():
-        np.testing.assert_array_equal(layer(x)[0].numpy(), layer(x, lengths=[4, 4])[0].numpy())
 
 
 # --- how it is built

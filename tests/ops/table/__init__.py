@@ -23,7 +23,17 @@ import numpy as np
 import needle as ndl
 from needle import Tensor
 
-from . import activations, attention, elementwise, images, linalg, reductions, structure
+from . import (
+    activations,
+    attention,
+    elementwise,
+    images,
+    linalg,
+    products,
+    reductions,
+    sequences,
+    structure,
+)
 
 Shapes = Sequence[tuple[int, ...]]
 
@@ -112,9 +122,30 @@ def gradient_of(x: Tensor) -> np.ndarray:
     return np.zeros(x.shape) if x.grad is None else x.grad.numpy()
 
 
+FAMILIES = (
+    activations,
+    attention,
+    elementwise,
+    images,
+    linalg,
+    products,
+    reductions,
+    sequences,
+    structure,
+)
 CASES = [
     Case(name, function, reference, shapes, frozenset(flags))
-    for family in (activations, attention, elementwise, images, linalg, reductions, structure)
+    for family in (
+        activations,
+        attention,
+        elementwise,
+        images,
+        linalg,
+        products,
+        reductions,
+        sequences,
+        structure,
+    )
     for name, function, reference, runs, *flags in family.ROWS
     for shapes in (SHAPES[runs] if isinstance(runs, str) else runs)
 ]
