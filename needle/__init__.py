@@ -31,6 +31,7 @@ from .init import (
 from .ops import *
 
 if TYPE_CHECKING:  # imported on first use
+    from . import distributed as distributed
     from . import graph as graph, interop as interop, io as io, linalg as linalg
     from . import testing as testing, training as training
     from .compiler import compile as compile

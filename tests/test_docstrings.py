@@ -15,10 +15,10 @@ import needle
 README = Path(__file__).parents[1] / "README.md"
 MODULES = sorted(module.name for module in pkgutil.walk_packages(needle.__path__, prefix="needle."))
 PUBLIC = [
-    "needle", "needle.autograd", "needle.data", "needle.io", "needle.graph", "needle.init",
-    "needle.interop", "needle.linalg", "needle.nn", "needle.nn.functional", "needle.nn.init",
-    "needle.ops", "needle.optim", "needle.optim.lr_scheduler", "needle.testing",
-    "needle.training",
+    "needle", "needle.autograd", "needle.data", "needle.distributed", "needle.io",
+    "needle.graph", "needle.init", "needle.interop", "needle.linalg", "needle.nn",
+    "needle.nn.functional", "needle.nn.init", "needle.ops", "needle.optim",
+    "needle.optim.lr_scheduler", "needle.testing", "needle.training",
 ]  # fmt: skip
 
 

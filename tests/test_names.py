@@ -66,8 +66,8 @@ def test_internals_are_not_listed():
     assert not [name for name in public if name.startswith("_")]
     modules = {name for name in public if isinstance(getattr(needle, name), ModuleType)}
     assert modules == {
-        "autograd", "data", "graph", "init", "interop", "io", "linalg", "nn", "ops", "optim",
-        "testing", "training",
+        "autograd", "data", "distributed", "graph", "init", "interop", "io", "linalg",
+        "nn", "ops", "optim", "testing", "training",
     }  # fmt: skip
     for name in public - modules:
         item = getattr(needle, name)

@@ -1,0 +1,1 @@
+"""Programs that run under mpiexec, see tests/distributed/launch.py."""
