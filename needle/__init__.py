@@ -8,7 +8,7 @@ from numpy import (
 )  # fmt: skip
 
 # `as` makes a name public, for type checkers as for `__all__`
-from . import autograd as autograd, data as data, init as init, nn as nn, ops as ops, optim as optim
+from . import autograd as autograd, init as init, nn as nn, ops as ops
 from .autograd import (
     GradientReplacedWarning as GradientReplacedWarning, Op as Op, Tensor as Tensor,
     TensorOp as TensorOp, TensorTuple as TensorTuple, TensorTupleOp as TensorTupleOp,
@@ -31,9 +31,10 @@ from .init import (
 from .ops import *
 
 if TYPE_CHECKING:  # imported on first use
-    from . import distributed as distributed
-    from . import graph as graph, interop as interop, io as io, linalg as linalg
-    from . import testing as testing, training as training
+    from . import (
+        data as data, distributed as distributed, graph as graph, interop as interop, io as io,
+        linalg as linalg, optim as optim, testing as testing, training as training,
+    )  # fmt: skip
     from .compiler import compile as compile
     from .differentiation import (
         checkpoint as checkpoint, detect_anomaly as detect_anomaly, grad as grad,
@@ -44,13 +45,9 @@ if TYPE_CHECKING:  # imported on first use
     from .io import load as load, save as save
     from .nn.stateless import functional_call as functional_call
 else:
-    import sys as _sys
-
+    from . import _missing  # noqa: F401 - for what it does: errors for names of PyTorch
     from ._lazy import attach as _attach
-    from ._missing import explaining as _explaining
 
-    __getattr__, __dir__, __all__ = _attach(
-        __name__, ops.__all__, _explaining(_sys.modules[__name__])
-    )
+    __getattr__, __dir__ = _attach(__name__)
 
 __version__ = "0.1.0"

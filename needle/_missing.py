@@ -5,16 +5,18 @@ The page is the only list of these names. An installed package has a copy of it 
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from . import data, init, nn, ops, optim
+from . import ops
+from ._lazy import explanations
 from .autograd import Tensor
 
-__all__ = ["explaining"]
+__all__: list[str] = []
 
 _FOLDER = os.path.dirname(__file__)
 _PLACES = (
@@ -23,9 +25,8 @@ _PLACES = (
 )
 
 
-_PLACES_OF_NAMES = (
-    nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler, data, init,
-)  # fmt: skip
+def _explanation(name: str, module: ModuleType) -> str:
+    return _hint(name, vars(module))
 
 
 def _hint(name: str, known: Mapping[str, Any]) -> str:
@@ -47,24 +48,12 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
 
 def _elsewhere(name: str) -> str:
     """Where needle has a name, if it is in another place than PyTorch's."""
-    homes = {f"{module.__name__}.{name}": module for module in _PLACES_OF_NAMES}
-    homes = {f"needle.{name}": ops, **homes}
-    places = [place for place, module in homes.items() if name in vars(module)["__all__"]]
-    return f"use {places[0]}" if places else ""
-
-
-def explaining(module: ModuleType) -> Callable[[str], Any]:
-    """A `__getattr__` for `module` that says what to use instead of a name of PyTorch."""
-
-    def __getattr__(name: str) -> Any:
-        text = f"module {module.__name__!r} has no attribute {name!r}"
-        raise AttributeError(f"{text}{_hint(name, vars(module))}", name=name, obj=module)
-
-    return __getattr__
-
-
-for _module in _PLACES_OF_NAMES:
-    vars(_module)["__getattr__"] = explaining(_module)
+    if name in vars(ops)["__all__"]:
+        return f"use needle.{name}"
+    for place in ("nn", "nn.functional", "nn.init", "nn.utils", "optim", "data", "init"):
+        if name in import_module(f"needle.{place}").__all__:
+            return f"use needle.{place}.{name}"
+    return ""
 
 
 _OF_TENSORS = """
@@ -154,3 +143,6 @@ def _plain(name: str) -> str:
     """`MaxPool2d` and `max_pool1d_with_indices` alike."""
     name = name.lower().removesuffix("_").removesuffix("_with_indices").replace("_", "")
     return re.sub(r"\dd$", "", name)
+
+
+explanations.append(_explanation)

@@ -1,9 +1,12 @@
 """The names at the top level of `needle`: at run time, in `dir` and in completion."""
 
+import importlib
 import importlib.metadata
 import inspect
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -45,19 +48,63 @@ def test_names_are_completed():
 
 
 def test_what_training_does_not_need_is_not_imported():
-    code = "import needle, sys; print(*(name for name in sys.modules if 'needle.' in name))"
-    floors = {name.split(".")[1] for name in python(code).split()}
-    assert floors == {
-        "_lazy",
-        "_missing",
-        "autograd",
-        "data",
-        "device",
-        "init",
-        "nn",
-        "ops",
-        "optim",
-    }
+    code = """
+        import sys
+        import needle as ndl
+
+        model = ndl.nn.Sequential(ndl.nn.Linear(2, 3), ndl.nn.BatchNorm1d(3), ndl.nn.ReLU())
+        optimizer = ndl.optim.Adam(model.parameters())
+        images, labels = ndl.init.rand(4, 2), ndl.Tensor([0, 1, 2, 0])
+        loss = ndl.nn.SoftmaxLoss()(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        print(*(name for name in sys.modules if "needle." in name))
+    """
+    modules = {name.removeprefix("needle.") for name in python(textwrap.dedent(code)).split()}
+    assert {name.partition(".")[0] for name in modules} == {
+        "_lazy", "_missing", "autograd", "device", "init", "nn", "ops", "optim",
+    }  # fmt: skip
+    assert {name for name in modules if name.startswith("nn.")} == {
+        "nn.activation", "nn.checks", "nn.container", "nn.drawn", "nn.function", "nn.functional",
+        "nn.functional.layer", "nn.functional.loss", "nn.functional.normalization",
+        "nn.functional.spatial", "nn.hooks", "nn.html", "nn.init", "nn.layer", "nn.loss",
+        "nn.module", "nn.normalization", "nn.parameter", "nn.paths", "nn.utils",
+    }  # fmt: skip
+    assert modules.isdisjoint({"optim.lbfgs", "optim.lr_scheduler", "ops.ctc", "ops.rnn"})
+
+
+PACKAGES = ["init", "nn", "nn.functional", "nn.utils", "optim", "data"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_names_of_files_that_are_imported_on_first_use(package):
+    code = f"""
+        import needle.{package} as package
+        before = set(vars(package))
+        listed = package.__all__
+        print(len(listed) == len(set(listed)), set(listed) < set(dir(package)))
+        print(len(before.intersection(listed)) < len(listed))
+        print(all(hasattr(package, name) for name in listed))
+    """
+    has_later = package not in ("init",)
+    assert python(textwrap.dedent(code)).split() == ["True", "True", str(has_later), "True"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_file_that_is_imported_on_first_use_hides_a_name(package):
+    """Whoever imports the file makes it an attribute of the package."""
+    module = importlib.import_module(f"needle.{package}")
+    files = {path.stem for path in Path(str(module.__file__)).parent.glob("*.py")}
+    for name in files.intersection(module.__all__):
+        assert getattr(module, name) is importlib.import_module(f"needle.{package}.{name}")
+
+
+def test_an_error_in_a_file_that_is_imported_on_first_use_is_not_hidden(monkeypatch):
+    monkeypatch.delitem(sys.modules, "needle.nn.pooling")
+    monkeypatch.delitem(vars(needle.nn), "MaxPool2d", raising=False)
+    monkeypatch.setattr(needle.nn.function.FunctionModule, "__init_subclass__", None)
+    with pytest.raises(TypeError, match="NoneType"):
+        _ = needle.nn.MaxPool2d
 
 
 def test_internals_are_not_listed():

@@ -1,18 +1,20 @@
 """Datasets, image transforms, and the loader that makes batches."""
 
-from . import cifar, collate, dataset, geometry, loader, mnist, samplers, subsets, text, transforms
-from .cifar import *
+from typing import TYPE_CHECKING
+
 from .collate import *
 from .dataset import *
-from .geometry import *
 from .loader import *
-from .mnist import *
 from .samplers import *
 from .subsets import *
-from .text import *
-from .transforms import *
 
-__all__ = [
-    *dataset.__all__, *subsets.__all__, *mnist.__all__, *cifar.__all__, *text.__all__,
-    *transforms.__all__, *geometry.__all__, *samplers.__all__, *collate.__all__, *loader.__all__,
-]  # fmt: skip
+if TYPE_CHECKING:  # imported on first use
+    from .cifar import *
+    from .geometry import *
+    from .mnist import *
+    from .text import *
+    from .transforms import *
+else:
+    from .._lazy import attach as _attach
+
+    __getattr__, __dir__ = _attach(__name__)

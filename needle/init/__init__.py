@@ -1,8 +1,12 @@
 """Initial values: constants, random draws, and the initialisations of layers."""
 
-from . import creation, draws, fan
+from typing import TYPE_CHECKING
+
 from .creation import *
 from .draws import *
 from .fan import *
 
-__all__ = [*creation.__all__, *draws.__all__, *fan.__all__]
+if not TYPE_CHECKING:
+    from .._lazy import attach as _attach
+
+    __getattr__, __dir__ = _attach(__name__)

@@ -12,11 +12,12 @@ import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 
 from .. import init
+from .._lazy import unknown
 from ..autograd import Tensor, assign
 from ..autograd.modes import override
 from ..device import Generator
@@ -278,3 +279,7 @@ xavier_uniform_ = _in_place(_xavier, init.xavier_uniform)
 xavier_normal_ = _in_place(_xavier, init.xavier_normal)
 kaiming_uniform_ = _in_place(_kaiming, init.kaiming_uniform)
 kaiming_normal_ = _in_place(_kaiming, init.kaiming_normal)
+
+
+if not TYPE_CHECKING:  # type checkers know all names
+    __getattr__ = unknown(__name__)

@@ -1,6 +1,6 @@
 """Losses as modules. Arguments, shapes and errors are those of the functions that they call."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..autograd import Tensor
 from . import functional
@@ -8,7 +8,7 @@ from .checks import check_fraction, check_reduction
 from .function import FunctionOfSettings
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss",
     "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss", "SoftmaxLoss",
 ]  # fmt: skip
 
@@ -24,7 +24,7 @@ class SoftmaxLoss(FunctionOfSettings, function=functional.softmax_loss):
     """
 
 
-class _Loss(FunctionOfSettings):
+class Loss(FunctionOfSettings):
     """Checks `reduction`, and makes the weights buffers."""
 
     _reductions: ClassVar[tuple[str, ...]] = ()  # allowed beside "mean", "sum" and "none"
@@ -40,7 +40,7 @@ class _Loss(FunctionOfSettings):
         return self._function(x, target, *self._settings(self))
 
 
-class MSELoss(_Loss, function=functional.mse_loss):
+class MSELoss(Loss, function=functional.mse_loss):
     """The squared error, (x - t)², of x and t of one shape.
 
     Example:
@@ -53,7 +53,7 @@ class MSELoss(_Loss, function=functional.mse_loss):
     reduction: str = "mean"
 
 
-class L1Loss(_Loss, function=functional.l1_loss):
+class L1Loss(Loss, function=functional.l1_loss):
     """The absolute error, |x - t|, of x and t of one shape.
 
     Example:
@@ -66,7 +66,7 @@ class L1Loss(_Loss, function=functional.l1_loss):
     reduction: str = "mean"
 
 
-class SmoothL1Loss(_Loss, function=functional.smooth_l1_loss):
+class SmoothL1Loss(Loss, function=functional.smooth_l1_loss):
     """(x - t)²/(2β) where |x - t| < β, else |x - t| - β/2.
 
     Less sensitive to outliers than the squared error; beta=0 gives |x - t|.
@@ -82,7 +82,7 @@ class SmoothL1Loss(_Loss, function=functional.smooth_l1_loss):
     beta: float = 1.0
 
 
-class HuberLoss(_Loss, function=functional.huber_loss):
+class HuberLoss(Loss, function=functional.huber_loss):
     """(x - t)²/2 where |x - t| < δ, else δ·(|x - t| - δ/2): the smooth L1 loss times β = δ.
 
     Example:
@@ -95,7 +95,7 @@ class HuberLoss(_Loss, function=functional.huber_loss):
     delta: float = 1.0
 
 
-class CrossEntropyLoss(_Loss, function=functional.cross_entropy):
+class CrossEntropyLoss(Loss, function=functional.cross_entropy):
     """Softmax cross-entropy of logits (N, C) with class numbers (N,) or probabilities (N, C).
 
     `weight` (C,) weighs the classes; see `functional.cross_entropy`.
@@ -124,7 +124,7 @@ class CrossEntropyLoss(_Loss, function=functional.cross_entropy):
         )
 
 
-class NLLLoss(_Loss, function=functional.nll_loss):
+class NLLLoss(Loss, function=functional.nll_loss):
     """Negative log-likelihood, -l_y for log-probabilities l (N, C) and class numbers y (N,).
 
     `weight` (C,) weighs the classes; see `functional.nll_loss`.
@@ -142,7 +142,7 @@ class NLLLoss(_Loss, function=functional.nll_loss):
     reduction: str = "mean"
 
 
-class BCELoss(_Loss, function=functional.binary_cross_entropy):
+class BCELoss(Loss, function=functional.binary_cross_entropy):
     """Binary cross-entropy of probabilities, -(t·ln p + (1 - t)·ln(1 - p)), finite at 0 and 1.
 
     `weight` weighs the elements; see `functional.binary_cross_entropy`.
@@ -158,7 +158,7 @@ class BCELoss(_Loss, function=functional.binary_cross_entropy):
     reduction: str = "mean"
 
 
-class BCEWithLogitsLoss(_Loss, function=functional.binary_cross_entropy_with_logits):
+class BCEWithLogitsLoss(Loss, function=functional.binary_cross_entropy_with_logits):
     """Binary cross-entropy of σ(z), finite for any logit z.
 
     `weight` weighs the elements, `pos_weight` the positive class; see
@@ -176,7 +176,7 @@ class BCEWithLogitsLoss(_Loss, function=functional.binary_cross_entropy_with_log
     pos_weight: Tensor | None = None
 
 
-class KLDivLoss(_Loss, function=functional.kl_div):
+class KLDivLoss(Loss, function=functional.kl_div):
     """Kullback-Leibler divergence, t·(ln t - x), given log-probabilities x.
 
     `reduction` may also be "batchmean"; see `functional.kl_div`.
@@ -192,29 +192,3 @@ class KLDivLoss(_Loss, function=functional.kl_div):
     log_target: bool = False
 
     _reductions = ("batchmean",)
-
-
-class CTCLoss(_Loss, function=functional.ctc_loss):
-    """-ln of the probability of a target, summed over all its alignments (Graves et al. 2006).
-
-    Called with log-probabilities (steps, batch, classes), targets (batch, length), and the lengths
-    of sequences and targets; see `functional.ctc_loss`.
-
-    Example:
-        >>> import needle as ndl
-        >>> log_probs = ndl.nn.LogSoftmax(-1)(ndl.init.randn(9, 2, 5))
-        >>> targets = ndl.Tensor([[1, 2, 2], [4, 3, 0]])
-        >>> ndl.nn.CTCLoss()(log_probs, targets, [9, 7], [3, 2]).shape
-        ()
-    """
-
-    blank: int = 0
-    reduction: str = "mean"
-    zero_infinity: bool = False
-
-    def forward(  # type: ignore[override]
-        self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
-    ) -> Tensor:
-        return functional.ctc_loss(
-            log_probs, targets, input_lengths, target_lengths, *self._settings(self)
-        )

@@ -1,7 +1,6 @@
 """Einstein's sum convention, and the products that are cases of it."""
 
 import math
-import string
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,7 +18,7 @@ from .views import permute, reshape
 
 __all__ = ["Einsum", "bmm", "dot", "einsum", "inner", "mm", "mv", "outer", "tensordot"]
 
-_LETTERS = string.ascii_uppercase + string.ascii_lowercase
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _Shape = tuple[int, ...]
 _Labelled = tuple[str, Tensor]  # a letter for each axis, and the tensor
 

@@ -8,10 +8,9 @@ import functools
 from collections.abc import Callable
 from math import log as ln
 from math import pi
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from ..autograd import Array, Tensor, TensorOp
 from ..device import Device, as_device, device_of
@@ -20,6 +19,9 @@ from .kinds import Elementwise, elementwise, linear_tangent, with_parameters
 from .names import by_any_name
 from .pieces import in_pieces
 from .views import stop_gradient
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 __all__ = [
     "Abs", "abs", "ArcCos", "arccos", "ArcSin", "arcsin", "ArcTan", "arctan", "ArcTan2", "arctan2",
@@ -139,7 +141,7 @@ clamp = clip  # PyTorch's name
 class Astype(Elementwise):
     """a in another dtype. Adjoint: g in the dtype of a if both are floats, else none."""
 
-    def __init__(self, dtype: DTypeLike) -> None:
+    def __init__(self, dtype: "DTypeLike") -> None:
         self.dtype = np.dtype(dtype)
         if self.dtype.kind not in "biuf":
             raise TypeError(f"astype: a Tensor holds real numbers, not {self.dtype}")

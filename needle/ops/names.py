@@ -40,16 +40,20 @@ def speller(function: str, names: Iterable[str]) -> Callable[[dict[str, Any]], d
 
     A keyword that is no synonym of a parameter, or a parameter given twice, is a TypeError.
     """
-    known = {name: name for name in names}
-    for group in SYNONYMS:
-        here = [name for name in group if name in known]
-        if len(here) == 1:
-            known.update(dict.fromkeys(group, here[0]))
+
+    @functools.cache  # at the first call with keywords
+    def known() -> dict[str, str]:
+        found = {name: name for name in names}
+        for group in SYNONYMS:
+            here = [name for name in group if name in found]
+            if len(here) == 1:
+                found.update(dict.fromkeys(group, here[0]))
+        return found
 
     def spelled(options: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for given, value in options.items():
-            name = known.get(given)
+            name = known().get(given)
             if name is None:
                 raise TypeError(f"{function}() has no argument {given!r}")
             if name in result:

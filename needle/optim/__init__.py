@@ -1,24 +1,17 @@
 """Optimizers, learning rate schedules and gradient clipping."""
 
-from . import lr_scheduler
-from .clipping import clip_grad_norm_, clip_grad_value_
-from .lbfgs import LBFGS
-from .lr_scheduler import *
-from .optimizer import Optimizer
-from .rules import Adagrad, Adam, AdamW, Lion, RMSprop
-from .sgd import SGD
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "LBFGS",
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Lion",
-    "Optimizer",
-    "RMSprop",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "lr_scheduler",
-    *lr_scheduler.__all__,
-]
+from .clipping import *
+from .optimizer import *
+from .rules import *
+from .sgd import *
+
+if TYPE_CHECKING:  # imported on first use
+    from . import lr_scheduler as lr_scheduler
+    from .lbfgs import *
+    from .lr_scheduler import *
+else:
+    from .._lazy import attach as _attach
+
+    __getattr__, __dir__ = _attach(__name__)

@@ -6,8 +6,9 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from .._lazy import unknown
 from .one_cycle import OneCycleLR
 from .plateau import ReduceLROnPlateau
 from .schedule import LRScheduler, Schedule, epochs
@@ -327,3 +328,7 @@ class SequentialLR(Schedule):
         super().load_state_dict(own)
         for scheduler, state in zip(ours, inner, strict=True):
             scheduler.load_state_dict(state)
+
+
+if not TYPE_CHECKING:  # type checkers know all names
+    __getattr__ = unknown(__name__)

@@ -1,5 +1,10 @@
 """What works on modules and their inputs."""
 
-from . import rnn
+from typing import TYPE_CHECKING
 
-__all__ = ["rnn"]
+if TYPE_CHECKING:  # imported on first use
+    from . import rnn as rnn
+else:
+    from ..._lazy import attach as _attach
+
+    __getattr__, __dir__ = _attach(__name__)
