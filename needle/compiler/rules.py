@@ -240,6 +240,12 @@ def _stacked(arrays: Any, axis: int = 0, out: Any = None, **options: Any) -> Any
     return np.concatenate([np.expand_dims(array, axis) for array in arrays], axis=axis)
 
 
+def _taken(a: Any, indices: Any, axis: Any = None, out: Any = None, **options: Any) -> Any:
+    if axis is None or out is not None or options:
+        return NotImplemented
+    return a[(*[slice(None)] * (axis % a.ndim), indices)]
+
+
 def _put(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     arr._become(changed_by(put_along_axis, arr.node, indices, values, axis))
 
@@ -265,7 +271,7 @@ _BY_OTHERS: dict[Any, Callable[..., Any]] = {
     **{each: _argument(each) for each in (np.argmax, np.argmin)},
     np.matmul: _product, np.dot: _dot,
     np.concatenate: _concatenated, np.stack: _stacked,
-    np.put_along_axis: _put,
+    np.put_along_axis: _put, np.take: _taken,
     np.count_nonzero: _count_nonzero,
     np.may_share_memory: lambda *args, **options: False,
     np.square: lambda a: np.multiply(a, a),

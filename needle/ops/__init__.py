@@ -27,6 +27,7 @@ from .picking import *
 from .pooling import *
 from .rearranging import *
 from .reductions import *
+from .resampling import *
 from .tuples import *
 from .views import *
 

@@ -43,6 +43,45 @@ def test_interpolation_is_torchs_to_second_order(shape, options, same_twice):
     )
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("shape", "options"), INTERPOLATIONS)
+def test_interpolation_of_nan_and_infinity_is_torchs(shape, options, value):
+    """Only the pixels that read such a pixel are affected, in the gradient as well."""
+    x = np.random.randn(*shape)
+    x[..., 1] = value
+    check_special(
+        x,
+        lambda x: F.interpolate(x, **options),
+        lambda x: torch.nn.functional.interpolate(x, **options),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_adaptive_means_of_nan_and_infinity_are_torchs(size, value):
+    x = np.random.randn(2, 3, 4, 7)
+    x[0, 1, 2, 3] = value
+    check_special(
+        x,
+        lambda x: F.adaptive_avg_pool2d(x, size),
+        lambda x: torch.nn.functional.adaptive_avg_pool2d(x, size),
+    )
+
+
+def check_special(x, ours, theirs):
+    """Values, and the gradient for an adjoint with such a value, are PyTorch's."""
+    mine, other = Tensor(x), torch.tensor(x, requires_grad=True)
+    y, expected = ours(mine), theirs(other)
+    np.testing.assert_allclose(y.numpy(), expected.detach().numpy(), 1e-7, 1e-7)
+    g = np.random.randn(*y.shape)
+    g[..., -1] = x[~np.isfinite(x)].flat[0]
+    y.backward(Tensor(g))
+    expected.backward(torch.tensor(g))
+    np.testing.assert_allclose(mine.grad.numpy(), other.grad.numpy(), 1e-7, 1e-7)
+
+
 @pytest.mark.parametrize("length", range(1, 12))
 def test_the_nearest_pixels_are_torchs(length):
     x = np.arange(length, dtype="float32")[None, None]

@@ -77,6 +77,7 @@ from ...ops.normalization import BatchNorm, Normalize, _NormalizeAdjoint
 from ...ops.picking import Put
 from ...ops.pooling import WINDOW_ADJOINTS
 from ...ops.random import DropoutMask, Kept
+from ...ops.resampling import Resample
 from . import images, indexing, layers
 from .batches import Operand, aligned, by_loop, changed, full, shifted, widened
 
@@ -261,6 +262,14 @@ def _tuple_get_item(op: Any, operands: Sequence[Operand], size: int) -> Tensor:
     return operands[0].value[op.index]
 
 
+def _resample(op: Any, operands: Sequence[Operand], size: int) -> Any:
+    """The op itself, whose axis is counted from the end; the tables are the same for all."""
+    x, *tables = operands
+    if any(table.is_batched for table in tables):
+        return by_loop(op, operands, size)
+    return op(full(x, size), *[table.value for table in tables])
+
+
 _along_axis = _with_axes("axis")
 _along_axes = _with_axes("axes")
 
@@ -285,6 +294,7 @@ RULES: dict[Any, Rule] = {
     Convolution: images.convolution,
     TransposedConvolution: images.convolution,
     ConvolutionOfWeights: images.convolution_of_weights,
+    Resample: _resample,
     # windows over images
     **dict.fromkeys(
         (Fold, Unfold, WindowArgMax, WindowMax, WindowSum, *WINDOW_ADJOINTS), images.windows

@@ -11,6 +11,7 @@ Raises:
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from ... import ops
 from ...autograd import Tensor
 from ...ops.functions import in_single_precision
 from ...ops.pooling import window_max, window_sum
+from ...ops.resampling import resample, table_of_neighbours
 from ...ops.windows import Lengths, each_axis, output_lengths
-from .spatial import along_axis, for_axes, on_batch
+from .spatial import for_axes, on_batch
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
@@ -262,6 +264,17 @@ def _bounds(length: int, size: int) -> list[tuple[int, int]]:
     return [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
 
 
+@lru_cache
+def _means(length: int, size: int) -> Any:
+    """The tables of the means of windows, see `ops.resampling`."""
+    begin, end = np.transpose(_bounds(length, size))
+    counts = end - begin
+    targets = np.repeat(np.arange(size), counts)
+    first = np.repeat(begin - (np.cumsum(counts) - counts), counts)
+    sources = first + np.arange(len(targets))
+    return table_of_neighbours(targets, sources, 1 / counts[targets], size, length)
+
+
 def adaptive_avg_pool(n: int, x: Tensor, output_size: Sizes) -> Tensor:
     layer = f"adaptive_avg_pool{n}d"
 
@@ -274,10 +287,7 @@ def adaptive_avg_pool(n: int, x: Tensor, output_size: Sizes) -> Tensor:
         if _divides(sizes, x.shape[2:]):
             return _avg_pool(n, x, _quotients(x.shape[2:], sizes))
         for axis, (length, size) in enumerate(zip(x.shape[2:], sizes, strict=True), start=2):
-            weights = np.zeros((size, length))
-            for row, (begin, end) in zip(weights, _bounds(length, size), strict=True):
-                row[begin:end] = 1 / (end - begin)
-            x = along_axis(x, weights, axis)
+            x = resample(x, _means(length, size), axis)
         return x
 
     return on_batch(layer, n, x, pooled)

@@ -1,4 +1,4 @@
-"""Images with other lengths: interpolation, axis by axis, by products with matrices of weights.
+"""Images with other lengths: interpolation, axis by axis.
 
 Raises:
     TypeError: x is not a Tensor of floating-point numbers; a length is no whole number.
@@ -7,16 +7,17 @@ Raises:
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ...autograd import Tensor
 from ...ops.functions import in_single_precision
+from ...ops.resampling import resample, table_of_neighbours
 from ...ops.windows import Lengths, each_axis
 from ..checks import check_floats
 from .pooling import adaptive_avg_pool
-from .spatial import along_axis
 
 __all__ = ["interpolate", "upsample"]
 
@@ -29,18 +30,8 @@ def _nearest(x: Tensor, axis: int, size: int, scale: float, shift: float) -> Ten
     return x[(*[slice(None)] * axis, index)]
 
 
-def _linear(length: int, size: int, scale: float, is_aligned: bool) -> np.ndarray:
-    places = _places(size, scale, is_aligned).clip(0)
-    return _taps(length, places, lambda t: np.maximum(0, 1 - abs(t)), 1)
-
-
-def _cubic(length: int, size: int, scale: float, is_aligned: bool) -> np.ndarray:
-    return _taps(length, _places(size, scale, is_aligned), _keys(-0.75), 2)
-
-
-def _places(size: int, scale: float, is_aligned: bool) -> np.ndarray:
-    steps = np.arange(size)
-    return steps * scale if is_aligned else (steps + 0.5) * scale - 0.5
+def _triangle(t: np.ndarray) -> np.ndarray:
+    return np.maximum(0, 1 - abs(t))
 
 
 def _keys(a: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -55,30 +46,37 @@ def _keys(a: float) -> Callable[[np.ndarray], np.ndarray]:
     return kernel
 
 
-def _taps(
-    length: int, places: np.ndarray, kernel: Callable[[np.ndarray], np.ndarray], reach: int
-) -> np.ndarray:
-    """The weights of the 2·reach pixels around each place; the outermost pixels continue."""
-    weights = np.zeros((len(places), length))
+@lru_cache
+def _tables(mode: str, length: int, size: int, scale: float, is_aligned: bool) -> Any:
+    """Tables, see `ops.resampling`, of the pixels around places; the outermost ones continue."""
+    kernel, reach = (_keys(-0.75), 2) if mode == "bicubic" else (_triangle, 1)
+    steps = np.arange(size)
+    places = steps * scale if is_aligned else (steps + 0.5) * scale - 0.5
+    if mode != "bicubic":
+        places = places.clip(0)
     first = np.floor(places).astype(int)
-    for tap in range(1 - reach, reach + 1):
-        chosen = (first + tap).clip(0, length - 1)
-        np.add.at(weights, (np.arange(len(places)), chosen), kernel(places - first - tap))
-    return weights
+    taps = first + np.arange(1 - reach, reach + 1)[:, None]
+    weights = kernel(places - taps)
+    sources = taps.clip(0, length - 1)
+    targets = np.broadcast_to(steps, taps.shape)
+    return table_of_neighbours(targets.ravel(), sources.ravel(), weights.ravel(), size, length)
 
 
-def _smoothed(
-    length: int, size: int, scale: float, kernel: Callable[[np.ndarray], np.ndarray], reach: int
-) -> np.ndarray:
-    """Weights with the kernel as wide as the pixels of the result, where they are larger."""
+@lru_cache
+def _smoothing_tables(mode: str, length: int, size: int, scale: float) -> Any:
+    """Tables with the kernel as wide as the pixels of the result, where they are larger."""
+    kernel, reach = (_triangle, 1) if mode == "bilinear" else (_keys(-0.5), 2)
     wide = max(scale, 1.0)
     centers = (np.arange(size) + 0.5) * scale
     weights = kernel((np.arange(length) + 0.5 - centers[:, None]) / wide)
     first = np.maximum((centers - reach * wide + 0.5).astype(int), 0)
     last = np.minimum((centers + reach * wide + 0.5).astype(int), length)
     columns = np.arange(length)
-    weights[(columns < first[:, None]) | (columns >= last[:, None])] = 0
-    return weights / weights.sum(1, keepdims=True)
+    is_read = (columns >= first[:, None]) & (columns < last[:, None])
+    weights = np.where(is_read, weights, 0)
+    weights /= weights.sum(1, keepdims=True)
+    targets, sources = np.nonzero(is_read)
+    return table_of_neighbours(targets, sources, weights[is_read], size, length)
 
 
 _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
@@ -133,15 +131,20 @@ def interpolate(
         raise ValueError(f"interpolate: from lengths {lengths} to {sizes}: all must be positive")
     if mode == "area":
         return adaptive_avg_pool(n, x, sizes)
-    for axis, (length, new) in enumerate(zip(lengths, sizes, strict=True)):
+    # what makes the image smaller first, then the axes whose pixels are side by side
+    for axis in sorted(range(n), key=lambda axis: (sizes[axis] / lengths[axis], -axis)):
+        length, new = lengths[axis], sizes[axis]
         scale = length / new
         if factors and not recompute_scale_factor:
             scale = 1 / factors[axis]
         if align_corners:
             scale = (length - 1) / (new - 1) if new > 1 else 0.0
-        if not mode.startswith("nearest"):
-            weights = _weights(mode, length, new, scale, bool(align_corners), antialias)
-            x = along_axis(x, weights, axis + 2)
+        if antialias:
+            if new != length:
+                x = resample(x, _smoothing_tables(mode, length, new, scale), axis + 2)
+        elif not mode.startswith("nearest"):
+            tables = _tables(mode, length, new, scale, bool(align_corners))
+            x = resample(x, tables, axis + 2)
         elif new % length == 0 and scale * new == length:
             x = _repeated(x, new // length, axis + 2)
         else:
@@ -153,16 +156,6 @@ def _repeated(x: Tensor, times: int, axis: int) -> Tensor:
     shape = x.shape
     wide = x.expand_dims(axis + 1).broadcast_to((*shape[: axis + 1], times, *shape[axis + 1 :]))
     return wide.reshape((*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
-
-
-def _weights(
-    mode: str, length: int, size: int, scale: float, is_aligned: bool, antialias: bool
-) -> np.ndarray:
-    if antialias:
-        triangle = lambda t: np.maximum(0, 1 - abs(t))  # noqa: E731
-        kernel, reach = (triangle, 1) if mode == "bilinear" else (_keys(-0.5), 2)
-        return _smoothed(length, size, scale, kernel, reach)
-    return (_cubic if mode == "bicubic" else _linear)(length, size, scale, is_aligned)
 
 
 def _new_lengths(

@@ -4,13 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
-import numpy as np
-
-from ... import ops
 from ...autograd import Tensor
 from ..checks import check_floats, check_tensor
 
-__all__ = ["LAYOUTS", "along_axis", "for_axes", "on_batch"]
+__all__ = ["LAYOUTS", "for_axes", "on_batch"]
 
 P = ParamSpec("P")
 Function = Callable[P, Any]
@@ -59,11 +56,3 @@ def on_batch(
     if isinstance(found, tuple):
         return tuple([each.squeeze(0) for each in found])
     return found.squeeze(0)
-
-
-def along_axis(x: Tensor, weights: np.ndarray, axis: int) -> Tensor:
-    """Σ weights[i, j]·x[..., j, ...] over an axis."""
-    matrix = Tensor(weights.T, device=x.device, dtype=x.dtype, requires_grad=False)
-    if axis == x.ndim - 1:
-        return ops.matmul(x, matrix)
-    return ops.matmul(x.swapaxes(axis, -1), matrix).swapaxes(axis, -1)

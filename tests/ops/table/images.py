@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from needle import ops
+from needle.ops.resampling import resample, table_of_neighbours
 
 
 def _windows(x, kernel, stride, padding, dilation, ceil_to=None):
@@ -79,6 +80,17 @@ def _dilated(a):
     return result
 
 
+# what each of three results has of five elements; nothing reads the last but one
+_SHARES = [[1, 0, 0], [2, 0, 1], [0, 1, 2], [0, 0, 0], [0, 3, 0]]
+
+
+def _resampled(axis=-1):
+    sources, targets = np.nonzero(_SHARES)
+    weights = np.array(_SHARES)[sources, targets]
+    tables = table_of_neighbours(targets, sources, weights, 3, 5)
+    return lambda a: resample(a, tables, axis)
+
+
 ROWS = [
     ("convolution", ops.convolution, _convolved, [[(2, 3, 4), (2, 3, 2), (2,)]]),
     (
@@ -106,6 +118,20 @@ ROWS = [
         ops.ConvolutionOfWeights((1,), ((0, 0),), (2,), 1, (2,)),
         lambda a, b: _of_units(lambda w: _convolved(a, w, dilation=2), (1, 2, 2), b),
         [[(2, 2, 5), (2, 1, 3)]],
+    ),
+    (
+        "resample",
+        _resampled(),
+        lambda a: a @ np.array(_SHARES, a.dtype),
+        [[(2, 5)], [(5,)]],
+        "floats",
+    ),
+    (
+        "resample along another axis",
+        _resampled(axis=-2),
+        lambda a: np.swapaxes(np.swapaxes(a, -2, -1) @ np.array(_SHARES, a.dtype), -2, -1),
+        [[(2, 5, 3)]],
+        "floats",
     ),
     ("dilate", lambda a: ops.dilate(a, (0,), 2), _dilated, [[(2, 3)]]),
     ("undilate", lambda a: ops.undilate(a, (0,), 1), lambda a: a[::2], [[(3, 2)], [(2, 3)]]),
