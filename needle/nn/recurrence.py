@@ -198,6 +198,7 @@ class RNN(RecurrentLayers):
         dropout: float = 0.0,
         bidirectional: bool = False,
     ) -> None:
+        _check_order("RNN", nonlinearity=nonlinearity, device=device, dtype=dtype)
         make = partial(RNNCell, nonlinearity=nonlinearity, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
         super().__init__(
@@ -253,6 +254,7 @@ class LSTM(RecurrentLayers):
         bidirectional: bool = False,
         proj_size: int = 0,
     ) -> None:
+        _check_order("LSTM", device=device, dtype=dtype)
         make = partial(LSTMCell, proj_size=proj_size, device=device, dtype=dtype)
         super().__init__(
             make, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
@@ -303,6 +305,16 @@ class GRU(RecurrentLayers):
 
     def forward(self, x: Any, hx: Tensor | None = None, lengths: Any = None) -> tuple[Any, Tensor]:
         return self._run(x, hx, lengths)
+
+
+def _check_order(layer: str, **settings: Any) -> None:
+    """Raise where PyTorch has `batch_first`, `dropout` or `bidirectional` in a setting's place."""
+    for name, value in settings.items():
+        if isinstance(value, bool | int | float):
+            raise TypeError(
+                f"{layer}: got {value!r} as {name}: unlike PyTorch's, batch_first, dropout and "
+                f"bidirectional are given by name, as in {layer}(3, 4, 2, batch_first=True)"
+            )
 
 
 def _stacked(states: Any) -> Tensor:

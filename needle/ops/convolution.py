@@ -315,6 +315,8 @@ def transposed_convolution(
         (1, 3, 8, 8)
     """
     ndim = weight.ndim - 2
+    if 0 in a.shape[2:]:
+        raise ValueError(f"transposed convolution: expected images with pixels, got {a.shape}")
     settings = settings_of(ndim, stride, padding, dilation, groups)
     more = each_axis(output_padding, ndim, "output_padding", 0)
     lengths = []

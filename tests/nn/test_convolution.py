@@ -286,6 +286,10 @@ def test_float16_is_added_up_in_float32():
             "must be positive",
         ),
         (
+            lambda x: F.conv_transpose2d(x[:, :, :0], ndl.init.ones(3, 4, 3, 3)),
+            r"images with pixels, got \(2, 3, 0, 8\)",
+        ),
+        (
             lambda x: F.conv_transpose2d(x, ndl.init.ones(3, 4, 3, 3), output_padding=1),
             "less than the stride or the dilation",
         ),

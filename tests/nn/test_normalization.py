@@ -305,7 +305,15 @@ def test_an_instance_of_one_element_has_no_variance():
 
 
 @pytest.mark.parametrize(
-    ("shape", "size"), [((2, 5, 3), 3), ((2, 7, 2, 3), 4), ((1, 3, 2, 2, 2), 9)]
+    ("shape", "size"),
+    [
+        ((2, 5, 3), 3),
+        ((2, 7, 2, 3), 4),
+        ((1, 3, 2, 2, 2), 9),
+        ((0, 3, 4), 2),
+        ((2, 0, 4), 2),
+        ((2, 3, 0, 4), 2),
+    ],  # fmt: skip
 )
 def test_local_response_is_torchs_to_second_order(shape, size, same_twice):
     torch = pytest.importorskip("torch")

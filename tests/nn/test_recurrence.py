@@ -251,6 +251,13 @@ X = ndl.init.randn(5, 2, 3)
             r"c of shape \(1, 2, 4\), \(layers, batch, size\), got \(1, 3, 4\)",
         ),
         (lambda: nn.RNN(3, 4, 2, "relu"), TypeError, "bias must be True or False, got 'relu'"),
+        (
+            lambda: nn.LSTM(3, 4, 2, True, True),
+            TypeError,
+            r"True as device: .* by name, as in LSTM",
+        ),
+        (lambda: nn.LSTM(3, 4, 2, True, "cpu", 0.5), TypeError, r"LSTM: got 0\.5 as dtype"),
+        (lambda: nn.RNN(3, 4, 2, True, True), TypeError, r"True as nonlinearity: .* by name"),
         (lambda: nn.RNN(3, 4, nonlinearity="sin"), ValueError, "'tanh' or 'relu', got 'sin'"),
         (lambda: nn.GRU(3, 0), ValueError, "hidden_size must be positive"),
         (lambda: nn.GRU(3, 4, 0), ValueError, "num_layers must be positive"),

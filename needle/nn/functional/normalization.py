@@ -235,6 +235,8 @@ def local_response_norm(
     check_channels("LocalResponseNorm", "(N, C, ...)", x, range(3, 65))
     check_floats("LocalResponseNorm", x)
     check_sizes("LocalResponseNorm", 1, size=size)
+    if not x.size:
+        return x * 1
     lengths = x.shape[1], math.prod(x.shape[2:])
     ends = (size // 2, (size - 1) // 2), (0, 0)
     op = window_sum(lengths, (size, 1), (1, 1), ends, (1, 1))
