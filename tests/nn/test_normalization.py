@@ -313,7 +313,7 @@ def test_an_instance_of_one_element_has_no_variance():
         ((0, 3, 4), 2),
         ((2, 0, 4), 2),
         ((2, 3, 0, 4), 2),
-    ],  # fmt: skip
+    ],
 )
 def test_local_response_is_torchs_to_second_order(shape, size, same_twice):
     torch = pytest.importorskip("torch")

@@ -254,7 +254,7 @@ X = ndl.init.randn(5, 2, 3)
         (
             lambda: nn.LSTM(3, 4, 2, True, True),
             TypeError,
-            r"True as device: .* by name, as in LSTM",
+            r"True as device: .* as in LSTM",
         ),
         (lambda: nn.LSTM(3, 4, 2, True, "cpu", 0.5), TypeError, r"LSTM: got 0\.5 as dtype"),
         (lambda: nn.RNN(3, 4, 2, True, True), TypeError, r"True as nonlinearity: .* by name"),
