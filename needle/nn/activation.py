@@ -3,12 +3,21 @@
 `inplace`, which some of PyTorch's have, is accepted and has no effect: no input is changed.
 """
 
+from functools import partial
+from typing import Any
+
+from .. import init as initial
+from ..autograd import Tensor
+from ..device import Device
 from . import functional
+from .checks import check_sizes
+from .drawn import DrawnModule
 from .function import FunctionModule
+from .parameter import Parameter
 
 __all__ = [
-    "ELU", "GELU", "Hardtanh", "LeakyReLU", "LogSoftmax", "ReLU", "Sigmoid", "SiLU", "Softmax",
-    "Softplus", "Tanh",
+    "ELU", "GELU", "Hardtanh", "LeakyReLU", "LogSoftmax", "PReLU", "ReLU", "Sigmoid", "SiLU",
+    "Softmax", "Softplus", "Tanh",
 ]  # fmt: skip
 
 
@@ -35,6 +44,43 @@ class LeakyReLU(FunctionModule, function=functional.leaky_relu):
 
     negative_slope: float = 0.01
     inplace: bool = False
+
+
+class PReLU(DrawnModule):
+    """x where x > 0, else weight·x with a slope that is learned (He et al. 2015).
+
+    Args:
+        num_parameters: 1, or the number of channels, axis 1 of x, for a slope of each.
+        init: the slope at first.
+
+    Example:
+        >>> import needle as ndl
+        >>> print(ndl.nn.PReLU()(ndl.Tensor([-1.0, 0.0, 2.0])))
+        [-0.25  0.    2.  ]
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: Device | str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__()
+        check_sizes("PReLU", 1, num_parameters=num_parameters)
+        self.num_parameters, self.init = num_parameters, init
+        self._draw(device, dtype)
+
+    def _draws(self) -> dict[str, Any]:
+        return {"weight": partial(initial.constant, self.num_parameters, c=self.init)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
 
 
 class ELU(FunctionModule, function=functional.elu):

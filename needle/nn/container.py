@@ -10,6 +10,15 @@ from .parameter import Parameter, assigned, check_uncompiled
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Residual", "Sequential"]
 
 
+def _from_table(module: Module, name: str) -> Any:
+    """`__getattr__` of containers: the item of that name."""
+    try:
+        return vars(module)["table"][name]
+    except KeyError:
+        text = f"{type(module).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(text, name=name, obj=module) from None
+
+
 class _Items(Module, MutableSequence):
     """A list that is a module; `_as_item` checks an item.
 
@@ -115,13 +124,7 @@ class Sequential(_Items):
     def modules(self, modules: Iterable[Any]) -> None:
         self._set(("", self._as_item(item)) for item in modules)
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return vars(self)["table"][name]
-        except KeyError:
-            kind = type(self).__name__
-            text = f"{kind!r} object has no attribute {name!r}"
-            raise AttributeError(text, name=name, obj=self) from None
+    __getattr__ = _from_table
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self).get("table", ()):
@@ -215,7 +218,7 @@ class ParameterList(_Items):
 
 
 class ModuleDict(Module, MutableMapping):
-    """A dict of modules, with the methods of a dict; the keys are their names.
+    """A dict of modules, with the methods of a dict; the keys are their names, and attributes.
 
     Example:
         >>> import needle as ndl
@@ -233,6 +236,8 @@ class ModuleDict(Module, MutableMapping):
         super().__init__()
         self.table: dict[str, Module] = {}
         self.update(modules)
+
+    __getattr__ = _from_table
 
     def __len__(self) -> int:
         return len(self.table)

@@ -21,6 +21,7 @@ from .indexing import *
 from .kinds import *
 from .linalg import *
 from .losses import *
+from .multinomial import multinomial as multinomial
 from .normalization import *
 from .order import *
 from .picking import *

@@ -25,6 +25,7 @@ from . import (
     views,
 )
 from .linalg import vector_norm
+from .multinomial import multinomial
 from .names import by_any_name
 
 _Binary = Callable[[Any, Any], Tensor]
@@ -80,6 +81,11 @@ def _pow(self: Tensor, exponent: Any) -> Tensor:
     return self**exponent
 
 
+def _reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """The elements in the shape of another tensor."""
+    return views.reshape(self, other.shape)
+
+
 def _repeat(self: Tensor, *repeats: Any, **options: Any) -> Tensor:
     """Each slice along `axis` several times in a row, as the function `repeat`."""
     if not options:
@@ -126,16 +132,20 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__round__": functions.round,
     "__getitem__": indexing.getitem,
     "__setitem__": picking.set_item,
-    "__eq__": _operator(arithmetic.equal),
-    "__ne__": _operator(arithmetic.not_equal),
-    "__lt__": _operator(arithmetic.less),
-    "__le__": _operator(arithmetic.less_equal),
-    "__gt__": _operator(arithmetic.greater),
-    "__ge__": _operator(arithmetic.greater_equal),
+    **{
+        key: value
+        for name, function in {
+            "eq": arithmetic.equal, "ne": arithmetic.not_equal, "lt": arithmetic.less,
+            "le": arithmetic.less_equal, "gt": arithmetic.greater, "ge": arithmetic.greater_equal,
+        }.items()
+        for key, value in ((f"__{name}__", _operator(function)), (name, function))
+    },
     "T": property(views.t),
     "mT": property(views.matrix_transpose),
     "at": property(picking.At),
     "view": _of_numbers(views.reshape),
+    "view_as": _reshape_as,
+    "reshape_as": _reshape_as,
     "unsqueeze": views.unsqueeze,
     "clamp": functions.clamp,
     "movedim": rearranging.movedim,
@@ -145,6 +155,7 @@ _TENSOR_METHODS: dict[str, Any] = {
     "norm": by_any_name(_norm),
     "_sum_to": reductions.sum_to,
     "repeat": _repeat,
+    "split": rearranging.pieces,
     "repeat_interleave": rearranging.repeat,
     **{
         name: _as_type(name, dtype)
@@ -164,9 +175,9 @@ _TENSOR_METHODS: dict[str, Any] = {
             functions.exp, functions.expm1, functions.floor, functions.isfinite, functions.isinf,
             functions.isnan, functions.log, functions.log10, functions.log1p, functions.log2,
             functions.round, functions.sign, functions.sin, functions.sinh, functions.sqrt,
-            functions.tan, functions.to, order.amax, order.amin, order.argmax, order.argmin,
-            order.argsort, order.bincount, order.max, order.median, order.min, order.quantile,
-            order.sort, order.topk, order.unique, picking.gather, picking.index_add,
+            functions.tan, functions.to, multinomial, order.amax, order.amin, order.argmax,
+            order.argmin, order.argsort, order.bincount, order.max, order.median, order.min,
+            order.quantile, order.sort, order.topk, order.unique, picking.gather, picking.index_add,
             picking.index_fill, picking.index_select, picking.masked_fill, picking.scatter,
             picking.scatter_add, rearranging.chunk, rearranging.clone, rearranging.diff,
             rearranging.contiguous, rearranging.moveaxis, rearranging.roll, rearranging.swapaxes,

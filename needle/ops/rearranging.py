@@ -1,6 +1,7 @@
 """Joining, repeating and moving elements: functions made of views, indexing and `concatenate`."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -93,10 +94,36 @@ def chunk(a: Tensor, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
     axis = normalize_axis(axis, a.ndim)
     if chunks < 1:
         raise ValueError(f"chunk: expected 1 piece or more, got {chunks}")
+    return pieces(a, max(1, -(-a.shape[axis] // chunks)), axis)
+
+
+@by_any_name
+def pieces(a: Tensor, split_size: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """a in pieces of `split_size` along an axis, the last maybe smaller, or of several sizes.
+
+    It is the method `x.split` of tensors, as in PyTorch; `needle.split` is the course's function.
+
+    Raises:
+        ValueError: a size below 1, or sizes whose sum is not the length of the axis.
+
+    Example:
+        >>> import needle as ndl
+        >>> x = ndl.Tensor([1.0, 2.0, 3.0])
+        >>> [piece.shape for piece in x.split(2)], [piece.shape for piece in x.split([1, 2])]
+        ([(2,), (1,)], [(1,), (2,)])
+    """
+    axis = normalize_axis(axis, a.ndim)
     length = a.shape[axis]
-    step = max(1, -(-length // chunks))
-    starts = range(0, max(1, length), step)
-    return tuple([_slice(a, axis, start, start + step) for start in starts])
+    sizes = integers(split_size, "split_size")
+    if isinstance(split_size, Sequence):
+        if min(sizes, default=0) < 0 or sum(sizes) != length:
+            raise ValueError(f"split: expected sizes from 0, {length} in all, got {split_size}")
+    elif sizes[0] < 1:
+        raise ValueError(f"split: expected a size from 1, got {split_size}")
+    else:
+        sizes *= max(1, -(-length // sizes[0]))
+    ends = accumulate(sizes)
+    return tuple([_slice(a, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)])
 
 
 def _slice(a: Tensor, axis: int, start: int | None, stop: int | None) -> Tensor:

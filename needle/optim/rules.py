@@ -1,4 +1,4 @@
-"""Update rules that give each element a step of its own: Adagrad, RMSprop, Adam and others."""
+"""Update rules that give each element a step of its own: Adagrad, Adadelta, RMSprop, Adam, ..."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from .optimizer import Optimizer
 from .settings import ParamGroup, setting
 
-__all__ = ["Adagrad", "Adam", "AdamW", "Lion", "RMSprop"]
+__all__ = ["Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop"]
 
 
 @dataclass(eq=False, repr=False)
@@ -54,6 +54,51 @@ class Adagrad(Optimizer):
         total = state["sum"] + g * g
         lr = settings.lr / (1 + (step - 1) * settings.lr_decay)
         return theta - lr * (g / (np.sqrt(total) + settings.eps)), {"sum": total}
+
+
+@dataclass(eq=False, repr=False)
+class Adadelta(Optimizer):
+    """Adadelta: steps in the unit of the parameters, which need no learning rate (Zeiler 2012).
+
+        g = grad + weight_decay·θ
+        v ← rho·v + (1 - rho)·g²
+        Δ = √(u + eps) / √(v + eps) · g
+        u ← rho·u + (1 - rho)·Δ²
+        θ ← θ - lr·Δ
+
+    Args:
+        params, lr, maximize: see `Optimizer`.
+        rho: in [0, 1), the decay rate of v and u.
+        eps: added under the roots; its root is about the size of the first steps.
+        weight_decay: strength of the L2 penalty.
+
+    Example:
+        >>> import needle as ndl
+        >>> w = ndl.Tensor([1.0])
+        >>> optimizer = ndl.optim.Adadelta([w])
+        >>> (w**2).sum().backward()
+        >>> optimizer.step()
+        >>> print(w.numpy().round(4))
+        [0.9968]
+    """
+
+    lr: float = setting(1.0)
+    rho: float = setting(0.9)
+    eps: float = setting(1e-6)
+    weight_decay: float = setting(0.0)
+    _: KW_ONLY
+    maximize: bool = setting(False)
+
+    def initial_state(self, group: ParamGroup) -> dict[str, float]:
+        return {"square_avg": 0.0, "acc_delta": 0.0}
+
+    def update(self, theta: Any, g: Any, state: dict[str, Any], settings: Any, step: Any) -> Any:
+        rho, eps = settings.rho, settings.eps
+        g = g + settings.weight_decay * theta
+        v = rho * state["square_avg"] + (1 - rho) * (g * g)
+        change = np.sqrt(state["acc_delta"] + eps) / np.sqrt(v + eps) * g
+        u = rho * state["acc_delta"] + (1 - rho) * (change * change)
+        return theta - settings.lr * change, {"square_avg": v, "acc_delta": u}
 
 
 @dataclass(eq=False, repr=False)

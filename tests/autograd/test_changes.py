@@ -13,7 +13,7 @@ from needle.autograd import Tensor, assign
 
 OPTIMIZERS = [
     optim.SGD, lambda p, lr: optim.SGD(p, lr, momentum=0.9), optim.Adam, optim.AdamW,
-    optim.RMSprop, optim.Adagrad, optim.Lion,
+    optim.RMSprop, optim.Adagrad, optim.Adadelta, optim.Lion,
 ]  # fmt: skip
 
 

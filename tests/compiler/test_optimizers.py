@@ -7,6 +7,7 @@ import needle as ndl
 from needle import nn
 from needle.optim import (
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
     AdamW,
@@ -28,6 +29,7 @@ OPTIMIZERS = {
     "adamw": lambda params: AdamW(params, lr=0.1, weight_decay=0.1),
     "rmsprop": lambda params: RMSprop(params, 0.1, momentum=0.5, centered=True, weight_decay=0.1),
     "adagrad": lambda params: Adagrad(params, 0.1, initial_accumulator_value=0.1, lr_decay=0.1),
+    "adadelta": lambda params: Adadelta(params, rho=0.8, weight_decay=0.1),
     "lion": lambda params: Lion(params, lr=0.1, weight_decay=0.1),
 }
 

@@ -39,7 +39,7 @@ IMAGE_LAYERS = {  # arguments and settings
 IMAGE_LAYERS_2D = {
     "Upsample": (None, 1.5, "bilinear"), "UpsamplingNearest2d": (3,), "UpsamplingBilinear2d": (3,),
     "PixelShuffle": (2,), "PixelUnshuffle": (2,), "ChannelShuffle": (2,), "Unfold": (2,),
-    "LocalResponseNorm": (3,),
+    "LocalResponseNorm": (3,), "PReLU": (4,),
 }  # fmt: skip
 
 

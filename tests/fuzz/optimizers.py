@@ -43,6 +43,9 @@ def _settings(rng: np.random.Generator, name: str) -> tuple[dict[str, Any], dict
         common |= {"alpha": 0.9, "centered": flag, "momentum": float(rng.choice([0, 0.9]))}
         common["eps"] = 1e-3  # PyTorch's centred variance may be negative by rounding
         return common, common
+    if name == "Adadelta":
+        common |= {"rho": float(rng.choice([0, 0.9])), "eps": float(rng.choice([1e-6, 1e-3]))}
+        return common, common
     common |= {"lr_decay": _number(rng, 0, 0.1), "initial_accumulator_value": float(flag)}
     return common, common
 
@@ -69,7 +72,7 @@ class _Pair:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.dtype = str(rng.choice(["float32", "float64"]))
-        self.name = str(rng.choice(["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"]))
+        self.name = str(rng.choice(["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta"]))
         groups, twins = [], []
         for _ in range(rng.integers(1, 4)):
             shapes = [

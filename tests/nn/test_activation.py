@@ -51,6 +51,24 @@ def test_activation_is_torchs(same_as_torch, name, options, shape, dtype) -> Non
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("count", "shape"), [(1, ()), (1, (7,)), (3, (2, 3)), (3, (2, 3, 4, 2))])
+def test_prelu_is_torchs(same_as_torch, count, shape, dtype) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.asarray(np.random.RandomState(0).randn(*shape), dtype)
+    theirs = torch.nn.PReLU(count, 0.5, dtype=getattr(torch, dtype))
+    same_as_torch(nn.PReLU(count, 0.5, dtype=dtype), theirs, x)
+
+
+def test_what_prelu_refuses() -> None:
+    with pytest.raises(ValueError, match="PReLU: num_parameters must be positive, got 0"):
+        nn.PReLU(0)
+    with pytest.raises(ValueError, match=r"1 weight or 4, .* channel of x \(2, 4\), got 3"):
+        nn.PReLU(3)(ndl.init.ones(2, 4))
+    with pytest.raises(TypeError, match="PReLU"):
+        nn.PReLU()(ndl.Tensor([1, 2]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "options"), MODULES, ids=IDS)
 def test_extreme_inputs_give_torchs_values(same_as_torch, name, options, dtype) -> None:
     torch = pytest.importorskip("torch")

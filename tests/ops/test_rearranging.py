@@ -12,6 +12,7 @@ ARRAY = np.random.default_rng(0).normal(size=(3, 4))
 CASES = {
     "cat": lambda lib, x: lib.cat([x, x * 2], dim=1),
     "chunk": lambda lib, x: lib.chunk(x, 3, dim=1)[1] * 2,
+    "split": lambda lib, x: x.split(2, dim=1)[0] * 3 + x.split([1, x.shape[0] - 1])[0].sum(),
     "chunk unevenly": lambda lib, x: lib.cat([p * p for p in x.chunk(2, 0)]),
     "roll": lambda lib, x: lib.roll(x, 5),
     "roll along dims": lambda lib, x: lib.roll(x, (1, -2), dims=(0, 1)),
@@ -51,6 +52,18 @@ def test_values_and_derivatives_are_pytorchs(mode, name):
 
 def close(ours, theirs):
     np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-9)
+
+
+def test_the_method_split_is_pytorchs():
+    for length in range(5):
+        x, theirs = Tensor(np.arange(length)), torch.arange(length)
+        for size in (1, 2, 7, [length], [0, length]):
+            expected = [tuple(piece.tolist()) for piece in theirs.split(size)]
+            assert [tuple(piece.tolist()) for piece in x.split(size)] == expected
+    with pytest.raises(ValueError, match="split: expected a size from 1, got 0"):
+        x.split(0)
+    with pytest.raises(ValueError, match=r"split: expected sizes from 0, 4 in all, got \[1, 2\]"):
+        x.split([1, 2])
 
 
 def test_chunks_are_pytorchs():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle.optim import SGD, Adagrad, Adam, AdamW, Lion, RMSprop, executor
+from needle.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, RMSprop, executor
 
 # a matrix, a row, a vector, a number, and a matrix larger than all others together
 SHAPES = ((6, 5), (1, 5), (5,), (), (40, 30))
@@ -21,6 +21,7 @@ OPTIMIZERS = {
     "adamw": lambda params: AdamW(params, lr=0.1, weight_decay=0.1),
     "rmsprop": lambda params: RMSprop(params, 0.1, momentum=0.5, centered=True, weight_decay=0.1),
     "adagrad": lambda params: Adagrad(params, 0.1, initial_accumulator_value=0.1, lr_decay=0.1),
+    "adadelta": lambda params: Adadelta(params, rho=0.8, weight_decay=0.1),
     "lion": lambda params: Lion(params, lr=0.1, weight_decay=0.1),
 }
 

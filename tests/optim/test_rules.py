@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle.optim import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+from needle.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, RMSprop
 
 RULES = {
     "sgd_maximize": (SGD, {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
@@ -26,6 +26,9 @@ RULES = {
     "adagrad": (Adagrad, {}),
     "adagrad_decay": (Adagrad, {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1}),
     "adagrad_start": (Adagrad, {"initial_accumulator_value": 2.0, "eps": 0.1, "maximize": True}),
+    "adadelta": (Adadelta, {}),
+    "adadelta_decay": (Adadelta, {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
+    "adadelta_maximize": (Adadelta, {"maximize": True}),
 }
 
 

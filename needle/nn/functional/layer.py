@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from ... import ops
 from ...autograd import Tensor
 from ...device import Generator
-from ...ops import elu, flatten, gelu, hardtanh, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from ...ops import (
+    elu,
+    flatten,
+    gelu,
+    hardtanh,
+    leaky_relu,
+    relu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+    where,
+)
 from ...ops.contraction import affine, matmul
 from ...ops.names import by_any_name
 from ...ops.random import Dropped, Kept
@@ -21,8 +33,8 @@ from .spatial import for_axes, on_batch
 
 __all__ = [
     "bilinear", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "flatten",
-    "gelu", "hardtanh", "leaky_relu", "linear", "log_softmax", "relu", "sigmoid", "silu", "softmax",
-    "softplus", "tanh", "unflatten",
+    "gelu", "hardtanh", "leaky_relu", "linear", "log_softmax", "prelu", "relu", "sigmoid",
+    "silu", "softmax", "softplus", "tanh", "unflatten",
 ]  # fmt: skip
 
 
@@ -112,6 +124,29 @@ def dropout(
         return x
     check_floats("Dropout", x)
     return Dropped(p)(x, Kept(p, generator)(x))
+
+
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    """x where x > 0, else weight·x: one weight for all, or one for each channel, axis 1 of x.
+
+    Raises:
+        ValueError: another number of weights than 1 or that of the channels.
+
+    Example:
+        >>> import needle as ndl
+        >>> from needle.nn import functional as F
+        >>> print(F.prelu(ndl.Tensor([-1.0, 2.0]), ndl.Tensor([0.25])))
+        [-0.25  2.  ]
+    """
+    check_floats("PReLU", x)
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if weight.size not in (1, channels):
+        raise ValueError(
+            f"PReLU expected 1 weight or {channels}, one for each channel of x {x.shape}, got "
+            f"{weight.size}"
+        )
+    weight = weight.reshape((-1, *[1] * (x.ndim - 2)) if weight.size > 1 else ())
+    return where(x > 0, x, weight * x)
 
 
 def _dropout(
