@@ -58,6 +58,8 @@ class Changes:
                 reader._changes.compute_readers()  # a tuple may hold the memory of its entries
             else:
                 readers.pop(key, None)
+        if not readers:
+            self.readers = None  # asking whether it is empty takes longer
 
 
 unchanged = Changes()

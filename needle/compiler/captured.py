@@ -19,6 +19,7 @@ from ..nn import Module
 from ..nn.module import last_attribute
 from ..optim import Optimizer
 from ..optim.schedule import Schedule
+from .unrolled import unrolled
 
 __all__ = ["Reached"]
 
@@ -26,6 +27,8 @@ _SIMPLE = (bool, int, float, complex, str, bytes, type(None))
 _FOREIGN = {"needle", "numpy", "builtins", "functools", "collections", "torch", "jax"}
 _LONGEST = 10_000  # entries of a list that is looked into
 _END = object()
+_IS_FLAG = "if {0}.requires_grad is not {1}: return False"
+_IS_CONTENT = "if {0}.cell_contents is not {1}: return False"
 
 
 class Reached:
@@ -56,25 +59,36 @@ class Reached:
         """Sort what is read: attributes of modules are only looked at after one was set."""
         self._version = -1
         of_modules = [isinstance(container, Module) for container in self._containers]
+        of_cells = [isinstance(container, types.CellType) for container in self._containers]
+        others = [not (one or other) for one, other in zip(of_modules, of_cells, strict=True)]
         self._parts = [
             (
                 [*compress(self._reads, chosen)],
                 [*compress(self._containers, chosen)],
                 [*chain.from_iterable(compress(self._found, chosen)), _END],
             )
-            for chosen in (of_modules, [not each for each in of_modules])
+            for chosen in (of_modules, others)
         ]
+        cells = [*compress(self._containers, of_cells)]
+        contents = [found for found, _ in compress(self._found, of_cells)]
         self._flags = [tensor.requires_grad for tensor in self.tensors]
+        self._has_flags = unrolled(_IS_FLAG, self.tensors, self._flags, last="return True")
+        self._has_contents = unrolled(_IS_CONTENT, cells, contents, last="return True")
 
     # --- checking
 
     def holds(self) -> bool:
         """Whether everything is as it was."""
-        if [*map(_requires_grad, self.tensors)] != self._flags:
+        if not self._has_flags():
             return False
         version = last_attribute[0]
         of_modules, others = self._parts
-        is_same = _is_same(*others) and (version == self._version or _is_same(*of_modules))
+        try:
+            is_same = self._has_contents()
+        except ValueError:  # a variable that is not set
+            is_same = False
+        is_same = is_same and _is_same(*others)
+        is_same = is_same and (version == self._version or _is_same(*of_modules))
         if is_same or self._holds_equal():
             self._version = version
             return True
@@ -325,5 +339,4 @@ def _is_equal(a: Any, b: Any) -> bool:
     return a is b or (type(a) is type(b) and isinstance(a, _SIMPLE) and repr(a) == repr(b))
 
 
-_requires_grad: Any = attrgetter("requires_grad")
 _class: Any = type

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,10 +11,9 @@ import numpy as np
 from ..autograd.abstract import AbstractArray, NeedsNumbers
 from .passes import optimised
 from .program import Captured, Constant, Input, Node, Program, evaluate, kind_of
+from .unrolled import unrolled
 
 __all__ = ["Executable"]
-
-_cached_data = operator.attrgetter("cached_data")
 
 
 class Executable:
@@ -39,8 +37,11 @@ class Executable:
         self.captured = [
             node for node in dict.fromkeys([*program.nodes, *leaves]) if isinstance(node, Captured)
         ]
-        self.tensors = [node.tensor for node in self.captured]
         self.arrays = []
+        holders = [node.tensor for node in self.captured]
+        self._are_same = unrolled(
+            "if {0}.cached_data is not {1}: return False", holders, holders, last="return True"
+        )
         self.bind()
 
     def _with_late_checks(self, program: Program, arrays: Sequence[Any]) -> Program:
@@ -65,7 +66,7 @@ class Executable:
 
     def bind(self) -> bool:
         """Look up where the captured arrays are now; False if one has another shape or layout."""
-        if self.arrays and all(map(operator.is_, map(_cached_data, self.tensors), self.arrays)):
+        if self._are_same():
             return True
         arrays = [node.read() for node in self.captured]
         for node, array in zip(self.captured, arrays, strict=True):
@@ -75,6 +76,8 @@ class Executable:
             ):
                 return False
         self.arrays = arrays
+        names = self._are_same.__globals__
+        names.update((f"x1_{row}", array) for row, array in enumerate(arrays))
         self.bound()
         return True
 

@@ -24,6 +24,11 @@ from .tracer import OF_A_GRAPH
 
 __all__ = ["CompiledFunction", "compile"]
 
+# looked up once: every call asks them
+_observers, _is_lazy = modes.observers.get, modes.is_lazy.get
+_grad_enabled, _accumulates = modes.grad_enabled.get, modes.accumulate.get
+_is_recomputing = modes.is_recomputing.get
+
 _MANY = 16
 """Recordings of one function beyond which a warning says what kept changing."""
 
@@ -44,12 +49,15 @@ class CompiledFunction:
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if modes.observers.get() or modes.is_lazy.get():
+        if _observers() or _is_lazy():
             return self.__wrapped__(*args, **kwargs)  # inside another transformation
         with self._lock:
             tensors: list[Tensor] = []
-            key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None, *_modes())
-            if len(tensors) > 1 and len(set(map(id, tensors))) < len(tensors):  # one comes twice
+            key: tuple[Any, ...] = (
+                _key(args, tensors), _key(kwargs, tensors) if kwargs else None,
+                _grad_enabled(), _accumulates(), _is_recomputing(),
+            )  # fmt: skip
+            if len(tensors) > 1 and len({*map(id, tensors)}) < len(tensors):  # one comes twice
                 ids = [*map(id, tensors)]
                 key = (*key, tuple(map(ids.index, ids)))
             for step in self._steps.get(key, ()):
@@ -152,10 +160,6 @@ def _chosen(executor: str) -> str:
             "executor='numpy'"
         )
     return executor
-
-
-def _modes() -> tuple[Any, ...]:
-    return modes.grad_enabled.get(), modes.accumulate.get(), modes.is_recomputing.get()
 
 
 def _key(tree: Any, tensors: list[Tensor]) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from .executors import Executable
+from .native.addresses import address_of
 from .native.cache import load
 from .native.groups import Group, axis_of_join
 from .native.kernel import Kernel
@@ -130,6 +131,7 @@ class NumbaExecutable(Executable):
                 self._segments.append(call)
         self._end_segment(start)
         self._program = np.array(self._words, np.int64)
+        self._fixups_of_inputs = [self._fixups.get(leaf, []) for leaf in self.program.inputs]
         base = self._program.ctypes.data
         self._run = runner()
         self._segments = [
@@ -226,7 +228,7 @@ class NumbaExecutable(Executable):
             array = self.arrays[self.captured.index(home)]
         flat = np.lib.stride_tricks.as_strided(array, layout.shape, layout.strides)
         if layout.offset:
-            address = array.__array_interface__["data"][0] + layout.offset
+            address = address_of(array) + layout.offset
             keeper = _Memory(address, layout.shape, layout.strides, layout.dtype, array)
             return np.asarray(keeper)
         return flat
@@ -254,17 +256,14 @@ class NumbaExecutable(Executable):
         if fixups:
             if not isinstance(array, np.ndarray):  # a scalar, whose memory NumPy copies
                 array = self._scalars[leaf] = np.asarray(array)
-            address = array.__array_interface__["data"][0]
+            address = address_of(array)
             for position, offset in fixups:
                 self._program[position] = address + offset
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         for i, array in enumerate(arrays):
             if array is not self._inputs[i]:
-                if not self._is_fit(array):
-                    array = np.array(array, order="C")
-                self._inputs[i] = array
-                self._point(self.program.inputs[i], array)
+                self._take(i, array)
         for segment in self._segments:
             if segment.__class__ is int:
                 self._run(segment)
@@ -272,14 +271,20 @@ class NumbaExecutable(Executable):
                 segment()
         return [np.array(result) for result in self._results]
 
-    def _is_fit(self, array: Any) -> bool:
-        """Whether a kernel may read an argument where it is: no new value is written there."""
+    def _take(self, i: int, array: Any) -> None:
+        """Have the i-th argument read where it is, or in a copy if a new value is written there."""
         flags = array.flags
-        if not (flags.c_contiguous and flags.aligned):
-            return False
-        start = array.__array_interface__["data"][0]
-        before = bisect_left(self._written, (start + array.nbytes,))
-        return before == 0 or self._written[before - 1][1] <= start
+        is_fit = flags.c_contiguous and flags.aligned
+        address = address_of(array)
+        if is_fit:
+            before = bisect_left(self._written, (address + array.nbytes,))
+            is_fit = before == 0 or self._written[before - 1][1] <= address
+        if not is_fit:
+            array = np.array(array, order="C")
+            address = address_of(array)
+        self._inputs[i] = array
+        for position, offset in self._fixups_of_inputs[i]:
+            self._program[position] = address + offset
 
     # --- looking at it
 

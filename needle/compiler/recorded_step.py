@@ -217,10 +217,10 @@ class RecordedStep:
         if not self.reached.holds() or not self.executable.bind():
             return False
         reached = self.reached.outside
-        for tensor, known in zip(tensors, self.outside, strict=True):
-            if (id(tensor) if tensor in reached else None) != known:
-                return False
-        return all(action.fits() for action in self.actions)
+        if [id(tensor) if tensor in reached else None for tensor in tensors] != self.outside:
+            return False
+        fitting = [action.fits() for action in self.actions]
+        return all(fitting)
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """The results for these arguments, with all effects."""
@@ -259,6 +259,8 @@ class RecordedStep:
         if self._bound is not self.executable.arrays:
             before_change(self.changed)
             self._changes = [changes_of(tensor) for tensor in self.changed]
+            for changes in self._changes:
+                changes.compute_readers()
             self._bound = self.executable.arrays
         last_change[0] = now = tick()
         for changes in self._changes:

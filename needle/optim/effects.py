@@ -23,35 +23,62 @@ __all__ = ["ScheduleStep", "Update", "recordable"]
 
 
 class Update:
-    """The update of a bucket, the `number`-th of this bucket in one step, from 1."""
+    """The update of buckets that share their numbers: one group's, in one step of its optimizer.
+
+    It is the `number`-th update of these buckets in a recorded step, from 1.
+    """
 
     def __init__(
         self, optimizer: Optimizer, bucket: Bucket, numbers: Sequence[Tensor], number: int
     ) -> None:
-        self.optimizer, self.bucket, self.numbers = optimizer, bucket, numbers
-        self.number = number
-        self.params = bucket.params
+        self.optimizer, self.numbers, self.number = optimizer, numbers, number
+        self.buckets = [bucket]
+        self.group, self.program, self.structure = bucket.group, bucket.program, bucket.structure
+        self._settings: list[Any] = []  # that are known to fit
+        self._known: list[Bucket] | None = None  # all buckets of the optimizer, with these
+
+    @property
+    def params(self) -> list[Tensor]:
+        """The parameters of all buckets."""
+        return [param for bucket in self.buckets for param in bucket.params]
+
+    def shares_numbers(self, bucket: Bucket, number: int) -> bool:
+        """Whether a bucket, updated next for the `number`-th time, needs the same numbers."""
+        own = self.buckets[0]
+        return (
+            number == self.number
+            and bucket.group is self.group
+            and bucket.steps == own.steps
+            and bucket.structure == self.structure
+            and bucket.kind == own.kind
+        )
 
     def fits(self) -> bool:
         """Whether the recorded ops are still those of the optimizer."""
-        bucket = self.bucket
-        return bucket in self.optimizer._executor.buckets and (
-            [*bucket.group.values()] == bucket.settings
-            or structure(bucket.group) == bucket.structure
-        )
+        buckets, values = self.optimizer._executor.buckets, [*self.group.values()]
+        if buckets is not self._known:
+            if not all(bucket in buckets for bucket in self.buckets):
+                return False
+            self._known = buckets
+        if values != self._settings:
+            if structure(self.group) != self.structure:
+                return False
+            self._settings = values
+        return len({bucket.steps for bucket in self.buckets}) == 1
 
     def begin(self) -> None:
         """Give the recorded ops the numbers of the next step."""
-        bucket = self.bucket
+        bucket = self.buckets[0]
         steps = bucket.steps + self.number if bucket.used_state else 0
-        numbers = bucket.program.compute_numbers(bucket.group, steps)
-        for tensor, number in zip(self.numbers, numbers):  # noqa: B905 - made for each other
-            tensor.cached_data[...] = number
+        numbers = self.program.compute_numbers(self.group, steps)
+        for tensor, number in zip(self.numbers, numbers, strict=True):
+            tensor.cached_data[()] = number
 
     def end(self) -> None:
         """The step was made."""
-        if self.bucket.used_state:
-            self.bucket.steps += 1
+        if self.buckets[0].used_state:
+            for bucket in self.buckets:
+                bucket.steps += 1
 
     def undo(self) -> None:
         """The step was not made."""
@@ -61,8 +88,9 @@ class ScheduleStep:
     """A step of a schedule, with a copy of its state to go back to."""
 
     def __init__(self, schedule: Schedule, step: Callable[[], None]) -> None:
-        self.schedule, self._step, self.bucket = schedule, step, None
+        self.schedule, self._step = schedule, step
         self.optimizer = schedule.optimizer
+        self.buckets = ()
         self.is_last = True  # no update of the optimizer follows
 
     def fits(self) -> bool:

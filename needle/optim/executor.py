@@ -75,8 +75,10 @@ class Executor:
                 continue
             if len(gradients) < len(bucket.params):
                 position = buckets.index(bucket)
-                buckets[position : position + 1] = parts = bucket.split()
-                bucket = parts[0]
+                parts = bucket.split()
+                # another list: what was recorded for the former buckets looks at these again
+                buckets = [*buckets[:position], *parts, *buckets[position + 1 :]]
+                self.buckets, bucket = buckets, parts[0]
             bucket.prepare(optimizer, self.programs)
             if is_recorded:
                 bucket.record(optimizer)
@@ -148,6 +150,7 @@ class Bucket:
         saved: Mapping[Tensor, dict[str, Any]],
     ) -> None:
         self.group, self.params, self.scratch = group, params, scratch
+        self.kind = _kind(params[0])
         self.arrays = [param.realize_cached_data() for param in params]
         self.joined = len(params) > 1
         self.size = sum(array.size for array in self.arrays)
@@ -275,18 +278,24 @@ class Bucket:
     def record(self, optimizer: Optimizer) -> None:
         """The same update by ops on Tensors, seen by observers."""
         effects = modes.effects.get()
-        formers = effects.actions if effects is not None else ()
-        number = 1 + sum(action.bucket is self for action in formers)
+        formers = effects.actions if effects is not None else []
+        number = 1 + sum(self in action.buckets for action in formers)
         rule = type(optimizer).__name__
-        numbers = [
-            _named(f"{rule}.{each.name}", np.zeros_like(self.arrays[0], shape=()))
-            for each in self.program.numbers
-        ]
-        update = Update(optimizer, self, numbers, number)
-        if effects is None:
-            update.begin()
+        former = formers[-1] if formers else None
+        if isinstance(former, Update) and former.shares_numbers(self, number):
+            update = former
+            update.buckets.append(self)
         else:
-            effects.act(update)
+            numbers = [
+                _named(f"{rule}.{each.name}", np.zeros_like(self.arrays[0], shape=()))
+                for each in self.program.numbers
+            ]
+            update = Update(optimizer, self, numbers, number)
+            if effects is None:
+                update.begin()
+            else:
+                effects.act(update)
+        if effects is not None:
             for param in self.params:
                 param._stored.is_stepped = True
         with no_grad():

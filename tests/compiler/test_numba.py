@@ -348,3 +348,18 @@ def test_gradients_of_attention():
     compiled = ndl.compile(gradients, executor="numba")
     for result, expected in zip(compiled(x), gradients(x), strict=True):
         np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_long_chains_of_values_that_are_used_twice(interpreted):
+    """The time to plan them grows with their number, not with that of the ways through them."""
+    x = Tensor(np.linspace(0, 1, 9).reshape(3, 3), requires_grad=False)
+
+    def function(x):
+        former = x @ x  # whose memory can be taken again
+        now = former * 0.5
+        for _ in range(46):
+            former, now = now, now - former
+        return now, (now - now.max()).sum()
+
+    for result, expected in zip(compiled(function)(x), function(x), strict=True):
+        close(result, expected)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..program import Node, getitem
+from .addresses import address_of
 
 __all__ = ["Layout", "Place", "axes_through", "contiguous", "dense", "view", "zeros"]
 
@@ -89,7 +90,7 @@ def view(node: Node, base: Layout) -> Layout | None:
             array = node.function(dummy, *node.operands[1:])
     except (ValueError, AttributeError):
         return None
-    offset = base.offset + _address(array) - _address(dummy)
+    offset = base.offset + address_of(array) - address_of(dummy)
     strides = [
         0 if n == 1 else stride for n, stride in zip(array.shape, array.strides, strict=True)
     ]
@@ -103,10 +104,6 @@ def _reshaped(dummy: Any, shape: tuple[int, ...]) -> Any:
     array = dummy.view()
     array.shape = shape
     return array
-
-
-def _address(array: Any) -> int:
-    return array.__array_interface__["data"][0]
 
 
 def axes_through(node: Node, axes: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..planning import Buffer, pack
 from ..program import Node, kind_of
-from .groups import Group, Grouping, axis_of_join, is_pick
+from .groups import Group, Grouping, axis_of_join
 from .layout import Layout, Place
 from .passes import Passes
 
@@ -170,7 +170,7 @@ def may_overwrite(
                 return False
             if passes.is_row(node) and not _is_row_use(passes, each):
                 return False
-            if _last_pass(grouping, passes, each) > passes.number[node]:
+            if passes.last[each] > passes.number[node]:
                 return False
     return True
 
@@ -183,18 +183,3 @@ def _walks_alike(axes: Any, layout: Layout, own: Any, target: Layout) -> bool:
 
 def _is_row_use(passes: Passes, node: Node) -> bool:
     return passes.is_row(node) and node not in passes.group.whole
-
-
-def _last_pass(grouping: Grouping, passes: Passes, node: Node) -> int:
-    """The last pass that may compute a node, as those that use it may compute it again."""
-    group = passes.group
-    last = passes.number[node]
-    for other in group.nodes:
-        bases = [grouping.base(operand) for operand, _ in grouping.uses(group, other)]
-        if node not in bases or passes.is_row(node):
-            continue
-        if passes.is_row(other):  # a reduction is known one pass later; a pick comes before a pass
-            last = max(last, passes.number[other] - (not is_pick(other)))
-        else:
-            last = max(last, _last_pass(grouping, passes, other))
-    return last

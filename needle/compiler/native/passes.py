@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TypeGuard
 
 from ..program import Constant, Node, kind_of
@@ -48,6 +49,19 @@ class Passes:
                 known.append(self.number[base])
         return max(known) + (self.is_row(node) and self.is_sum(node))
 
+    @cached_property
+    def last(self) -> dict[Node, int]:
+        """The last pass that may compute each node, as those that use it may compute it again."""
+        last = dict(self.number)
+        for node in reversed(self.group.nodes):
+            # a reduction is known one pass later; a pick comes before a pass
+            now = self.number[node] - (not is_pick(node)) if self.is_row(node) else last[node]
+            for operand, _ in self.grouping.uses(self.group, node):
+                base = self.grouping.base(operand)
+                if base in self.inside and not self.is_row(base):
+                    last[base] = max(last[base], now)
+        return last
+
     def kept(self, stored: set[Node]) -> set[Node]:
         """Nodes that a later pass needs and that are better kept than computed again."""
         kept: set[Node] = set()
@@ -61,12 +75,16 @@ class Passes:
         return kept
 
     def _keep(self, node: Node, now: int, stored: set[Node], kept: set[Node]) -> None:
-        for operand, _ in self.grouping.uses(self.group, node):
-            base = self.grouping.base(operand)
-            if base not in self.inside or self.is_row(base) or base in stored or base in kept:
-                continue
-            if self.number[base] < now:
+        """Keep what a node, computed in the pass `now`, would have to compute again."""
+        waiting, seen = [node], {node}
+        while waiting:
+            for operand, _ in self.grouping.uses(self.group, waiting.pop()):
+                base = self.grouping.base(operand)
+                is_known = base not in self.inside or self.is_row(base) or base in stored
+                if is_known or base in seen or self.number[base] >= now:
+                    continue
+                seen.add(base)
                 if costs_much(base):
                     kept.add(base)
-                    continue
-                self._keep(base, now, stored, kept)
+                else:
+                    waiting.append(base)
