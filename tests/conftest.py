@@ -11,6 +11,7 @@ import pytest
 
 import needle as ndl
 from needle import Device, Op
+from tests.rows import call_for_each_row
 from tests.strict_array import STRICT_DEVICE, StrictArray
 
 # benchmarks and examples come from the checkout; needle is the installed one, so they go last
@@ -24,6 +25,12 @@ def _seeded(request: pytest.FixtureRequest) -> None:
     generator = getattr(request.module, "RNG", None)
     if generator is not None:
         generator.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test that takes Rows runs on each of them."""
+    return call_for_each_row(pyfuncitem) or None
 
 
 @pytest.fixture(params=["eager", "lazy"])

@@ -11,6 +11,7 @@ import table
 import needle as ndl
 from needle import Tensor
 from needle.autograd import modes
+from tests.rows import parameters
 
 # --- ops with `compute` and `gradient` alone, as users write them
 
@@ -86,18 +87,17 @@ CASES = [case for case in table.CASES if case.differentiable] + [
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `case` runs on every differentiable row of the table."""
     if "case" in metafunc.fixturenames:
-        ids = [f"{case.name} {' '.join(map(str, case.shapes))}" for case in CASES]
-        metafunc.parametrize("case", CASES, ids=ids)
+        metafunc.parametrize("case", **parameters(CASES))
 
 
 # --- what was checked
 
 
 @pytest.fixture
-def checked(record_property: Callable[..., None], case: Any, mode: str) -> Callable[..., None]:
-    """checked(direction, order): notes for the summary that the case passed gradcheck so."""
+def checked(record_property: Callable[..., None], mode: str) -> Callable[..., None]:
+    """checked(case, direction, order): notes for the summary that a case passed gradcheck so."""
 
-    def note(direction: str, order: str) -> None:
+    def note(case: table.Case, direction: str, order: str) -> None:
         check = {"op": case.name.split()[0], "case": (case.name, case.shapes)}
         record_property("gradcheck", {**check, "mode": mode, "way": f"{direction}, {order} order"})
 

@@ -81,7 +81,7 @@ CHECKS = {
 def test_op_passes_gradcheck(case, mode, checked):
     for (direction, order), check in CHECKS.items():
         check(case)
-        checked(direction, order)
+        checked(case, direction, order)
     # second derivatives in both directions at once: the gradient's tangent, the tangent's gradient
     check_tangent(along_a_line(case, gradients_of(case)))
     gradcheck(tangent_of(along_a_line(case, outputs_of(case))), Tensor(0.0), mode="random")

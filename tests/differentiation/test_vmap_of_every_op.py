@@ -8,12 +8,13 @@ import table
 
 import needle as ndl
 from needle import Tensor
+from tests.rows import parameters
 
 SIZE = 3
-CASES = [
-    pytest.param(case, id=f"{case.name} {' '.join(map(str, case.shapes))}") for case in table.CASES
-]
-DIFFERENTIABLE = [param for param in CASES if param.values[0].differentiable]
+EVERY_ROW = pytest.mark.parametrize("row", **parameters(table.CASES))
+DIFFERENTIABLE = pytest.mark.parametrize(
+    "row", **parameters(case for case in table.CASES if case.differentiable)
+)
 
 
 def batches(case):
@@ -64,7 +65,7 @@ def assert_equal(actual, expected, tolerance=1e-9):
         np.testing.assert_allclose(one.numpy(), other.numpy(), tolerance, tolerance)
 
 
-@pytest.mark.parametrize("row", CASES)
+@EVERY_ROW
 def test_values(row):
     arrays = batches(row)
     for mapped in choices(row):
@@ -73,7 +74,7 @@ def test_values(row):
         assert_equal(vmapped(outputs_of(row), inputs, mapped), expected)
 
 
-@pytest.mark.parametrize("row", DIFFERENTIABLE)
+@DIFFERENTIABLE
 def test_gradients_of_each_example(row):
     arrays, numbers = batches(row), tuple(range(len(row.shapes)))
     gradient = ndl.grad(lambda *inputs: row.objective(inputs), numbers)
@@ -83,7 +84,7 @@ def test_gradients_of_each_example(row):
         assert_equal(vmapped(gradient, inputs, mapped), expected)
 
 
-@pytest.mark.parametrize("row", DIFFERENTIABLE)
+@DIFFERENTIABLE
 def test_gradients_through_vmap(row):
     arrays, numbers = batches(row), tuple(range(len(row.shapes)))
     for mapped in choices(row):
@@ -98,7 +99,7 @@ def test_gradients_through_vmap(row):
         assert_equal(actual, expected)
 
 
-@pytest.mark.parametrize("row", DIFFERENTIABLE)
+@DIFFERENTIABLE
 def test_second_derivatives_of_each_example(row):
     arrays, numbers = batches(row), tuple(range(len(row.shapes)))
     gradient = ndl.grad(lambda *inputs: row.objective(inputs), numbers)
@@ -114,7 +115,7 @@ def test_second_derivatives_of_each_example(row):
     assert_equal(vmapped(along, [*inputs, *directions], mapped * 2), expected, 1e-7)
 
 
-@pytest.mark.parametrize("row", DIFFERENTIABLE)
+@DIFFERENTIABLE
 def test_tangents_through_vmap(row):
     arrays = batches(row)
     mapped = [True] * len(arrays)
@@ -125,7 +126,7 @@ def test_tangents_through_vmap(row):
     assert_equal(actual, expected)
 
 
-@pytest.mark.parametrize("row", CASES)
+@EVERY_ROW
 def test_two_axes(row):
     """Of a batch of batches."""
     arrays = batches(row)

@@ -8,6 +8,7 @@ from table import CASES, Case
 from table import gradient_of as _gradient_of
 
 from needle import Tensor
+from tests.rows import parameters
 
 
 @pytest.fixture
@@ -26,8 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     }
     for name, cases in parts.items():
         if name in metafunc.fixturenames:
-            ids = [f"{case.name} {' '.join(map(str, case.shapes))}" for case in cases]
-            metafunc.parametrize(name, cases, ids=ids)
+            metafunc.parametrize(name, **parameters(cases))
 
 
 @pytest.fixture
