@@ -39,6 +39,7 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+SOURCES = {module: path.read_text(encoding="utf-8") for module, path in MODULES.items()}
 
 
 def imports(module: str, tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
@@ -86,9 +87,9 @@ def violations(module: str, source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "needle.__init__"])
-def test_nothing_imports_upward(module):
-    assert violations(module, MODULES[module].read_text()) == []
+def test_nothing_imports_upward():
+    floors = [module for module in MODULES if module != "needle.__init__"]
+    assert [each for module in floors for each in violations(module, SOURCES[module])] == []
 
 
 def test_every_module_has_a_floor():
@@ -149,10 +150,10 @@ def test_what_is_allowed_is_let_through(module, source):
 
 def test_modules_do_not_import_in_circles():
     graph = {}
-    for module, path in MODULES.items():
-        targets = {name for name, _ in imports(module, ast.parse(path.read_text()))}
-        # a name inside a module stands for the module
-        known = {name.removesuffix(".__init__"): name for name in MODULES}
+    # a name inside a module stands for the module
+    known = {name.removesuffix(".__init__"): name for name in MODULES}
+    for module, source in SOURCES.items():
+        targets = {name for name, _ in imports(module, ast.parse(source))}
         graph[module] = {
             known.get(target) or known.get(target.rpartition(".")[0]) for target in targets
         } & MODULES.keys()
@@ -178,7 +179,7 @@ def test_circles_are_found():
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.endswith("__init__")])
 def test_packages_only_re_export(module):
-    docstring, *statements = ast.parse(MODULES[module].read_text()).body
+    docstring, *statements = ast.parse(SOURCES[module]).body
     assert isinstance(docstring, ast.Expr)
     for statement in list(statements):
         if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
