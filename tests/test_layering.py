@@ -26,7 +26,7 @@ FLOORS = {
     "data": TENSORS,  # never models
     "compiler": {*MODELS, "optim", "differentiation", "io", "graph"},
     "differentiation": TENSORS,  # never modules: what they need of it, they register
-    "distributed": {*MODELS, "optim", "differentiation"},
+    "distributed": {*MODELS, "optim", "data", "differentiation"},
     "linalg": TENSORS,
     "graph": {*MODELS, "differentiation"},
     "io": MODELS,

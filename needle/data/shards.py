@@ -10,7 +10,7 @@ from .samplers import check_count
 
 __all__ = ["check_shard", "order_of_rank_0", "parts_of", "without_samples"]
 
-order_of_rank_0: Callable[[np.ndarray], np.ndarray] | None = None
+order_of_rank_0: Callable[[np.ndarray, str], np.ndarray] | None = None
 """Set by needle.distributed: gives every rank the order that rank 0 has drawn."""
 
 
@@ -46,7 +46,7 @@ def parts_of(
     if order.dtype.kind != "i":
         raise TypeError(f"shard splits batches of whole numbers, got indices {order[:3].tolist()}")
     if order_of_rank_0 is not None:
-        lengths, order = order_of_rank_0(lengths), order_of_rank_0(order)
+        order, lengths = order_of_rank_0(order, "samples"), order_of_rank_0(lengths, "batches")
     parts, without = [], set()
     for number, batch in enumerate(np.split(order, np.cumsum(lengths))[:-1]):
         part = np.array_split(batch, size)[rank]

@@ -1,7 +1,14 @@
 """One model on many processes: ranks, and what they exchange, by MPI."""
 
-from . import collectives, communicator
+from . import collectives, communicator, failures, normalization, passes, tensor_parallel
 from .collectives import *
 from .communicator import *
+from .failures import *
+from .normalization import *
+from .passes import *
+from .tensor_parallel import *
 
-__all__ = [*communicator.__all__, *collectives.__all__]
+__all__ = [
+    *communicator.__all__, *collectives.__all__, *normalization.__all__, *tensor_parallel.__all__,
+    *failures.__all__, *passes.__all__,
+]  # fmt: skip

@@ -20,23 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from .failures import DistributedError, Watch, shared_board, starting
 from .launcher import launched_as
 
-__all__ = [
-    "DistributedError", "barrier", "is_available", "local_rank", "rank", "size",
-]  # fmt: skip
+__all__ = ["barrier", "is_available", "local_rank", "rank", "size"]
 
 _NAP = 2e-5  # seconds
-
-
-class DistributedError(RuntimeError):
-    """Ranks do not do the same, or one of them cannot be reached.
-
-    Example:
-        >>> import needle as ndl
-        >>> issubclass(ndl.distributed.DistributedError, RuntimeError)
-        True
-    """
 
 
 class Communicator:
@@ -55,6 +44,7 @@ class Communicator:
         # apart from communicators of the user's; gradients travel while others are used
         self.world: Any = mpi.COMM_WORLD.Dup() if mpi else None
         self.background: Any = mpi.COMM_WORLD.Dup() if mpi else None
+        self.board: Any = shared_board(mpi) if mpi else None
         self._sent: list[tuple[Any, Any]] = []  # requests of messages on their way, with memory
         self._messages: deque[Any] = deque()  # those that a single rank has sent to itself
 
@@ -90,10 +80,12 @@ class Communicator:
         self._wait_until(request.Test, doing)
 
     def _wait_until(self, is_done: Callable[[], bool], doing: str) -> None:
-        spins = 0
-        while not is_done():
-            spins += 1
-            if spins > self._spins:
+        for _ in range(self._spins):
+            if is_done():
+                return
+        with Watch(self.board, doing) as look:
+            while not is_done():
+                look()
                 time.sleep(_NAP)
 
     # --- collectives
@@ -297,7 +289,8 @@ def communicator() -> Communicator:
     mpi4py: Any = importlib.import_module("mpi4py")
     # MPI is called by one thread at a time, and waits by testing
     mpi4py.rc.thread_level = "serialized"
-    mpi: Any = importlib.import_module("mpi4py.MPI")
+    with starting():
+        mpi: Any = importlib.import_module("mpi4py.MPI")
     found = mpi.COMM_WORLD.Get_size()
     if found != size:
         library = mpi.Get_library_version().partition("\n")[0].strip("\0 ")
