@@ -25,6 +25,7 @@ SYNONYMS = (
     ("ddof", "correction", "unbiased"),
     ("low", "min", "a_min"),
     ("high", "max", "a_max"),
+    ("k", "diagonal"),
     ("shift", "shifts"),
     ("ord", "p"),
     ("method", "interpolation"),

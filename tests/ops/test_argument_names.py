@@ -97,6 +97,8 @@ def test_other_names_of_pytorch_and_numpy():
     np.testing.assert_array_equal(
         ndl.roll(x, shifts=1, dims=0).numpy(), np.roll(x.numpy(), 1, axis=0)
     )
+    for y in (ndl.triu(x, 1), ndl.triu(x, k=1), ndl.triu(x, diagonal=1)):
+        np.testing.assert_array_equal(y.numpy(), np.triu(x.numpy(), 1))
     assert ndl.norm(x, p="fro", dim=(0, 1)).item() == pytest.approx(np.linalg.norm(x.numpy()))
 
 
