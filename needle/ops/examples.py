@@ -123,6 +123,10 @@ _EXAMPLES = """
 # contiguous
 >>> ndl.contiguous(ndl.ones(2, 3).T).is_contiguous()
 True
+# WeightedBinCount
+>>> labels, weights = ndl.Tensor([1, 1]), ndl.Tensor([0.5, 1.0])
+>>> print(ndl.ops.WeightedBinCount()(labels, weights))
+[0.  1.5]
 # BinCount
 >>> print(ndl.ops.BinCount(minlength=3)(ndl.Tensor([1, 1])))
 [0 2 0]

@@ -12,11 +12,12 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTupleOp
 from ..autograd.tensor import as_operands
+from ..autograd.watch import check_unwatched
 from .arithmetic import where
 from .functions import isnan
 from .indexing import getitem
 from .kinds import Reduction, function_of, normalize_axis, stated, with_parameters
-from .names import AnyName, by_any_name, speller
+from .names import AnyName, as_tensors, by_any_name, speller
 from .picking import take_along_axis
 from .rearranging import moveaxis
 from .reductions import Max, Min
@@ -26,7 +27,7 @@ from .views import Flip, flip, identity, reshape
 __all__ = [
     "amax", "amin", "ArgMax", "argmax", "ArgMin", "argmin", "ArgSort", "argsort", "BinCount",
     "bincount", "max", "median", "min", "quantile", "Sort", "sort", "TakeAlongAxis", "TopK", "topk",
-    "Unique", "unique",
+    "Unique", "unique", "WeightedBinCount",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -267,6 +268,7 @@ def unique(
         >>> ndl.unique(ndl.Tensor([3, 1, 3])).numpy()
         array([1, 3])
     """
+    check_unwatched(a, "unique", "it has no gradient")
     found = Unique()(a)
     values, *others = [TupleGetItem(part)(found) for part in range(4)]
     wanted = (return_index, return_inverse, return_counts)
@@ -275,29 +277,49 @@ def unique(
 
 
 class BinCount(TensorOp):
-    """How often each whole number from 0 occurs, or the sums of weights. No gradient."""
+    """How often each whole number from 0 occurs. No gradient."""
 
     differentiable = False
 
     def __init__(self, minlength: int = 0) -> None:
         self.minlength = minlength
 
-    def compute(self, a: Array, *weights: Array) -> Array:
-        return np.bincount(a, weights[0] if weights else None, self.minlength)
+    def compute(self, a: Array) -> Array:
+        return np.bincount(a, minlength=self.minlength)
+
+
+class WeightedBinCount(TensorOp):
+    """The sums y_i = Σ b_j where a_j = i, for whole numbers a. The adjoint of b_j is g at a_j."""
+
+    constant_operands = slice(1)
+
+    def __init__(self, minlength: int = 0) -> None:
+        self.minlength = minlength
+
+    def compute(self, a: Array, b: Array) -> Array:
+        return np.bincount(a, b, self.minlength).astype(b.dtype, copy=False)
+
+    def gradient(self, out_grad: Tensor, node: Tensor) -> Any:
+        return None, getitem(out_grad, node.inputs[0])
 
 
 @by_any_name
 def bincount(a: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
     """How often each of the numbers 0, 1, 2, ... occurs among integers, as np.bincount.
 
-    With `weights` the sums of the weights of each number. No gradient.
+    With `weights` the sums of the weights of each number, in their dtype; float64 for integers.
 
     Example:
         >>> import needle as ndl
         >>> ndl.bincount(ndl.Tensor([1, 3, 1])).numpy()
         array([0, 2, 0, 1])
+        >>> ndl.bincount(ndl.Tensor([1, 3, 1]), [0.5, 1.0, 2.0]).numpy()
+        array([0. , 2.5, 0. , 1. ])
     """
-    return BinCount(minlength)(a, *(() if weights is None else (weights,)))
+    if weights is None:
+        return BinCount(minlength)(a)
+    a, b = as_tensors("bincount", (a, weights))
+    return WeightedBinCount(minlength)(a, b if b.dtype.kind == "f" else b.astype(np.float64))
 
 
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")

@@ -22,7 +22,7 @@ CHANGES = [
         "optimizer.name: unknown optimizer 'Sgd' (did you mean SGD?), allowed: ",
     ),
     ("optimizer.name=3", "optimizer.name: unknown optimizer 3, allowed: "),
-    ("optimizer={lr: 1}", "optimizer.name: missing, allowed: SGD"),
+    ("optimizer={lr: 1}", "optimizer.name: missing, allowed: Ada"),
     ("optimizer=SGD", "optimizer: found 'SGD', allowed: a mapping with the name of an optimizer"),
     ("optimizer.lr=fast", "optimizer.lr: found 'fast', allowed: a finite number"),
     ("optimizer.lr=.nan", "optimizer.lr: found nan, allowed: a finite number"),

@@ -13,6 +13,7 @@ NOT_SYMBOLIC = {
     "expm of large matrices": "how often it squares depends on the norm of the matrices",
     "bincount": "the number of counts depends on the values",
     "bincount at least 5": "the number of counts depends on the values",
+    "bincount of weights": "the number of sums depends on the values",
     "unique": "the number of different elements depends on the values",
     "unique and counts": "the number of different elements depends on the values",
 }

@@ -144,6 +144,13 @@ ROWS = [
         "constant",
     ),
     (
+        "bincount of weights",
+        lambda a, b: ops.bincount(ops.argmax(a, 1), b, 3),
+        lambda a, b: np.bincount(np.argmax(a, 1), b, 3).astype(b.dtype),
+        [[(4, 3), (4,)]],
+        "floats",
+    ),
+    (
         "bincount at least 5",
         lambda a: ops.bincount(ops.argmax(a, 1), minlength=5),
         lambda a: np.bincount(np.argmax(a, 1), minlength=5),
