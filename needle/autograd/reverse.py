@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RETAINED", "GradientReplacedWarning", "clear_gradients", "compute_adjoints",
-    "compute_gradient_of_variables", "find_topo_sort",
+    "compute_gradient_of_variables", "find_topo_sort", "leaves_early", "transforms",
 ]  # fmt: skip
 
 
@@ -77,6 +77,27 @@ class Stored:
         self.is_used, self.is_stepped = is_used, False
 
 
+transforms: list[Callable[[list[Value], Iterator[Any]], Iterator[Any]]] = []
+"""Each takes the values that `backward` is about to visit, the last one first, and the leaves with
+their adjoints as they are found, and yields leaves with adjoints to store. It may reorder the
+values before it takes the first leaf."""
+
+
+def leaves_early(order: list[Value]) -> None:
+    """Reorder values so that a leaf is visited as soon as its adjoint is complete."""
+    placed: set[Value] = set()
+    early: list[Value] = []
+    for node in order:
+        if node.op is None:
+            continue
+        for operand in node.inputs:  # of which `node` is the oldest user
+            if operand.requires_grad and operand.op is None and operand not in placed:
+                placed.add(operand)
+                early.append(operand)
+        early.append(node)
+    order[:] = [node for node in order if node.op is None and node not in placed] + early
+
+
 def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None:
     """Store the gradient of `output_tensor` in `.grad` of the leaves that require it.
 
@@ -96,7 +117,10 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
     accumulate, effects = modes.accumulate.get(), modes.effects.get()
     stored = Stored()
     taken = {_memory(out_grad)}
-    for leaf, adjoint in _walk_back({output_tensor: out_grad}, order):
+    leaves = _walk_back({output_tensor: out_grad}, order)
+    for function in transforms:
+        leaves = function(order, leaves)
+    for leaf, adjoint in leaves:
         if adjoint is None:
             if not accumulate:
                 leaf.grad = None

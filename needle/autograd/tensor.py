@@ -198,7 +198,7 @@ class Tensor(Value, ArrayLike):
             )
         copy = self.make_const(array.copy(), self.requires_grad)
         copy.grad = None if self._grad is None else self._grad.detach().__deepcopy__(memo)
-        own = {"_hooks", "_stored", "_changes", "_replaced"}
+        own = {"_hooks", "_stored", "_changes", "_replaced", "_shared"}
         vars(copy).update({name: vars(self)[name] for name in vars(self).keys() - own})
         memo[id(self)] = copy
         return copy

@@ -66,6 +66,7 @@ class Value:
     _stored = Stored(is_used=True)  # by `backward`, which warns if it replaces what nobody used
     _changes = unchanged
     _replaced = 0  # the time when it got other memory
+    _shared: Any = None  # its part in gradients that ranks average
 
     @classmethod
     def make_const(cls, data: Array, requires_grad: bool = False) -> Self:

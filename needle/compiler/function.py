@@ -18,6 +18,7 @@ import numpy as np
 from ..autograd import Tensor, TensorTuple, modes
 from ..differentiation.tree import is_record
 from ..nn import Module
+from ..optim.effects import Restart
 from .picture import ProgramGraph
 from .recorded_step import RecordedStep, record
 from .tracer import OF_A_GRAPH
@@ -60,13 +61,17 @@ class CompiledFunction:
             if len(tensors) > 1 and len({*map(id, tensors)}) < len(tensors):  # one comes twice
                 ids = [*map(id, tensors)]
                 key = (*key, tuple(map(ids.index, ids)))
-            for step in self._steps.get(key, ()):
-                if step.fits(tensors):
-                    break
-            else:
-                step = self._record(key, args, kwargs, tensors)
-            self._last = step
-            return step.run(tensors)
+            while True:
+                for step in self._steps.get(key, ()):
+                    if step.fits(tensors):
+                        break
+                else:
+                    step = self._record(key, args, kwargs, tensors)
+                self._last = step
+                try:
+                    return step.run(tensors)
+                except Restart:
+                    continue
 
     def _record(
         self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]

@@ -172,14 +172,14 @@ def _compiled(
 
 
 def _ordered(actions: list[Any]) -> list[Any]:
-    """The actions, schedules told whether an update of their optimizer follows."""
+    """The actions as they begin, schedules told whether an update of their optimizer follows."""
     for position, action in enumerate(actions):
         later = actions[position + 1 :]
         if not isinstance(action, Update):
             action.is_last = not any(
                 isinstance(each, Update) and each.optimizer is action.optimizer for each in later
             )
-    return actions
+    return sorted(actions, key=lambda action: not action.is_first)
 
 
 @dataclass(eq=False)

@@ -23,7 +23,7 @@ __all__ = ["all_gather", "all_reduce", "broadcast", "recv", "reduce_scatter", "s
 _OPS = ("sum", "mean", "max", "min")
 
 
-def _in_memory(array: Any) -> Any:
+def in_memory(array: Any) -> Any:
     """Refuse recording and abstract arrays before anything is sent: a recorder keeps the call."""
     if not hasattr(array, "__array_interface__"):
         raise TypeError(f"ranks exchange arrays in memory, not {type(array).__name__}")
@@ -40,7 +40,13 @@ def _linear(op: Any, tangents: Sequence[Any], node: Any) -> Any:
     return op(Tensor.make_const(np.zeros_like(node.inputs[0])) if tangent is None else tangent)
 
 
-class AllReduce(TensorOp):
+class Exchanged(TensorOp):
+    """Base of the ops that exchange something with other ranks."""
+
+    is_random = True  # as those that draw: never merged, left out or moved past another
+
+
+class AllReduce(Exchanged):
     """Σ a, or the mean, maximum or minimum over ranks.
 
     Adjoints: Σ g, its mean, or Σ g where a is the extremum; ranks that share it share Σ g.
@@ -50,7 +56,7 @@ class AllReduce(TensorOp):
         self.op = op
 
     def compute(self, a: Array) -> Array:
-        return communicator().all_reduce(_in_memory(a), self.op)
+        return communicator().all_reduce(in_memory(a), self.op)
 
     def infer(self, a: AbstractArray) -> AbstractArray:
         return _abstract(a.shape, mean_dtype(a.dtype) if self.op == "mean" else a.dtype)
@@ -64,7 +70,7 @@ class AllReduce(TensorOp):
         return ops.where(is_extremum, shared, 0)
 
 
-class Broadcast(TensorOp):
+class Broadcast(Exchanged):
     """The a of rank `root`. Adjoint: Σ g there, zeros elsewhere."""
 
     tangent = _linear
@@ -73,7 +79,7 @@ class Broadcast(TensorOp):
         self.root = root
 
     def compute(self, a: Array) -> Array:
-        return communicator().broadcast(_in_memory(a), self.root)
+        return communicator().broadcast(in_memory(a), self.root)
 
     def infer(self, a: AbstractArray) -> AbstractArray:
         return _abstract(a.shape, a.dtype)
@@ -86,19 +92,19 @@ class Reduce(Broadcast):
     """Σ a on rank `root`, zeros elsewhere. Adjoint: the g of that rank."""
 
     def compute(self, a: Array) -> Array:
-        return communicator().reduce(_in_memory(a), self.root)
+        return communicator().reduce(in_memory(a), self.root)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> Tensor:
         return Broadcast(self.root)(out_grad)
 
 
-class AllGather(TensorOp):
+class AllGather(Exchanged):
     """The a of all ranks along a new first axis. Adjoint: Σ g at the place of this rank."""
 
     tangent = _linear
 
     def compute(self, a: Array) -> Array:
-        return communicator().all_gather(_in_memory(a))
+        return communicator().all_gather(in_memory(a))
 
     def infer(self, a: AbstractArray) -> AbstractArray:
         return _abstract((communicator().size, *a.shape), a.dtype)
@@ -107,13 +113,13 @@ class AllGather(TensorOp):
         return ReduceScatter()(out_grad)
 
 
-class ReduceScatter(TensorOp):
+class ReduceScatter(Exchanged):
     """Σ a at the place of this rank along the first axis, without it. Adjoint: g of all ranks."""
 
     tangent = _linear
 
     def compute(self, a: Array) -> Array:
-        return communicator().reduce_scatter(_in_memory(a))
+        return communicator().reduce_scatter(in_memory(a))
 
     def infer(self, a: AbstractArray) -> AbstractArray:
         return _abstract(a.shape[1:], a.dtype)
@@ -122,7 +128,7 @@ class ReduceScatter(TensorOp):
         return AllGather()(out_grad)
 
 
-class Send(TensorOp):
+class Send(Exchanged):
     """Sends its operands to rank `to`; the result is a 0. Adjoint: what that rank sends back.
 
     `tag` counts the derivatives: adjoints travel under the next one.
@@ -132,7 +138,7 @@ class Send(TensorOp):
         self.to, self.tag, self.header = to, tag, header
 
     def compute(self, *arrays: Array) -> Array:
-        communicator().send([*map(_in_memory, arrays)], self.to, self.tag, self.header)
+        communicator().send([*map(in_memory, arrays)], self.to, self.tag, self.header)
         return np.zeros((), np.float32)
 
     def infer(self, *arrays: AbstractArray) -> AbstractArray:
@@ -152,11 +158,13 @@ class Receive(TensorTupleOp):
     Nothing is read of the operands: they tie the result to a graph.
     """
 
+    is_random = True
+
     def __init__(self, from_: int, tag: int, shapes: tuple[Any, ...], header: bytes = b"") -> None:
         self.from_, self.tag, self.shapes, self.header = from_, tag, shapes, header
 
     def compute(self, *anchors: Array) -> tuple[Array, ...]:
-        _in_memory(anchors[0])
+        in_memory(anchors[0])
         if self.header:
             found = communicator().receive_header(self.from_, 0)
             if found != self.header:

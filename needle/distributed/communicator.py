@@ -50,30 +50,36 @@ class Communicator:
 
     # --- agreeing and waiting
 
-    def start_agreement(self, doing: str) -> Any:
+    def start_agreement(self, doing: str, detail: str = "") -> Any:
         """Tell the others what this rank is about to do; `finish_agreement` gets the result."""
-        number = _number_of(doing)
+        number = _number_of(doing + detail)
         mine = np.array([number, -number])
         greatest = np.empty_like(mine)
         request = self.world.Iallreduce(mine, greatest, op=self.mpi.MAX)
-        return request, mine, greatest, doing
+        return request, mine, greatest, doing, detail
 
-    def finish_agreement(self, started: Any) -> None:
-        """Raise an error that says what each rank does, if they do not all do the same."""
-        request, _, greatest, doing = started
+    def finish_agreement(self, started: Any) -> list[str]:
+        """The details of all ranks, or one if they are the same.
+
+        Raises an error that says what each rank does, if they do not all do the same.
+        """
+        request, _, greatest, doing, detail = started
         self.wait(request, doing)
         if greatest[0] == -greatest[1]:
-            return
-        what = self.world.allgather(doing)
+            return [detail]
+        pairs = self.world.allgather((doing, detail))
+        what = [each for each, _ in pairs]
+        if len(set(what)) == 1:
+            return [each for _, each in pairs]
         by_text: dict[str, list[int]] = {}
         for each, text in enumerate(what):
             by_text.setdefault(text, []).append(each)
         lines = "\n  ".join(f"{_ranks(ranks)}: {text}" for text, ranks in by_text.items())
         raise DistributedError(f"the ranks do not do the same:\n  {lines}")
 
-    def agree(self, doing: str) -> None:
+    def agree(self, doing: str, detail: str = "") -> list[str]:
         """Raise an error on all ranks unless all are about to do the same."""
-        self.finish_agreement(self.start_agreement(doing))
+        return self.finish_agreement(self.start_agreement(doing, detail))
 
     def wait(self, request: Any, doing: str) -> None:
         """Wait until a request has been completed; `doing` is what for."""

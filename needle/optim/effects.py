@@ -2,7 +2,8 @@
 
 `needle.autograd.modes.effects` is given these actions. A step calls `fits()` of each, which tells
 whether what was recorded still holds, then `begin()` of each in order, computes, and calls `end()`;
-or `undo()`, in the opposite order, where an exception came in between.
+or `undo()`, in the opposite order, where an exception came in between. Actions with `is_first`
+begin before the others; they may raise `Restart`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from .optimizer import Optimizer
     from .schedule import Schedule
 
-__all__ = ["ScheduleStep", "Update", "recordable"]
+__all__ = ["Restart", "ScheduleStep", "Update", "recordable"]
+
+
+class Restart(Exception):
+    """Raised by `begin()`: what was recorded does not hold, and `fits()` tells it from now on."""
 
 
 class Update:
@@ -27,6 +32,8 @@ class Update:
 
     It is the `number`-th update of these buckets in a recorded step, from 1.
     """
+
+    is_first = False
 
     def __init__(
         self, optimizer: Optimizer, bucket: Bucket, numbers: Sequence[Tensor], number: int
@@ -86,6 +93,8 @@ class Update:
 
 class ScheduleStep:
     """A step of a schedule, with a copy of its state to go back to."""
+
+    is_first = False
 
     def __init__(self, schedule: Schedule, step: Callable[[], None]) -> None:
         self.schedule, self._step = schedule, step
