@@ -534,6 +534,18 @@ class Noise(ndl.TensorOp):
         return out_grad
 
 
+def test_random_ops_keep_their_order_around_kernels(agree):
+    """A kernel of `u` and `u * second` would be needed before the first and after the second."""
+
+    def step(x):
+        u = ndl.exp(x)
+        first = Noise()(u)
+        second = Noise()(x)
+        return u * second + first
+
+    agree(lambda: (step, []), [(SQUARE,), (SQUARE + 1,)])
+
+
 SQUARE = np.array([[2.0, 0.5], [0.25, 1.0]])
 
 

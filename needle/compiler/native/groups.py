@@ -55,8 +55,12 @@ class Group:
 class Grouping:
     """The groups of a program's nodes, in an order in which they can run."""
 
-    def __init__(self, nodes: Iterable[Node], layouts: dict[Node, Layout]) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], layouts: dict[Node, Layout], draws: Iterable[Node] = ()
+    ) -> None:
         self.layouts = layouts
+        self._draws = set(draws)  # which run in the order of `nodes`
+        self._last_draw: set[Group] = set()
         self.group_of: dict[Node, Group] = {}
         self._before: dict[Group, set[Group]] = {}  # what a group needs directly
         self._axis = 0
@@ -152,6 +156,9 @@ class Grouping:
         self.group_of[node] = group
         before = {self.group_of[b] for b in map(self.base, node.nodes) if b in self.group_of}
         self._before[group] = before
+        if node in self._draws:  # before kernels are joined: none may be needed on both sides
+            before |= self._last_draw
+            self._last_draw = {group}
         if group.kind != "kernel":
             return
         self._give_axes(group, node)

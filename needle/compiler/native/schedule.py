@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from numpy.lib.array_utils import byte_bounds
@@ -29,9 +28,9 @@ class Schedule:
         self.results, self.assigned = _with_own_nodes(program)
         layouts = {leaf: _layout_of_leaf(leaf, arrays) for leaf in _leaves(program, arrays)}
         nodes = sorted_nodes([*self.results, *self.assigned.values(), *program.draws])
-        self.grouping = Grouping([node for node in nodes if node not in layouts], layouts)
+        nodes = [node for node in nodes if node not in layouts]
+        self.grouping = Grouping(nodes, layouts, program.draws)
         self.before = {group: set(needs) for group, needs in self.grouping.before.items()}
-        self._draws_in_order(program)
         self._shared = _shared(self.assigned, arrays)
         self.in_place: dict[Node, Node] = {}
         for leaf, value in self.assigned.items():
@@ -47,11 +46,6 @@ class Schedule:
         self.memory = Memory(self.grouping, self.order, self.in_place, kept)
 
     # --- order
-
-    def _draws_in_order(self, program: Program) -> None:
-        groups = [self.grouping.group_of[node] for node in program.draws]
-        for first, second in pairwise(groups):
-            self.before[second].add(first)
 
     def _reaches(self, first: Group, last: Group) -> bool:
         """Whether `last` is `first` or must come after it."""
