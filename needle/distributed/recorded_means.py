@@ -78,7 +78,7 @@ class Exchange:
     """Before a recorded step runs, tells the others which parameters a `backward` reaches."""
 
     is_first = True
-    optimizer = bucket = None
+    optimizer, buckets = None, ()
 
     def __init__(self, doing: str, detail: str, union: str, position: int) -> None:
         self.doing, self.detail, self.union, self.position = doing, detail, union, position
