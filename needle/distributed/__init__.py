@@ -1,7 +1,13 @@
 """One model on many processes: ranks, and what they exchange, by MPI."""
 
 from . import (
-    collectives, communicator, failures, normalization, passes, tensor_parallel, wrapping,
+    collectives,
+    communicator,
+    failures,
+    normalization,
+    passes,
+    tensor_parallel,
+    wrapping,
 )  # fmt: skip
 from .collectives import *
 from .communicator import *
