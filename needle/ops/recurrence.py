@@ -5,7 +5,7 @@ W_ih (input, gates·hidden) and W_hh (size, gates·hidden), the biases (gates·h
 products with W_ih, and in the adjoint the weights' gradients, are one product for all steps.
 
 `lengths` (batch,) are those of the sequences: beyond its length a sequence keeps its state, and its
-outputs are 0. `reverse` starts at the last step, or at the last of each sequence.
+outputs are 0. With `reverse`, x is read from the last step to the first.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from .tuples import stack
 __all__: list[str] = []  # the kinds are in rnn.py
 
 Arrays = dict[str, Any]  # operands by name
+Results = tuple[Sequence[Array], Sequence[Array]]
 
 
 class Recurrence(TensorTupleOp):
@@ -86,30 +87,28 @@ class Recurrence(TensorTupleOp):
 
     def infer(self, *arrays: Array) -> tuple[Array, ...]:
         given = self.named(arrays)
-        x, h = given["x"], given["h"]
-        steps, dtype = x.shape[0], h.dtype
+        steps, h = given["x"].shape[0], given["h"]
         finals = [given[name].shape for name in self.states]
-        shapes = [(steps, *h.shape), *finals, *self._saved_shapes(steps, *finals)]
-        return tuple([AbstractArray(shape, dtype) for shape in shapes])
+        saved = self._saved_shapes(steps, *finals[-1])
+        shapes = [(steps, *h.shape), *finals, (steps + 1, *h.shape), *saved]
+        return tuple([AbstractArray(shape, h.dtype) for shape in shapes])
 
     def compute(self, *arrays: Array) -> tuple[Array, ...]:
         given = self.named(arrays)
-        x = given["x"]
-        steps, batch, _ = x.shape
         mask = self._mask(given)
+        x = self._in_order(_masked(given["x"], mask))
+        steps, batch, _ = x.shape
         weight = self._halved(self._by_gate(given["weight_ih"]))
-        gates = np.matmul(_rows(x if mask is None else np.where(mask, x, 0)), weight)
-        gates = gates.reshape((len(weight), steps, batch, weight.shape[-1]))
+        gates = np.matmul(_rows(x), weight).reshape((len(weight), steps, batch, weight.shape[-1]))
         given["weight_hh"] = self._halved(self._by_gate(given["weight_hh"]))
         for name in ("bias_ih", "bias_hh"):  # of the shape of a step: repeating rows takes longer
             given[name] = self._repeated(given[name], gates[:, 0])
-        kept = [self._kept(given[name], steps) for name in self.states]
-        further = self._run_steps(gates, kept, given, mask)
-        outputs = self._before_and_after(kept[0])[1]
-        if mask is not None:
-            outputs = np.where(mask, outputs, 0)
-        finals = [states[0 if self.reverse else -1].copy() for states in kept]
-        return outputs, *finals, *kept, *further
+        h = np.empty_like(given["h"], shape=(steps + 1, *given["h"].shape), order="C")
+        h[0] = given["h"]  # h[k + 1] is that after step k
+        further, saved = self._run_steps(gates, h, given, self._in_order(mask))
+        outputs = _masked(self._in_order(h[1:]).copy(), mask)
+        finals = [state.copy() for state in (h[-1], *further)]
+        return outputs, *finals, h, *saved
 
     def adjoints(
         self, g: Sequence[Any], arrays: Sequence[Array], outputs: Sequence[Array], wanted: Any
@@ -117,23 +116,22 @@ class Recurrence(TensorTupleOp):
         """The adjoints of the operands in `wanted`, perhaps others, from those of the results."""
         given = self.named(arrays)
         x, mask = given["x"], self._mask(given)
-        kept = outputs[self.results : self.results + len(self.states)]
-        further = outputs[self.results + len(self.states) :]
-        along = g[0] if mask is None or g[0] is None else np.where(mask, g[0], 0)
+        h, *saved = outputs[self.results :]
+        along = None if g[0] is None else self._in_order(_masked(g[0], mask))
         finals = [
             np.zeros_like(given[name]) if each is None else each.copy()
             for name, each in zip(self.states, g[1:], strict=True)
         ]
         given["weight_hh"] = self._by_gate(given["weight_hh"], transposed=True)
-        of_x, of_h, found = self._run_back(along, finals, kept, further, given, mask)
+        order = self._in_order(mask)
+        of_x, of_h, found = self._run_back(along, finals, h, saved, given, order)
         # per gate the rows of all steps
         of_x, of_h = (each.reshape((len(each), -1, each.shape[-1])) for each in (of_x, of_h))
         if "weight_ih" in wanted:
-            rows = _rows(x if mask is None else np.where(mask, x, 0))
+            rows = _rows(self._in_order(_masked(x, mask)))
             found["weight_ih"] = self._by_column(np.matmul(rows.T, of_x))
         if "weight_hh" in wanted:
-            rows = _rows(self._before_and_after(kept[0])[0])
-            found["weight_hh"] = self._by_column(np.matmul(rows.T, of_h))
+            found["weight_hh"] = self._by_column(np.matmul(_rows(h[:-1]).T, of_h))
         for name, each in (("bias_ih", of_x), ("bias_hh", of_h)):
             if name in wanted:
                 sums = [sum_over(each[gate], (0,)) for gate in range(len(each))]
@@ -143,7 +141,7 @@ class Recurrence(TensorTupleOp):
             total = np.dot(of_x[0], weight_ih[0].T)
             for gate in range(1, len(of_x)):
                 total += np.dot(of_x[gate], weight_ih[gate].T)
-            found["x"] = total.reshape(x.shape)
+            found["x"] = self._in_order(total.reshape(x.shape))
         return found
 
     def gradient(self, out_grad: Any, node: Any) -> tuple[Any, ...]:
@@ -171,7 +169,8 @@ class Recurrence(TensorTupleOp):
             x = where(mask, x, 0)
         outputs: dict[int, Tensor] = {}
         products = _plus(x @ given["weight_ih"], given["bias_ih"])
-        for step in self._times(x.shape[0]):
+        times = range(x.shape[0])
+        for step in self._in_order(times):
             found = self._composed_step(products[step], states, given)
             outputs[step] = found[0]
             if mask is not None:
@@ -180,19 +179,22 @@ class Recurrence(TensorTupleOp):
                     where(mask[step], new, old) for new, old in zip(found, states, strict=True)
                 ]
             states = found
-        return [stack([outputs[step] for step in range(x.shape[0])]), *states]
+        return [stack([outputs[step] for step in times]), *states]
 
     # --- for the kinds
 
-    def _saved_shapes(self, steps: int, h: Any, *rest: Any) -> list[tuple[int, ...]]:
+    def _saved_shapes(self, steps: int, batch: int, hidden: int) -> list[tuple[int, ...]]:
         raise NotImplementedError
 
-    def _run_steps(self, gates: Any, kept: Any, given: Arrays, mask: Any) -> tuple[Array, ...]:
-        """Fill the states with those of all steps; returns what else the adjoint needs."""
+    def _run_steps(self, gates: Any, h: Any, given: Arrays, mask: Any) -> Results:
+        """Fill h with the states after all steps, from the gates' products with x.
+
+        Returns the final values of the other states, and what else the adjoint needs.
+        """
         raise NotImplementedError
 
     def _run_back(
-        self, along: Any, finals: Any, kept: Any, further: Any, given: Arrays, mask: Any
+        self, along: Any, finals: Any, h: Any, saved: Any, given: Arrays, mask: Any
     ) -> tuple[Array, Array, Arrays]:
         """The adjoints of the gates' products with x and with h, by gate, and of initial states."""
         raise NotImplementedError
@@ -203,18 +205,9 @@ class Recurrence(TensorTupleOp):
 
     # --- helpers
 
-    def _times(self, steps: int) -> range:
-        return range(steps - 1, -1, -1) if self.reverse else range(steps)
-
-    def _kept(self, initial: Array, steps: int) -> Array:
-        """Memory for the states before, between and after all steps."""
-        states = np.empty_like(initial, shape=(steps + 1, *initial.shape), order="C")
-        states[-1 if self.reverse else 0] = initial
-        return states
-
-    def _before_and_after(self, states: Array) -> tuple[Array, Array]:
-        """The state before and after each step."""
-        return (states[1:], states[:-1]) if self.reverse else (states[:-1], states[1:])
+    def _in_order(self, steps: Any) -> Any:
+        """The steps in the order in which they are read, and the inverse of that."""
+        return steps[::-1] if self.reverse and steps is not None else steps
 
     def _by_gate(self, columns: Array, transposed: bool = False) -> Array:
         """(rows, gates·hidden) as (gates, rows, hidden), in the order of the gates inside."""
@@ -296,6 +289,10 @@ class RecurrenceAdjoint(TensorTupleOp):
 
 
 _adjoint = cache(RecurrenceAdjoint)  # one instance for all calls
+
+
+def _masked(steps: Array, mask: Array | None) -> Array:
+    return steps if mask is None else np.where(mask, steps, 0)
 
 
 def _rows(steps: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor
 from .activations import relu, sigmoid, tanh
-from .recurrence import Arrays, Recurrence, _plus, _rows
+from .recurrence import Arrays, Recurrence, Results, _plus, _rows
 
 __all__ = ["ElmanRecurrence", "GRURecurrence", "LSTMRecurrence", "recurrence"]
 
@@ -33,46 +33,45 @@ class ElmanRecurrence(Recurrence):
         super().__init__(operands, reverse)
         self.nonlinearity = nonlinearity
 
-    def _saved_shapes(self, steps: int, h: Any, *rest: Any) -> list[tuple[int, ...]]:
-        return [(steps + 1, *h)]
+    def _saved_shapes(self, steps: int, batch: int, hidden: int) -> list[tuple[int, ...]]:
+        return []
 
-    def _run_steps(self, gates: Any, kept: Any, given: Arrays, mask: Any) -> tuple[Array, ...]:
+    def _run_steps(self, gates: Any, h: Any, given: Arrays, mask: Any) -> Results:
         sums, weight = gates[0], given["weight_hh"][0]
-        befores, afters = self._before_and_after(kept[0])
         bias = _total(given["bias_ih"], given["bias_hh"])
-        for step in self._times(len(sums)):
-            z, h = sums[step], afters[step]
-            np.dot(befores[step], weight, out=h)
-            h += z
+        for step in range(len(sums)):
+            after = h[step + 1]
+            np.dot(h[step], weight, out=after)
+            after += sums[step]
             if bias is not None:
-                h += bias[0]
+                after += bias[0]
             if self.nonlinearity == "tanh":
-                np.tanh(h, out=h)
+                np.tanh(after, out=after)
             else:
-                np.maximum(h, 0, out=h)
+                np.maximum(after, 0, out=after)
             if mask is not None:
-                h[...] = np.where(mask[step], h, befores[step])
-        return ()
+                after[...] = np.where(mask[step], after, h[step])
+        return (), ()
 
     def _run_back(
-        self, along: Any, finals: Any, kept: Any, further: Any, given: Arrays, mask: Any
+        self, along: Any, finals: Any, h: Any, saved: Any, given: Arrays, mask: Any
     ) -> tuple[Array, Array, Arrays]:
         (of_h,) = finals
-        afters, weight = self._before_and_after(kept[0])[1], given["weight_hh"][0]
-        of_sums = np.empty_like(afters, order="C")
+        weight = given["weight_hh"][0]
+        of_sums = np.empty_like(h[1:], order="C")
         resting = None
-        for step in self._times(len(afters))[::-1]:
+        for step in reversed(range(len(of_sums))):
             if along is not None:
                 of_h += along[step]
             if mask is not None:
                 of_h, resting = _parted(of_h, mask[step])
-            z, h = of_sums[step], afters[step]
+            z, after = of_sums[step], h[step + 1]
             if self.nonlinearity == "tanh":
-                np.multiply(h, h, out=z)
+                np.multiply(after, after, out=z)
                 np.subtract(1, z, out=z)
                 z *= of_h
             else:
-                np.multiply(of_h, h > 0, out=z)
+                np.multiply(of_h, after > 0, out=z)
             of_h = np.dot(z, weight)
             if resting is not None:
                 of_h += resting
@@ -92,89 +91,98 @@ class LSTMRecurrence(Recurrence):
     gates before σ and tanh follow, and their products with W_hhᵀ, W_ihᵀ, xᵀ and hᵀ are the others.
     """
 
-    order = (0, 1, 3, 2)
+    order = (3, 0, 1, 2)
     states = ("h", "c")
 
-    def _saved_shapes(self, steps: int, h: Any, *rest: Any) -> list[tuple[int, ...]]:
-        return [(steps + 1, *h), (steps + 1, *rest[0]), (4, steps, *rest[0])]
+    def _saved_shapes(self, steps: int, batch: int, hidden: int) -> list[tuple[int, ...]]:
+        return [(steps + 1, 6, batch, hidden)]
 
-    def _run_steps(self, gates: Any, kept: Any, given: Arrays, mask: Any) -> tuple[Array, ...]:
-        (h_before, h_after), (c_before, c_after) = map(self._before_and_after, kept)
+    def _run_steps(self, gates: Any, h: Any, given: Arrays, mask: Any) -> Results:
         weight, projection = given["weight_hh"], given["weight_hr"]
         bias = _total(given["bias_ih"], given["bias_hh"])
-        product, part = np.empty_like(gates[:, 0], order="C"), np.empty_like(given["c"], order="C")
-        for step in self._times(gates.shape[1]):
-            z, h, c = gates[:, step], h_after[step], c_after[step]
-            np.matmul(h_before[step], weight, out=product)
-            product += z
+        (shape,) = self._saved_shapes(gates.shape[1], *given["c"].shape)
+        # of each step: tanh c after it, the gates o, i, f, g, and c before it. Those that are
+        # multiplied by the same lie side by side, and are multiplied at once
+        cells = np.empty_like(gates, shape=shape, order="C")
+        cells[0, 5], cells[-1, :5] = given["c"], 0
+        parts, (first, second) = _pair_like(cells[0, 0])
+        for step in range(gates.shape[1]):
+            cell, c, after = cells[step], cells[step + 1, 5], h[step + 1]
+            z, logistic, tanh_c = cell[1:5], cell[1:4], cell[0]
+            np.matmul(h[step], weight, out=z)
+            z += gates[:, step]
             if bias is not None:
-                product += bias
-            _activate(product, z)
-            i, f, o, g = _each(z)
-            np.multiply(f, c_before[step], out=c)
-            np.multiply(i, g, out=part)
-            c += part
-            np.tanh(c, out=part)
+                z += bias
+            np.tanh(z, out=z)
+            logistic *= 0.5
+            logistic += 0.5
+            np.multiply(cell[2:4], cell[4:], out=parts)  # i⊙g and f⊙c
+            np.add(first, second, out=c)
+            np.tanh(c, out=tanh_c)
             if projection is None:
-                np.multiply(part, o, out=h)
+                np.multiply(tanh_c, cell[1], out=after)
             else:
-                part *= o
-                np.dot(part, projection, out=h)
+                np.multiply(tanh_c, cell[1], out=first)
+                np.dot(first, projection, out=after)
             if mask is not None:
-                h[...] = np.where(mask[step], h, h_before[step])
-                c[...] = np.where(mask[step], c, c_before[step])
-        return (gates,)
+                after[...] = np.where(mask[step], after, h[step])
+                c[...] = np.where(mask[step], c, cell[5])
+        return (cells[-1, 5],), (cells,)
 
     def _run_back(
-        self, along: Any, finals: Any, kept: Any, further: Any, given: Arrays, mask: Any
+        self, along: Any, finals: Any, h: Any, saved: Any, given: Arrays, mask: Any
     ) -> tuple[Array, Array, Arrays]:
         of_h, of_c = finals
-        (gates,), (c_before, c_after) = further, self._before_and_after(kept[1])
+        (cells,) = saved
         weight, projection = given["weight_hh"], given["weight_hr"]
-        of_gates, slope = np.empty_like(gates, order="C"), np.empty_like(gates[:, 0], order="C")
-        product = np.empty_like(gates[:, 0], shape=(4, *of_h.shape), order="C")
-        cell = np.empty_like(of_c, order="C")
-        of_projected = None
+        steps, hidden = len(cells) - 1, h[1:]
         if projection is not None:
-            of_projected = np.empty_like(of_h, shape=(gates.shape[1], *of_h.shape), order="C")
+            hidden = cells[:-1, 0] * cells[:-1, 1]
+            of_projected = np.empty_like(h[1:], order="C")
+        shape = cells[0, 1:].shape  # of the gates and c
+        of_gates = np.empty_like(cells, shape=(4, steps, *shape[1:]), order="C")
+        found, slope = np.empty_like(cells[0, 1:]), np.empty_like(cells[0, 1:5])
+        of_o, of_next, product = found[0], found[:4], np.empty_like(h[0], shape=(4, *of_h.shape))
+        part, logistic, last = np.empty_like(of_c), slope[:3], slope[3]
+        found[4] = of_c
+        of_c = found[4]
         resting: Any = None
-        for step in self._times(gates.shape[1])[::-1]:
+        for step in reversed(range(steps)):
+            cell = cells[step]
             if along is not None:
                 of_h += along[step]
             if mask is not None:
-                (of_h, rest_h), (of_c, rest_c) = (
-                    _parted(each, mask[step]) for each in (of_h, of_c)
-                )
+                of_h, rest_h = _parted(of_h, mask[step])
+                active, rest_c = _parted(of_c, mask[step])
+                of_c[...] = active
                 resting = rest_h, rest_c
             of_m = of_h
-            if of_projected is not None:
+            if projection is not None:
                 of_projected[step] = of_h
                 of_m = np.dot(of_h, projection.T)
-            values, result = gates[:, step], of_gates[:, step]
-            i, f, o, g = _each(values)
-            of_i, of_f, of_o, of_g = _each(result)
-            np.tanh(c_after[step], out=cell)
-            np.multiply(of_m, cell, out=of_o)
-            cell *= cell
-            np.subtract(1, cell, out=cell)
-            cell *= o
-            cell *= of_m
-            of_c += cell
-            np.multiply(of_c, g, out=of_i)
-            np.multiply(of_c, c_before[step], out=of_f)
-            np.multiply(of_c, i, out=of_g)
-            _through_activations(values, result, slope)
-            of_c *= f
+            # of_m⊙o⊙(1 - tanh² c), where of_o is of_m⊙tanh c, and h is o⊙tanh c
+            np.multiply(of_m, cell[0], out=of_o)
+            np.multiply(of_m, cell[1], out=part)
+            of_c += part
+            np.multiply(of_o, hidden[step], out=part)
+            of_c -= part
+            np.multiply(cell[4:], of_c, out=found[1:3])  # g and c: of i and f
+            np.multiply(cell[2:4], of_c, out=found[3:])  # i and f: of g and c
+            np.subtract(1, cell[1:4], out=logistic)
+            logistic *= cell[1:4]
+            np.multiply(cell[4], cell[4], out=last)
+            np.subtract(1, last, out=last)
+            result = of_gates[:, step]
+            np.multiply(of_next, slope, out=result)
             np.matmul(result, weight, out=product)
             of_h = _sum_of_gates(product)
             if resting is not None:
                 of_h += resting[0]
                 of_c += resting[1]
-        found = {"h": of_h, "c": of_c}
-        if of_projected is not None:
-            hidden = np.tanh(c_after) * gates[2]
-            found["weight_hr"] = np.dot(_rows(hidden).T, _rows(of_projected))
-        return of_gates, of_gates, found
+        of_states = {"h": of_h, "c": of_c}
+        if projection is not None:
+            of_states["weight_hr"] = np.dot(_rows(hidden).T, _rows(of_projected))
+        return of_gates, of_gates, of_states
 
     def _composed_step(self, product: Tensor, states: Any, given: Arrays) -> list[Tensor]:
         h, c = states
@@ -194,16 +202,15 @@ class GRURecurrence(Recurrence):
 
     order = (0, 1, 2)
 
-    def _saved_shapes(self, steps: int, h: Any, *rest: Any) -> list[tuple[int, ...]]:
-        return [(steps + 1, *h), (3, steps, *h), (steps, *h)]
+    def _saved_shapes(self, steps: int, batch: int, hidden: int) -> list[tuple[int, ...]]:
+        return [(3, steps, batch, hidden), (steps, batch, hidden)]
 
-    def _run_steps(self, gates: Any, kept: Any, given: Arrays, mask: Any) -> tuple[Array, ...]:
-        befores, afters = self._before_and_after(kept[0])
+    def _run_steps(self, gates: Any, h: Any, given: Arrays, mask: Any) -> Results:
         weight, bias_ih, bias_hh = (given[name] for name in ("weight_hh", "bias_ih", "bias_hh"))
         product = np.empty_like(gates[:, 0], order="C")
         candidates = np.empty_like(gates[0], order="C")
-        for step in self._times(gates.shape[1]):
-            values, before, h = gates[:, step], befores[step], afters[step]
+        for step in range(gates.shape[1]):
+            values, before, after = gates[:, step], h[step], h[step + 1]
             np.matmul(before, weight, out=product)
             if bias_hh is not None:
                 product += bias_hh
@@ -217,26 +224,26 @@ class GRURecurrence(Recurrence):
             np.tanh(logistic, out=logistic)
             logistic *= 0.5
             logistic += 0.5
-            np.multiply(r, b_n, out=h)
-            n += h
+            np.multiply(r, b_n, out=after)
+            n += after
             np.tanh(n, out=n)
-            np.subtract(before, n, out=h)
-            h *= z
-            h += n
+            np.subtract(before, n, out=after)
+            after *= z
+            after += n
             if mask is not None:
-                h[...] = np.where(mask[step], h, before)
-        return gates, candidates
+                after[...] = np.where(mask[step], after, before)
+        return (), (gates, candidates)
 
     def _run_back(
-        self, along: Any, finals: Any, kept: Any, further: Any, given: Arrays, mask: Any
+        self, along: Any, finals: Any, h: Any, saved: Any, given: Arrays, mask: Any
     ) -> tuple[Array, Array, Arrays]:
-        (of_h,), (gates, candidates) = finals, further
-        befores, weight = self._before_and_after(kept[0])[0], given["weight_hh"]
+        (of_h,), (gates, candidates) = finals, saved
+        weight = given["weight_hh"]
         of_x, of_products = np.empty_like(gates, order="C"), np.empty_like(gates, order="C")
         slope = np.empty_like(gates[:, 0], order="C")
         product = np.empty_like(slope)
         resting = None
-        for step in self._times(gates.shape[1])[::-1]:
+        for step in reversed(range(gates.shape[1])):
             if along is not None:
                 of_h += along[step]
             if mask is not None:
@@ -244,7 +251,7 @@ class GRURecurrence(Recurrence):
             values, result, of_product = gates[:, step], of_x[:, step], of_products[:, step]
             r, z, n = _each(values)
             of_r, of_z, of_n = _each(result)
-            np.subtract(befores[step], n, out=of_z)
+            np.subtract(h[step], n, out=of_z)
             of_z *= of_h
             np.multiply(of_h, z, out=slope[0])
             np.subtract(of_h, slope[0], out=of_n)
@@ -277,6 +284,12 @@ def _each(values: Array) -> list[Array]:
     return [values[index] for index in range(len(values))]
 
 
+def _pair_like(a: Array) -> tuple[Array, list[Array]]:
+    """Memory for two arrays like a, and each of them."""
+    pair = np.empty_like(a, shape=(2, *a.shape), order="C")
+    return pair, _each(pair)
+
+
 def _parts(gates: Tensor, count: int) -> list[Tensor]:
     """The columns of each gate."""
     width = gates.shape[-1] // count
@@ -292,24 +305,6 @@ def _total(a: Array | None, b: Array | None) -> Array | None:
 def _parted(adjoint: Array, active: Array) -> tuple[Array, Array]:
     """The rows of sequences that have this step, and those of the others; else 0."""
     return np.where(active, adjoint, 0), np.where(active, 0, adjoint)
-
-
-def _activate(sums: Array, out: Array) -> None:
-    """The gates of sums, of which all but the last are halved: their σ is (1 + tanh)/2."""
-    np.tanh(sums, out=out)
-    logistic = out[:-1]
-    logistic *= 0.5
-    logistic += 0.5
-
-
-def _through_activations(gates: Array, adjoints: Array, slope: Array) -> None:
-    """Multiply adjoints of gates by the derivatives of σ and tanh; `slope` is their memory."""
-    logistic, last = slope[:-1], slope[-1]
-    np.subtract(1, gates[:-1], out=logistic)
-    logistic *= gates[:-1]
-    np.multiply(gates[-1], gates[-1], out=last)
-    np.subtract(1, last, out=last)
-    adjoints *= slope
 
 
 def _sum_of_gates(products: Array) -> Array:
