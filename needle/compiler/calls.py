@@ -17,6 +17,9 @@ class Call:
         self.__name__ = type(op).__name__
         self._key = op.key
         self._expected = _shapes(abstract)
+        is_own = type(op).__module__.partition(".")[0] == __name__.partition(".")[0]
+        self.may_share_memory = op.shares_memory or not is_own
+        """Whether the result may be a view of an operand; who knows what a user's op returns."""
 
     def __call__(self, *arrays: Any) -> Any:
         result = self.op._run(arrays)

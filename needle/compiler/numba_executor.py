@@ -192,7 +192,7 @@ class NumbaExecutable(Executable):
     def _python(self, group: Group) -> list[Any]:
         """A function that calls what no kernel computes, and stores the results."""
         (node,) = group.nodes
-        known = self._results_of_calls
+        known, arena = self._results_of_calls, self._arena
         function: Any = node.function
         value = self._value_of
         stored = node.shape is not None
@@ -201,10 +201,12 @@ class NumbaExecutable(Executable):
         def call() -> None:
             operands = substitute(node.operands, value)
             result = function(*operands, **node.options)
-            if target is None:
-                known[node] = result
-            else:
+            if target is not None:
                 target[...] = result
+            elif node.entries:  # views of what others will overwrite are copied
+                known[node] = tuple([
+                    np.array(each) if np.may_share_memory(each, arena) else each for each in result
+                ])  # fmt: skip
 
         return [call]
 

@@ -18,7 +18,7 @@ import numpy as np
 from .executors import Executable
 from .native.blas import addresses
 from .numpy_lines import Lines
-from .planning import Buffer, Part, Plan
+from .planning import Buffer, Part, Plan, may_be_view
 from .program import Captured, Node, Program, kind_of, title
 
 __all__ = ["NumpyExecutable"]
@@ -99,8 +99,9 @@ class NumpyExecutable(Executable):
         assigned = {leaf for leaf, _ in self.program.assignments}
         for i, (leaf, value) in enumerate(self.plan.copied):
             name = self.lines.name_of[value]
-            if self.plan.owner(value) in assigned or value in assigned:
-                # an old value that is the new one of another tensor
+            is_found = self.plan.home.get(value) == "dynamic" and may_be_view(value)
+            if self.plan.owner(value) in assigned or value in assigned or is_found:
+                # an old value that is, or may be, the new one of another tensor
                 lines.append(f"saved{i} = array({name})")
                 name = f"saved{i}"
             function = f"np.logical_or, {name}" if leaf.dtype == bool else "np.positive"

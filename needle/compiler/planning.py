@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .calls import Call
 from .program import (
     Node,
     Program,
@@ -24,7 +25,7 @@ from .program import (
     set_item,
 )
 
-__all__ = ["Buffer", "Part", "Plan", "pack"]
+__all__ = ["Buffer", "Part", "Plan", "may_be_view", "pack"]
 
 _ALIGNMENT = 64  # bytes: a cache line
 
@@ -188,8 +189,7 @@ class Plan:
         for node in [*reversed(self.order), *self.leaves]:
             end = self.number.get(node, -1)
             for user in self.users[node]:
-                is_view = kind_of(user) == "view"
-                end = max(end, ends[user] if is_view else self.number[user])
+                end = max(end, ends[user] if may_be_view(user) else self.number[user])
             is_kept = node in self._kept or node in self._results
             ends[node] = len(self.order) if is_kept else end
         return ends
@@ -214,7 +214,7 @@ class Plan:
         if node.function is gemm and leaf in node.operands[:2]:
             return False
         for user in self.users.get(leaf, ()):
-            if kind_of(user) == "view":
+            if may_be_view(user):
                 if self._end[user] >= self.number[node]:
                     return False
             elif user is not node and self.number[user] > self.number[node]:
@@ -227,6 +227,19 @@ _WITH_OUT: set[Any] = {np.concatenate}
 _DYNAMIC: set[Any] = {np.argmax, np.argmin}
 _IN_PLACE: set[Any] = {set_item, add_at, put_along_axis}
 """Functions that change a copy of their first operand, or itself where nothing else needs it."""
+
+
+def may_be_view(node: Node) -> bool:
+    """Whether the array of a node may lie in the memory of an operand."""
+    kind, function = kind_of(node), node.function
+    if kind == "gather" and function is getitem:
+        index = node.operands[1]  # arrays in it, not in its slices, make a copy
+        parts = index if isinstance(index, tuple) else (index,)
+        return not any(isinstance(part, Node | list) for part in parts)
+    if isinstance(function, Call):
+        return function.may_share_memory
+    is_new = isinstance(function, np.ufunc) or function in _WITH_OUT or function in _IN_PLACE
+    return kind == "view" or (kind == "call" and not is_new)
 
 
 def _updates_last(program: Program, calls: list[Node]) -> tuple[list[Node], int]:

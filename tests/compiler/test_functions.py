@@ -247,3 +247,52 @@ def test_exponentials_that_overflow_are_no_part_of_a_softmax(executor):
         expected = function(x, s)
     for result, other in zip(results, expected, strict=True):
         np.testing.assert_allclose(result.numpy(), other.numpy(), rtol=1e-5)
+
+
+class Parts(ndl.TensorTupleOp):
+    """Views of the operand, by a method that recording arrays lack."""
+
+    def compute(self, a):
+        whole = a.view()
+        return whole[0], whole[1:]
+
+
+class Turned(ndl.TensorOp):
+    """A view of the operand, by a method that recording arrays lack."""
+
+    def compute(self, a):
+        return a.view().T
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: ndl.diagonal(a),
+        lambda a: ndl.TensorTuple.make_from_op(Parts(), (a,))[1],
+        lambda a: ndl.Tensor.make_from_op(Turned(), (a,)),
+        lambda a: ndl.einsum("ii->i", a),
+    ],
+    ids=["diagonal", "tuple of a user's op", "user's op", "einsum"],
+)
+def test_memory_that_a_call_returns_a_view_of_is_not_taken_again(function, executor, close):
+    def step(x):
+        first = function(x @ x)
+        others = [(x * k) @ x for k in range(2, 6)]  # would take the memory of the product
+        return first, others
+
+    x = ndl.Tensor(np.arange(9.0).reshape(3, 3), requires_grad=False)
+    close(list(ndl.compile(step, executor=executor)(x)), list(step(x)))
+
+
+def test_a_new_value_that_a_call_returns_as_a_view_of_an_old_one(executor):
+    a = ndl.Tensor(np.arange(9.0).reshape(3, 3), requires_grad=False)
+    b = ndl.Tensor(np.zeros((3, 3)), requires_grad=False)
+
+    @ndl.compile(executor=executor)
+    def step():
+        ndl.autograd.assign(b, ndl.Tensor.make_from_op(Turned(), (a,)))
+        ndl.autograd.assign(a, a * 2)
+
+    step()
+    assert b.numpy().tolist() == np.arange(9.0).reshape(3, 3).T.tolist()
+    assert a.numpy().tolist() == (2 * np.arange(9.0).reshape(3, 3)).tolist()

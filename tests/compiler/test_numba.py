@@ -6,21 +6,11 @@ import pytest
 import needle as ndl
 from needle import Tensor, nn
 from needle.autograd import assign
-from tests.compiler.interpreter import Interpreter
 from tests.fuzz.graphs import NEEDLE, Program
 
 pytest.importorskip("numba")
 
-from needle.compiler import numba_executor
 from needle.compiler.native import blas, compiler, groups, products
-
-
-@pytest.fixture
-def interpreted(monkeypatch):
-    """Kernels run in plain Python, without compiling: any program takes milliseconds."""
-    interpreter = Interpreter()
-    monkeypatch.setattr(numba_executor, "load", interpreter.load)
-    monkeypatch.setattr(numba_executor, "runner", interpreter.runner)
 
 
 def compiled(function):
