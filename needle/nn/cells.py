@@ -64,14 +64,17 @@ class RecurrentCell(DrawnModule):
         }
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a Tensor in the place of a parameter becomes the parameter itself."""
+        """Set an attribute; a Tensor in the place of a parameter gives it its values.
+
+        One with a graph takes its place, and one of another dtype becomes the parameter itself.
+        """
         former = vars(self).get(name)
-        if isinstance(former, Parameter) and type(value) is Tensor:
-            if value.is_leaf() and value.requires_grad:
-                value.__class__ = Parameter  # the same tensor, so that its `.grad` is the one
-            else:
+        if isinstance(former, Parameter) and type(value) is Tensor and value.shape == former.shape:
+            if not value.is_leaf() and value.requires_grad:
                 vars(self)[name] = value
                 return
+            if value.dtype != former.dtype and value.requires_grad:
+                value.__class__ = Parameter
         super().__setattr__(name, value)
 
     @property
@@ -119,7 +122,7 @@ class RNNCell(RecurrentCell):
         W_hh: (hidden_size, hidden_size).
         bias_ih, bias_hh: (hidden_size,); None without bias.
 
-    All are drawn from U(±1/√hidden_size). A Tensor that is assigned to one of them takes its place.
+    All are drawn from U(±1/√hidden_size). Assigning a Tensor to one of them sets its values.
 
     Example:
         >>> import needle as ndl
@@ -169,7 +172,7 @@ class LSTMCell(RecurrentCell):
         W_hr: (hidden_size, proj_size), only with a projection: h' is multiplied by it, and W_hh is
             (proj_size, 4·hidden_size).
 
-    All are drawn from U(±1/√hidden_size). A Tensor that is assigned to one of them takes its place.
+    All are drawn from U(±1/√hidden_size). Assigning a Tensor to one of them sets its values.
 
     Example:
         >>> import needle as ndl
@@ -223,7 +226,7 @@ class GRUCell(RecurrentCell):
         W_hh: (hidden_size, 3·hidden_size).
         bias_ih, bias_hh: (3·hidden_size,); None without bias.
 
-    All are drawn from U(±1/√hidden_size). A Tensor that is assigned to one of them takes its place.
+    All are drawn from U(±1/√hidden_size). Assigning a Tensor to one of them sets its values.
 
     Example:
         >>> import needle as ndl

@@ -85,6 +85,23 @@ def test_a_tensor_takes_the_place_of_a_weight(kind) -> None:
         np.testing.assert_allclose(mine.grad.numpy(), other.grad.numpy(), rtol=1e-10)
 
 
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tensor_that_fits_gives_a_weight_its_values(kind, requires_grad) -> None:
+    model = getattr(nn, kind)(3, 4)
+    optimizer, cell = ndl.optim.SGD(model.parameters(), lr=0.1), model.cells[0]
+    former = cell.W_ih
+    cell.W_ih = Tensor(np.ones(former.shape, "float32"), requires_grad=requires_grad)
+    assert cell.W_ih is former
+    (model(ndl.init.ones(5, 2, 3))[0] ** 2).sum().backward()
+    assert cell.W_ih.grad is not None
+    optimizer.step()
+    assert (cell.W_ih.numpy() != 1).any()
+    with pytest.raises(TypeError, match=r"cannot assign a Tensor as the parameter 'W_hh'.*shape"):
+        cell.W_hh = ndl.init.ones(7, 7)
+    assert len(model.parameters()) == 4
+
+
 def test_a_tensor_with_a_graph_takes_the_place_of_a_weight() -> None:
     cell, factor = nn.RNNCell(3, 4), Tensor([2.0], dtype="float32")
     cell.W_ih = ndl.init.ones(3, 4) * factor
