@@ -20,12 +20,14 @@ def _angles(dim: int, context: int, base: float) -> np.ndarray:
 
 
 class _Positions(Module):
-    def __init__(self, dim: int, context: int, base: float) -> None:
+    def __init__(self, dim: int, context: int, base: float, dtype: Any) -> None:
         super().__init__()
         name = type(self).__name__
         check_sizes(name, 1, dim=dim, context=context)
         if dim % 2:
             raise ValueError(f"{name}: dim must be even, got {dim}")
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"{name}: dtype must be one of floating-point numbers, got {dtype}")
         if not base > 0:
             raise ValueError(f"{name}: base must be positive, got {base}")
         self.dim = dim
@@ -72,7 +74,7 @@ class SinusoidalPositions(_Positions):
         device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
-        super().__init__(dim, context, base)
+        super().__init__(dim, context, base, dtype)
         self.batch_first = batch_first
         angles = _angles(dim, context, base)
         table = np.stack([np.sin(angles), np.cos(angles)], -1).reshape(context, dim)
@@ -119,7 +121,7 @@ class RotaryEmbedding(_Positions):
         device: Device | str | None = None,
         dtype: Any = "float32",
     ) -> None:
-        super().__init__(dim, context, base)
+        super().__init__(dim, context, base, dtype)
         self.interleaved = interleaved
         angles = _angles(dim, context, base)
         for name, function in (("cos", np.cos), ("sin", np.sin)):

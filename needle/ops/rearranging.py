@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autograd import Tensor, TensorOp
 from .indexing import concatenate, getitem
-from .kinds import Axes, integers, normalize_axes, normalize_axis, stated
+from .kinds import Axes, integers, normalize_axes, normalize_axis, plain_number, stated
 from .names import as_tensors, by_any_name
 from .tuples import split
 from .views import broadcast_to, permute, reshape, transpose
@@ -221,13 +221,19 @@ def pad(a: Tensor, pad_width: Any, mode: str = "constant", constant_values: floa
             is refused if a has several axes: NumPy means all axes, PyTorch the last.
         mode: "constant", or one of NumPy's modes that repeat elements, such as "edge", "reflect",
             "symmetric" and "wrap".
-        constant_values: what is added in the mode "constant".
+        constant_values: the number that is added in the mode "constant".
 
     Example:
         >>> import needle as ndl
         >>> ndl.pad(ndl.Tensor([[1.0, 2.0]]), ((0, 0), (1, 2))).numpy()
         array([[0., 1., 2., 0., 0.]])
     """
+    try:
+        value = plain_number(constant_values)
+    except TypeError as error:
+        raise TypeError(f"pad: {error}") from None
+    if not isinstance(value, int | float):
+        raise TypeError(f"pad: constant_values is one number for all ends, got {value!r}")
     widths = np.asarray(pad_width)
     if widths.ndim == 1 and widths.size != 1 and a.ndim > 1:
         raise ValueError(
@@ -241,7 +247,7 @@ def pad(a: Tensor, pad_width: Any, mode: str = "constant", constant_values: floa
             continue
         if mode == "constant":
             ends = [(*a.shape[:axis], width, *a.shape[axis + 1 :]) for width in (before, after)]
-            full = [a.device.full(shape, constant_values, a.dtype) for shape in ends]
+            full = [a.device.full(shape, value, a.dtype) for shape in ends]
             front, back = map(Tensor.make_const, full)
             a = concatenate((front, a, back), axis)
         else:

@@ -63,6 +63,8 @@ def test_tables_are_not_trained_and_not_saved():
 def test_bad_input(kind):
     with pytest.raises(ValueError, match="dim must be even, got 5"):
         kind(5)
+    with pytest.raises(TypeError, match="must be one of floating-point numbers, got int64"):
+        kind(4, dtype="int64")
     layer = kind(4, context=6)
     with pytest.raises(ValueError, match="positions 4 to 6, the context ends with 5"):
         layer(ndl.init.ones(3, 4), offset=4)

@@ -109,6 +109,11 @@ def test_pad_refuses_what_numpy_and_pytorch_read_differently():
     np.testing.assert_array_equal(filled.numpy(), expected)
     with pytest.raises(ValueError, match="widths count from 0"):
         ndl.pad(Tensor([1.0]), -1)
+    for several in ((1, 2), [1.0], "a"):  # a pair is for before and after in NumPy
+        with pytest.raises(TypeError, match="constant_values is one number for all ends"):
+            ndl.pad(Tensor(np.zeros((2, 2))), ((1, 1), (0, 0)), constant_values=several)
+    with pytest.raises(TypeError, match=r"pad: expected a number, got a Tensor .*item\(\)"):
+        ndl.nn.functional.pad(Tensor([1.0]), (1, 1), value=Tensor(2.0))
 
 
 def test_matrices_of_a_batch_are_transposed_by_mt():
