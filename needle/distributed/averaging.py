@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from operator import is_
 from typing import Any
 
 from ..autograd import Tensor, Value, modes
@@ -31,6 +32,39 @@ def start_averaging() -> None:
         transforms.append(_averaged)
 
 
+class _Plan:
+    """What a `backward` that reaches some parameters has to do."""
+
+    def __init__(self, reached: list[Value]) -> None:
+        self.reached = reached
+        self.expected = by_bucket(reached)
+        self.detail = detail_of(self.expected)
+        self.buckets = [*buckets_of(self.detail)]
+
+    def buckets_with(self, details: list[str]) -> list[Bucket]:
+        """The buckets in order, with those that only other ranks reach."""
+        if details == [self.detail]:
+            return self.buckets
+        buckets = [*buckets_of(union_of(details))]
+        for bucket in buckets:
+            if bucket not in self.expected:
+                bucket.expect(())
+        return buckets
+
+
+def _plan_for(reached: list[Value]) -> _Plan:
+    """The plan of the former `backward`, if this one reaches the same parameters."""
+    averager = reached[0]._shared[0].averager
+    plan = averager.plan
+    if (
+        plan is None
+        or len(plan.reached) != len(reached)
+        or not all(map(is_, plan.reached, reached))
+    ):
+        plan = averager.plan = _Plan(reached)
+    return plan
+
+
 def _averaged(order: list[Value], leaves: Iterator[Any]) -> Iterator[Any]:
     """The leaves of a `backward` with adjoints, of which those of wrapped optimizers are means."""
     reached = [leaf for leaf in order if leaf._shared is not None]
@@ -41,10 +75,10 @@ def _averaged(order: list[Value], leaves: Iterator[Any]) -> Iterator[Any]:
         yield from recorded(DOING, order, leaves, reached, effects)
         return
     world = communicator()
-    expected = by_bucket(reached)
-    agreement = world.start_agreement(DOING, detail_of(expected))
+    plan = _plan_for(reached)
+    agreement = world.start_agreement(DOING, plan.detail)
     leaves_early(order)
-    for bucket, indices in expected.items():
+    for bucket, indices in plan.expected.items():
         bucket.expect(indices)
     running: list[Bucket] = []
     queue: deque[Bucket] | None = None
@@ -58,10 +92,7 @@ def _averaged(order: list[Value], leaves: Iterator[Any]) -> Iterator[Any]:
             running[-1].request.Test()  # lets MPI go on
         if not bucket.waiting:
             if queue is None:  # the ranks have begun together, and this has long been there
-                queue = deque(buckets_of(union_of(world.finish_agreement(agreement))))
-                for other in queue:
-                    if other not in expected:
-                        other.expect(())
+                queue = deque(plan.buckets_with(world.finish_agreement(agreement)))
             while queue and not queue[0].waiting:
                 running.append(queue.popleft())
                 running[-1].start()

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autograd import Tensor, Value
 from .communicator import communicator
+from .shared_memory import shared_arrays
 
 __all__ = ["Averager", "Bucket", "buckets_of", "by_bucket", "detail_of", "union_of"]
 
@@ -30,11 +31,13 @@ class Averager:
         self.number = 1 + max(_averagers, default=-1)
         self.params: list[Tensor] = []
         self.buckets: list[Bucket] = []
+        self.plan: Any = None  # of the last `backward`
         _averagers[self.number] = self
         self.cover(params)
 
     def cover(self, params: Sequence[Tensor]) -> None:
         """Take in parameters, in the order of the optimizer, that are not yet in a bucket."""
+        self.plan = None
         parts: dict[Any, list[list[int]]] = {}
         start = len(self.params)
         self.params += params[start:]
@@ -52,33 +55,50 @@ class Averager:
 class Bucket:
     """Parameters of one dtype whose gradients are summed together, in one flat array.
 
-    Behind the gradients the array has one number for each parameter, which is 1 if this rank has a
-    gradient for it.
+    Behind the gradients the array has one number for each parameter, which is above 0 if this rank
+    has a gradient for it. Each rank puts in its share of the means, which are their sums.
+
+    Ranks of one machine write into memory that all see, of which each takes the sum; MPI tells when
+    all have written. Such a bucket has two sides: one is filled while others may still read the
+    other one. Elsewhere MPI takes the sums.
     """
 
     def __init__(self, averager: Averager, positions: list[int]) -> None:
+        world = communicator()
         self.averager, self.positions = averager, positions
         self.params = [averager.params[position] for position in positions]
-        dtype = np.result_type(self.params[0].dtype, np.float32)  # MPI has no halves
-        sizes = [param.size for param in self.params]
-        ends = np.cumsum(sizes).tolist()
-        self.flat = np.zeros(sum(sizes) + len(sizes), dtype)
-        self.parts = [
-            self.flat[end - param.size : end].reshape(param.shape)
-            for param, end in zip(self.params, ends, strict=True)
-        ]
-        self.flags = self.flat[ends[-1] :]
+        self.share = 1 / world.size
+        self.dtype = np.result_type(self.params[0].dtype, np.float32)  # MPI has no halves
+        length = sum([param.size for param in self.params]) + len(self.params)
+        shared = shared_arrays(world, 2 * length, self.dtype)
+        self.flat = np.zeros(length, self.dtype) if shared is None else None
+        sides = [[self.flat]]
+        if shared is not None:
+            sides = [[each[:length] for each in shared], [each[length:] for each in shared]]
+        self._sides = [[self._cut(array) for array in side] for side in sides]
+        self._own = 0 if shared is None else world.rank
         self.waiting = 0  # how many gradients are still to be found
         for index, param in enumerate(self.params):
             param._shared = self, index
 
+    def _cut(self, flat: Any) -> list[Any]:
+        """Views in the shapes of the parameters, and the numbers behind them."""
+        ends = np.cumsum([param.size for param in self.params]).tolist()
+        parts = np.split(flat, ends)
+        shapes = [param.shape for param in self.params]
+        return [
+            *[part.reshape(shape) for part, shape in zip(parts[:-1], shapes, strict=True)],
+            parts[-1],
+        ]
+
     def put(self, index: int, adjoint: Any) -> None:
         """Take in the array that this rank has found for one parameter, or None."""
-        self.flags[index] = adjoint is not None
+        parts = self._sides[0][self._own]
+        parts[-1][index] = adjoint is not None
         if adjoint is None:
-            self.parts[index][...] = 0
+            parts[index][...] = 0
         else:
-            self.parts[index][...] = adjoint
+            np.multiply(adjoint, self.share, out=parts[index], dtype=self.dtype)
         self.waiting -= 1
 
     def expect(self, reached: Sequence[int]) -> None:
@@ -91,19 +111,32 @@ class Bucket:
     def start(self) -> None:
         """Begin the sum over ranks."""
         world = communicator()
-        self.request = world.background.Iallreduce(world.mpi.IN_PLACE, self.flat, op=world.mpi.SUM)
+        if self.flat is None:
+            self.request = world.background.Ibarrier()
+        else:
+            whole = world.mpi.IN_PLACE, self.flat
+            self.request = world.background.Iallreduce(*whole, op=world.mpi.SUM)
 
     def finish(self) -> list[Any]:
         """The means over ranks, None for parameters that no rank has a gradient for."""
-        world = communicator()
-        world.wait(self.request, "the mean of gradients")
+        communicator().wait(self.request, "the mean of gradients")
+        *sums, counts = map(_sum, zip(*self._sides[0], strict=True))
+        self._sides.reverse()  # others may still read this side
         return [
-            self._mean(part, param.dtype, world.size) if flag else None
-            for part, param, flag in zip(self.parts, self.params, self.flags.tolist(), strict=True)
+            mean.astype(param.dtype, copy=False) if count else None
+            for mean, param, count in zip(sums, self.params, counts.tolist(), strict=True)
         ]
 
-    def _mean(self, part: Any, dtype: Any, size: int) -> Any:
-        return np.divide(part, size, dtype=part.dtype).astype(dtype, copy=False)
+
+def _sum(arrays: Sequence[Any]) -> Any:
+    """New memory: the sum of arrays, one after another, so that all ranks find the same."""
+    first, *others = arrays
+    if not others:
+        return first.copy()
+    total = np.add(first, others[0], out=np.empty_like(first))
+    for other in others[1:]:
+        total += other
+    return total
 
 
 def by_bucket(reached: Iterable[Value]) -> dict[Bucket, list[int]]:
