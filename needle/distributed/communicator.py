@@ -148,6 +148,11 @@ class Communicator:
         self.wait(request, doing)
         return result
 
+    def gather_objects(self, value: Any) -> list[Any]:
+        """Small objects of all ranks; arrays travel by `all_gather`."""
+        self.agree("gather_objects()")
+        return self.world.allgather(value) if self.size > 1 else [value]
+
     def _begin(self, name: str, array: Any) -> str:
         doing = f"{name} of {array.dtype} {array.shape}"
         self.agree(doing)

@@ -15,6 +15,7 @@ from .averaging import start_averaging
 from .buckets import Averager
 from .collectives import all_reduce
 from .communicator import DistributedError, communicator
+from .sharding import ShardedExecutor
 
 __all__ = ["wrap"]
 
@@ -58,6 +59,10 @@ def wrap(
         optimizer: is changed, and returned.
         model: the module whose buffers, such as running statistics, start from rank 0's; its names
             of parameters are used in errors.
+        shard_state: each rank keeps the optimizer's state for its share of the parameters only,
+            updates these, and gets the others from the other ranks (ZeRO, stage 1). The numbers are
+            the same. `state_dict()` and `state` are those of the whole optimizer: all ranks must
+            ask for them together.
 
     Returns:
         The same optimizer.
@@ -76,6 +81,8 @@ def wrap(
         raise TypeError(f"wrap takes an optimizer, got {type(optimizer).__name__}")
     if isinstance(optimizer, Wrapped):
         raise ValueError("this optimizer was already given to wrap()")
+    if shard_state and isinstance(optimizer, LBFGS):
+        raise ValueError("the state of LBFGS cannot be sharded: its rule is not elementwise")
     if model is not None and not isinstance(model, Module):
         raise TypeError(f"model must be a Module or None, got {type(model).__name__}")
     if communicator().size == 1:
@@ -94,6 +101,8 @@ def wrap(
     start_alike(tensors)
     kind: Any = type(optimizer)
     optimizer.__class__ = _wrapped_class(kind)
+    if shard_state:
+        optimizer._executor = ShardedExecutor(optimizer.state)
     vars(optimizer)["_averager"] = Averager(optimizer.params)
     start_averaging()
     return optimizer

@@ -61,8 +61,13 @@ class Executor:
 
     def _filled(self, optimizer: Optimizer) -> list[Bucket]:
         if not self.buckets:
-            self.buckets, self.saved = _fill_buckets(optimizer.param_groups, self.saved), {}
+            groups = [(group, self.updated(group)) for group in optimizer.param_groups]
+            self.buckets, self.saved = _fill_buckets(groups, self.saved), {}
         return self.buckets
+
+    def updated(self, group: ParamGroup) -> Sequence[Tensor]:
+        """What the rule updates of a group: its parameters."""
+        return group["params"]
 
     def step(self, optimizer: Optimizer) -> None:
         """Update the parameters that have gradients."""
@@ -99,12 +104,13 @@ def _kind(param: Tensor) -> Any:
 
 
 def _fill_buckets(
-    groups: Sequence[ParamGroup], saved: Mapping[Tensor, dict[str, Any]]
+    groups: Sequence[tuple[ParamGroup, Sequence[Tensor]]],
+    saved: Mapping[Tensor, dict[str, Any]],
 ) -> list[Bucket]:
     """Distribute the parameters of all groups over buckets, small ones together."""
     kinds: dict[Any, list[Array]] = {}
-    for group in groups:
-        for param in group["params"]:
+    for _, params in groups:
+        for param in params:
             kinds.setdefault(_kind(param), []).append(param.realize_cached_data())
     sizes, scratch = {}, {}
     for kind, arrays in kinds.items():
@@ -112,8 +118,8 @@ def _fill_buckets(
         sizes[kind] = max(size // len(kinds), 2 * _SMALL)  # kinds share the memory
         scratch[kind] = cache(partial(np.empty_like, arrays[0], shape=(sizes[kind],)))
     together: dict[Any, list[list[Tensor]]] = {}
-    for number, group in enumerate(groups):
-        for param in group["params"]:
+    for number, (_, params) in enumerate(groups):
+        for param in params:
             kind, state = _kind(param), saved.get(param, {})
             alone = param if param.size > _SMALL else None
             key = number, kind, state.get("step", 0), tuple(state), alone
@@ -123,9 +129,9 @@ def _fill_buckets(
                 parts.append([])
             parts[-1].append(param)
     return [
-        Bucket(groups[number], params, scratch[kind], saved)
+        Bucket(groups[number][0], part, scratch[kind], saved)
         for (number, kind, *_), parts in together.items()
-        for params in parts
+        for part in parts
     ]
 
 

@@ -296,6 +296,78 @@ def assert_same_state(found, expected):
             np.testing.assert_allclose(found["state"][position][name], array, rtol=1e-6, atol=1e-12)
 
 
+def check_sharded_state():
+    """The same numbers; a share of the memory; a state_dict of the whole optimizer."""
+    options = {"shard_state": True}
+    for make in OPTIMIZERS.values():
+        plain, wrapped = assert_same(make, options=options, steps=3)
+        assert_same_state(wrapped.state_dict(), plain.state_dict())
+    assert_same(OPTIMIZERS["groups"], options=options, clip=0.05, schedule=SCHEDULE["step"])
+    assert_same(OPTIMIZERS["Adam"], options=options, accumulate=2)
+    plain, wrapped = assert_same(OPTIMIZERS["Adam"], options=options, is_compiled=True)
+    assert_same_state(wrapped.state_dict(), plain.state_dict())
+    own = wrapped._executor.own_state
+    nbytes = sum(
+        array.nbytes for each in own.values() for array in (each["exp_avg"], each["exp_avg_sq"])
+    )
+    whole = 2 * sum(param.cached_data.nbytes for param in plain.params)
+    assert nbytes <= whole / SIZE + 2 * 8
+
+
+def check_sharded_state_is_resumed():
+    """Saved by one process, loaded by shards, and the other way round."""
+    x, y = next(batches(1))
+    states, results = [None, None], [[], []]
+    for steps in range(2):
+        former = states.copy()
+        for is_wrapped in (False, True):
+            model = new_model(0)
+            optimizer = OPTIMIZERS["groups"](list(model.parameters()))
+            if is_wrapped:
+                optimizer = distributed.wrap(optimizer, shard_state=True)
+            if steps:
+                optimizer.load_state_dict(former[1 - is_wrapped])
+            rows = (part(x), part(y)) if is_wrapped else (x, y)
+            step = step_of(model, optimizer)
+            for _ in range(2):
+                step(*[Tensor(each, requires_grad=False) for each in rows])
+            states[is_wrapped] = optimizer.state_dict()
+            results[is_wrapped] += [param.numpy() for param in model.parameters()]
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+    assert_same_state(states[1], states[0])
+
+
+def check_sharded_parameters_that_change():
+    """New arrays, groups added later, few parameters, other tensors that read them."""
+    params = [nn.Parameter(ndl.ones(1)), nn.Parameter(ndl.ones(2, 2))]
+    optimizer = distributed.wrap(optim.SGD(params[:1], lr=0.5, momentum=0.5), shard_state=True)
+    for step in range(4):
+        if step == 1:
+            optimizer.add_param_group({"params": params[1:]})
+        if step == 2:
+            params[1].data = ndl.ones(2, 2) * 3.0
+        sum((param * param).sum() for param in params).backward()
+        with ndl.lazy_mode():
+            before = params[0] * 1.0
+        value = params[0].item()
+        optimizer.step()
+        assert before.item() == value
+        optimizer.reset_grad()
+    plain = [nn.Parameter(ndl.ones(1)), nn.Parameter(ndl.ones(2, 2))]
+    expected = optim.SGD(plain[:1], lr=0.5, momentum=0.5)
+    for step in range(4):
+        if step == 1:
+            expected.add_param_group({"params": plain[1:]})
+        if step == 2:
+            plain[1].data = ndl.ones(2, 2) * 3.0
+        sum((param * param).sum() for param in plain).backward()
+        expected.step()
+        expected.reset_grad()
+    for one, other in zip(params, plain, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6)
+
+
 def check_models_that_differ():
     np.random.seed(RANK)
     wide = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2 + min(RANK, 1)))
