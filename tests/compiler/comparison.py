@@ -1,7 +1,7 @@
 """The comparison of a compiled function with the same function run eagerly."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,31 +15,33 @@ __all__ = ["TOLERANCES", "agree", "agree_on_rows", "close", "value_and_gradients
 TOLERANCES = {"float32": 1e-5, "float64": 1e-11}
 
 
-def close(actual: Any, expected: Any, what: str = "") -> None:
+def close(
+    actual: Any, expected: Any, what: str = "", tolerances: Mapping[str, float] = TOLERANCES
+) -> None:
     """Two structures of tensors, arrays and Python values are equal up to rounding.
 
     Relative to the largest number of an array: sums in another order round differently.
     """
     if isinstance(expected, ndl.Tensor):
         assert isinstance(actual, ndl.Tensor), f"{what}: {actual!r} is no tensor"
-        return close(actual.numpy(), expected.numpy(), what)
+        return close(actual.numpy(), expected.numpy(), what, tolerances)
     if isinstance(expected, dict):
         assert list(actual) == list(expected), what
         for key in expected:
-            close(actual[key], expected[key], f"{what}[{key!r}]")
+            close(actual[key], expected[key], f"{what}[{key!r}]", tolerances)
     elif isinstance(expected, ndl.TensorTuple | tuple | list):
         assert type(actual) is type(expected), what
         for i, (one, other) in enumerate(zip(actual, expected, strict=True)):
-            close(one, other, f"{what}[{i}]")
+            close(one, other, f"{what}[{i}]", tolerances)
     elif isinstance(expected, np.ndarray):
         assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype), what
-        tolerance = TOLERANCES.get(expected.dtype.name, 0)
+        tolerance = tolerances.get(expected.dtype.name, 0)
         scale = 0.01  # what is zero but for rounding
         if tolerance:
             scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=scale))
         np.testing.assert_allclose(actual, expected, tolerance, tolerance * scale, err_msg=what)
     elif dataclasses.is_dataclass(expected):
-        close(vars(actual), vars(expected), what)
+        close(vars(actual), vars(expected), what, tolerances)
     else:
         assert actual == expected or (actual != actual and expected != expected), what
     return None
@@ -60,6 +62,7 @@ def agree(
     executor: str,
     between: Callable[..., None] | None = None,
     eager_every: int = 0,
+    tolerances: Mapping[str, float] = TOLERANCES,
 ) -> Any:
     """Run a step eagerly and compiled, and compare results, states and random draws.
 
@@ -92,8 +95,8 @@ def agree(
         runs.append((results, list(map(state, owners))))
         draws.append(np.random.random())
     (wanted, owned), (got, changed) = runs
-    close(got, wanted, "results")
-    close(changed, owned, "state")
+    close(got, wanted, "results", tolerances)
+    close(changed, owned, "state", tolerances)
     assert draws[0] == draws[1], "random draws"
     return step
 

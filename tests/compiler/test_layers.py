@@ -42,14 +42,15 @@ def first_of(result):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_in_training_and_evaluation(name, agree, executor):
+def test_a_layer_in_training_and_evaluation(name, agree, executor, request):
     make, *shapes = LAYERS[name]
     if executor == "numba" and name not in {"linear", "dropout", "batch norm"}:
-        pytest.skip("each kind of op once")
+        request.getfixturevalue("interpreted")
 
     def build():
         model = make()
-        optimizer = ndl.optim.SGD(model.parameters(), lr=0.1) if [*model.parameters()] else None
+        # a small rate: the steps of norms over few elements amplify rounding
+        optimizer = ndl.optim.SGD(model.parameters(), lr=0.01) if [*model.parameters()] else None
 
         def step(*inputs):
             y = first_of(model(*inputs))
@@ -87,9 +88,9 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_and_its_gradient(name, agree, executor):
+def test_a_loss_and_its_gradient(name, agree, executor, request):
     if executor == "numba" and name not in {"softmax", "mse"}:
-        pytest.skip("each kind of op once")
+        request.getfixturevalue("interpreted")
     loss_function, target = LOSSES[name]
 
     def step(x, target):
