@@ -3,7 +3,7 @@
 from .common import merge_common
 from .constants import fold_constants
 from .identities import simplify
-from .long_sums import split_long_sums
+from .long_sums import widen_long_sums
 from .pipeline import PASSES, optimised
 from .products import fold_updates
 from .reuse import reuse
@@ -11,5 +11,5 @@ from .rewriting import rewritten
 
 __all__ = [
     "PASSES", "fold_constants", "fold_updates", "merge_common", "optimised", "reuse", "rewritten",
-    "simplify", "split_long_sums",
+    "simplify", "widen_long_sums",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from ..program import Node, Program
 from .common import merge_common
 from .constants import fold_constants
 from .identities import simplify
-from .long_sums import split_long_sums
+from .long_sums import widen_long_sums
 from .products import fold_updates
 from .reuse import reuse
 
@@ -19,7 +19,7 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "identities": simplify,
     "common subexpressions": merge_common,
     "reuse": reuse,
-    "long sums": split_long_sums,
+    "long sums": widen_long_sums,
     "updates in products": fold_updates,
 }
 """In the order in which they run. Nodes that nothing needs vanish by themselves: no root reaches
