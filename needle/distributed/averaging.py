@@ -89,7 +89,7 @@ def _averaged(order: list[Value], leaves: Iterator[Any]) -> Iterator[Any]:
         bucket, index = leaf._shared
         bucket.put(index, None if adjoint is None else adjoint.realize_cached_data())
         if running:
-            running[-1].request.Test()  # lets MPI go on
+            running[-1].poll()
         if not bucket.waiting:
             if queue is None:  # the ranks have begun together, and this has long been there
                 queue = deque(plan.buckets_with(world.finish_agreement(agreement)))

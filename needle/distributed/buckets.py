@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import Tensor, Value
 from .communicator import communicator
-from .shared_memory import shared_arrays
+from .transports import transport
 
 __all__ = ["Averager", "Bucket", "buckets_of", "by_bucket", "detail_of", "union_of"]
 
@@ -27,7 +27,8 @@ _averagers: WeakValueDictionary[int, Averager] = WeakValueDictionary()
 class Averager:
     """The buckets of the parameters of one optimizer."""
 
-    def __init__(self, params: Sequence[Tensor]) -> None:
+    def __init__(self, params: Sequence[Tensor], compress: str | None = None) -> None:
+        self.compress = compress
         self.number = 1 + max(_averagers, default=-1)
         self.params: list[Tensor] = []
         self.buckets: list[Bucket] = []
@@ -55,28 +56,20 @@ class Averager:
 class Bucket:
     """Parameters of one dtype whose gradients are summed together, in one flat array.
 
-    Behind the gradients the array has one number for each parameter, which is above 0 if this rank
-    has a gradient for it. Each rank puts in its share of the means, which are their sums.
-
-    Ranks of one machine write into memory that all see, of which each takes the sum; MPI tells when
-    all have written. Such a bucket has two sides: one is filled while others may still read the
-    other one. Elsewhere MPI takes the sums.
+    Each rank puts in its share of the means, which are their sums. Behind the gradients the array
+    has one number for each parameter, which is above 0 if a rank has a gradient for it.
     """
 
     def __init__(self, averager: Averager, positions: list[int]) -> None:
-        world = communicator()
         self.averager, self.positions = averager, positions
         self.params = [averager.params[position] for position in positions]
-        self.share = 1 / world.size
+        self.share = 1 / communicator().size
         self.dtype = np.result_type(self.params[0].dtype, np.float32)  # MPI has no halves
-        length = sum([param.size for param in self.params]) + len(self.params)
-        shared = shared_arrays(world, 2 * length, self.dtype)
-        self.flat = np.zeros(length, self.dtype) if shared is None else None
-        sides = [[self.flat]]
-        if shared is not None:
-            sides = [[each[:length] for each in shared], [each[length:] for each in shared]]
-        self._sides = [[self._cut(array) for array in side] for side in sides]
-        self._own = 0 if shared is None else world.rank
+        count = len(self.params)
+        length = sum([param.size for param in self.params]) + count
+        self._transport = transport(length, self.dtype, count, averager.compress)
+        self._cuts = {id(array): self._cut(array) for array in self._transport.arrays}
+        self._parts = self._cuts[id(self._transport.own)]
         self.waiting = 0  # how many gradients are still to be found
         for index, param in enumerate(self.params):
             param._shared = self, index
@@ -93,7 +86,7 @@ class Bucket:
 
     def put(self, index: int, adjoint: Any) -> None:
         """Take in the array that this rank has found for one parameter, or None."""
-        parts = self._sides[0][self._own]
+        parts = self._parts
         parts[-1][index] = adjoint is not None
         if adjoint is None:
             parts[index][...] = 0
@@ -110,18 +103,17 @@ class Bucket:
 
     def start(self) -> None:
         """Begin the sum over ranks."""
-        world = communicator()
-        if self.flat is None:
-            self.request = world.background.Ibarrier()
-        else:
-            whole = world.mpi.IN_PLACE, self.flat
-            self.request = world.background.Iallreduce(*whole, op=world.mpi.SUM)
+        self._transport.start()
+
+    def poll(self) -> None:
+        """Let MPI go on with the sum."""
+        self._transport.request.Test()
 
     def finish(self) -> list[Any]:
         """The means over ranks, None for parameters that no rank has a gradient for."""
-        communicator().wait(self.request, "the mean of gradients")
-        *sums, counts = map(_sum, zip(*self._sides[0], strict=True))
-        self._sides.reverse()  # others may still read this side
+        arrays = [self._cuts[id(array)] for array in self._transport.finish()]
+        self._parts = self._cuts[id(self._transport.own)]
+        *sums, counts = map(_sum, zip(*arrays, strict=True))
         return [
             mean.astype(param.dtype, copy=False) if count else None
             for mean, param, count in zip(sums, self.params, counts.tolist(), strict=True)

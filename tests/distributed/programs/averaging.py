@@ -368,6 +368,61 @@ def check_sharded_parameters_that_change():
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6)
 
 
+def check_compressed_gradients():
+    """Near the means; the sum over steps stays near, since what was lost is sent later."""
+    for compress in ("float16", "bfloat16"):
+        sizes = [(7, 5), (3,), (), (0,), (1000,)]
+        params = [nn.Parameter(Tensor(np.zeros(shape, np.float32))) for shape in sizes]
+        distributed.wrap(optim.SGD(params, lr=0.1), compress=compress)
+        for scale in (1.0, 1e-9, 1e6):
+            rng = np.random.default_rng(5)
+            every = [
+                [(rng.normal(size=(SIZE, *shape)) * scale).astype("float32") for shape in sizes]
+                for _ in range(20)
+            ]
+            totals = [np.zeros(shape) for shape in sizes]
+            exact = [np.zeros(shape) for shape in sizes]
+            for arrays in every:
+                own = [Tensor(array[RANK], requires_grad=False) for array in arrays]
+                loss = sum((a * b).sum() for a, b in zip(params, own, strict=True))
+                loss.backward(create_graph=False)
+                for i, (param, array) in enumerate(zip(params, arrays, strict=True)):
+                    if compress == "float16" and scale == 1.0:
+                        np.testing.assert_allclose(param.grad.numpy(), array.mean(0), atol=4e-3)
+                    totals[i] += param.grad.numpy()
+                    exact[i] += array.mean(0)
+            tolerance = 4e-3 if compress == "float16" else 4e-2  # of one step, not of 20
+            if scale == 1.0:
+                for one, other in zip(totals, exact, strict=True):
+                    np.testing.assert_allclose(one, other, atol=tolerance)
+            for param in params:
+                gathered = distributed.all_gather(param.grad).numpy()
+                assert (gathered == gathered[0]).all()
+                param.grad = None
+
+
+def check_compressed_training():
+    """Losses beside those of plain gradients, also compiled, sharded and in double precision."""
+    for options in ({"compress": "float16"}, {"compress": "bfloat16", "shard_state": True}):
+        for is_compiled in (False, True):
+            settings = {"options": options, "is_compiled": is_compiled, "steps": 10}
+            (losses, *_), _ = train(OPTIMIZERS["momentum"], True, **settings)
+            (expected, *_), _ = train(OPTIMIZERS["momentum"], False, steps=10)
+            np.testing.assert_allclose(losses, expected, rtol=2e-2)
+
+
+def check_compressed_gradients_that_are_not_finite():
+    weight = nn.Parameter(ndl.ones(3))
+    distributed.wrap(optim.SGD([weight], lr=0.1), compress="float16")
+    wrong = Tensor(np.array([np.inf, 1.0, np.nan], np.float32), requires_grad=False)
+    (weight * wrong).sum().backward()
+    assert np.isinf(weight.grad.numpy()[0])
+    assert np.isnan(weight.grad.numpy()[2])
+    weight.grad = None
+    (weight * 2.0).sum().backward()
+    assert weight.grad.numpy().tolist() == [2.0, 2.0, 2.0]
+
+
 def check_models_that_differ():
     np.random.seed(RANK)
     wide = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2 + min(RANK, 1)))
@@ -398,6 +453,10 @@ def check_wrong_arguments():
         distributed.wrap(nn.Linear(2, 2))
     with pytest.raises(TypeError, match="model must be a Module or None, got list"):
         distributed.wrap(optim.SGD([weight], lr=0.1), [weight])
+    with pytest.raises(ValueError, match=r"compress must be None or one of \['float16'"):
+        distributed.wrap(optim.SGD([weight], lr=0.1), compress="float8")
+    with pytest.raises(ValueError, match="the state of LBFGS cannot be sharded"):
+        distributed.wrap(optim.LBFGS([weight]), shard_state=True)
     optimizer = distributed.wrap(optim.SGD([weight], lr=0.1))
     if SIZE > 1:
         with pytest.raises(ValueError, match="was already given to wrap"):
