@@ -165,26 +165,26 @@ class DataLoader:
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
-        return len(self._whole_batches())
+        return len(self.whole_batches())
 
     @property
     def num_samples(self) -> int:
         """The number of samples in a pass, of all ranks together."""
-        batches = self._whole_batches()
+        batches = self.whole_batches()
         if isinstance(batches, BatchSampler):
             return batches.num_samples
         if isinstance(batches, list | tuple):
             return sum(map(len, batches))
         raise TypeError(f"{type(batches).__name__} does not say how many samples a pass has")
 
-    def _whole_batches(self) -> Any:
+    def whole_batches(self) -> Any:
         """The indices of the batches of all ranks together."""
         if self.batch_sampler is not None:
             return self.batch_sampler
         return BatchSampler(self.sampler, self.batch_size * self.shard[1], self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        whole = self._whole_batches()
+        whole = self.whole_batches()
         # drawn now, not at the first batch: the order of draws follows the order of calls
         batches = whole.index_arrays() if self.batch_sampler is None else iter(whole)
         if self.shard == (0, 1):

@@ -227,6 +227,10 @@ class BatchSampler(Sampler):
         count = len(cast(Sized, self.sampler))
         return count - count % self.batch_size if self.drop_last else count
 
+    def length_of(self, number: int) -> int:
+        """How many indices there are in a batch, by its number from 0."""
+        return min(self.batch_size, self.num_samples - number * self.batch_size)
+
     def __iter__(self) -> Iterator[Any]:
         return (part.tolist() for part in self.index_arrays())
 

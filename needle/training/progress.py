@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -45,6 +45,16 @@ class Interruption:
     def name(self) -> str:
         """What users call it."""
         return "" if self.received is None else _STOPPING[self.received]
+
+    def flags(self) -> list[bool]:
+        """For each signal that asks to end, whether it was the one."""
+        return [self.received == number for number in _STOPPING]
+
+    def note(self, flags: Iterable[Any]) -> None:
+        """Take over the signals of other processes, in the form of `flags()`."""
+        for number, is_received in zip(_STOPPING, flags, strict=True):
+            if is_received:
+                self.received = number
 
     @property
     def exit_code(self) -> int:

@@ -3,12 +3,15 @@
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from ..autograd import Tensor, no_grad
 from ..compiler import compile as compiled
+from ..distributed import rank
 from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, clip_grad_norm_
+from . import ranks
 from .callbacks import check_callbacks, hooks_of
 from .checkpoints import Checkpoints, differences
 from .errors import REFUSALS, TrainingError, reason
@@ -102,6 +105,7 @@ class Trainer:
     ) -> None:
         if scheduler_per not in ("epoch", "batch"):
             raise ValueError(f"scheduler_per is 'epoch' or 'batch', got {scheduler_per!r}")
+        ranks.joined(model, optimizer)
         self.model, self.loss_function, self.optimizer = model, loss_function, optimizer
         self.metrics, self.callbacks = dict(metrics or {}), check_callbacks(callbacks)
         self.scheduler, self.scheduler_per = scheduler, scheduler_per
@@ -109,7 +113,9 @@ class Trainer:
         if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
             checkpoints = Checkpoints(checkpoints)
         self.checkpoints: Checkpoints | None = checkpoints
-        self.settings, self.name, self.verbose = dict(settings or {}), name, verbose
+        self.settings, self.name, self.verbose = dict(settings or {}), name, verbose and not rank()
+        self.weight = 1.0
+        """What this rank's loss is multiplied by, so that the mean over ranks is that of samples."""
         self._step: Callable[[Any], Tensor] = self.train_step
         if compile:
             executor = compile if isinstance(compile, str) else "auto"
@@ -135,8 +141,9 @@ class Trainer:
     def train_step(self, batch: Any) -> Tensor:
         """Forward, backward, update; returns the mean loss."""
         self.optimizer.reset_grad()
-        loss = self.loss_function(*self.forward(batch))
-        loss.backward(create_graph=False)
+        outputs, targets = self.forward(batch)
+        loss = self.loss_function(outputs, targets) if self.weight else ranks.no_loss(outputs)
+        (loss if self.weight == 1 else loss * self.weight).backward(create_graph=False)
         if self.clip_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
@@ -170,6 +177,7 @@ class Trainer:
         """
         if resume:
             self.resume(epochs)
+        train_loader = ranks.part_of(train_loader)
         self.streams = Streams(self.model, train_loader)
         if self._random is None:
             self.should_stop = False
@@ -177,7 +185,7 @@ class Trainer:
             self.streams.load_state_dict(self._random)
             self._random = None
         if self.checkpoints is not None:
-            self.checkpoints.check()
+            ranks.from_rank_0(self.checkpoints.check)
         unfinished: list[dict[str, Any]] = []
         is_inside = is_watching()
         with stopping_signals() as self.interruption:
@@ -198,7 +206,7 @@ class Trainer:
         self.should_stop = True
 
     def _stops(self) -> bool:
-        return self.should_stop or self.interruption.is_set()
+        return self.should_stop or ranks.interrupted(self.interruption)
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
         """The mean loss and metrics over all samples of a loader, in evaluation mode."""
@@ -206,15 +214,18 @@ class Trainer:
         totals = dict.fromkeys(("loss", *self.metrics), 0.0)
         count = 0
         with no_grad():
-            for batch in loader:
-                outputs, targets = self.forward(batch)
+            for batch in ranks.part_of(loader):
                 size = samples_of(batch)
+                if not size:
+                    continue
                 count += size
+                outputs, targets = self.forward(batch)
                 for name, function in {"loss": self.loss_function, **self.metrics}.items():
                     totals[name] += float(function(outputs, targets)) * size
+        count, *values = ranks.sums(count, *totals.values())
         if not count:
             raise ValueError("evaluate: the loader gave no batches")
-        return {name: total / count for name, total in totals.items()}
+        return {name: total / count for name, total in zip(totals, values, strict=True)}
 
     def _epoch(
         self, train_loader: Any, validation_loader: Any, epochs: int
@@ -230,15 +241,19 @@ class Trainer:
         with Progress(title, total, position, self.unit, self.verbose) as progress:
             is_whole = True
             for batch in self._batches(train_loader):
-                loss = self._step(batch).item()
-                progress(loss, samples_of(batch))
+                count = samples_of(batch)
+                samples = ranks.samples_of_all(train_loader, position.batches, count)
+                self.weight = ranks.weight(count, samples)
+                loss = self._step(batch).item() * (count / samples)
+                loss, is_interrupted = ranks.step_of_all(loss, self.interruption)
+                progress(loss, samples)
                 self._step_scheduler("batch", loss)
                 for hook in on_batch_end:
                     hook(self, loss)
                 every = self.checkpoints and self.checkpoints.every_batches
                 if every and position.batches % every == 0:
                     self.save()
-                if self._stops():
+                if self.should_stop or is_interrupted:
                     is_whole = has_ended(train_loader, position.batches)
                     break
         if not position.batches:
@@ -311,7 +326,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint, if there are to be any."""
         if self.checkpoints is not None:
-            self.checkpoints.save(self.state_dict())
+            ranks.from_rank_0(partial(self.checkpoints.save, self.state_dict()))
 
     def state_dict(self) -> dict[str, Any]:
         """What the rest of the training depends on, and the settings it began with."""
@@ -354,7 +369,7 @@ class Trainer:
         """
         if self.checkpoints is None:
             raise ValueError("resume: this Trainer has no checkpoints: pass checkpoints=folder")
-        found = self.checkpoints.newest(self.state_dict())
+        found = ranks.from_rank_0(partial(self.checkpoints.newest, self.state_dict()))
         if found is None:
             folder = self.checkpoints.folder
             self._print(f"no valid checkpoint in {folder}: starting from the beginning")
