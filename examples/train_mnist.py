@@ -13,6 +13,7 @@ import argparse
 import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from trainer.config import read
 from trainer.datasets import Source, labels_of, load
 
 import needle as ndl
-from needle import Tensor, data, nn
+from needle import Tensor, data, distributed, nn
 from needle.training import (
     Checkpoints,
     Interruption,
@@ -138,6 +139,8 @@ class TwoLayerTrainer(MnistTrainer):
     """Takes its steps by `nn_epoch`."""
 
     def train_step(self, batch: Any) -> Tensor:
+        if distributed.size() > 1:
+            raise TrainingError("loop: found nn_epoch, allowed with several ranks: train_epoch")
         _, first, _, second = self.model  # Flatten, Linear, ReLU, Linear
         images, labels = (part.numpy() for part in batch)
         images, losses = images.reshape(len(images), -1), []
@@ -207,9 +210,13 @@ def finish(
     folder = Path(config.results)
     weights = folder / f"weights-{name.lower()}.npz"
     curve = folder / f"learning-curve-{name.lower()}.png"
-    write_weights(weights, trainer.model, name)
-    results.write_metrics(folder / "metrics.json", metrics)
-    is_drawn = results.write_curve(curve, f"{config.name} on {outcome}", epochs)
+
+    def write() -> bool:
+        write_weights(weights, trainer.model, name)
+        results.write_metrics(folder / "metrics.json", metrics)
+        return results.write_curve(curve, f"{config.name} on {outcome}", epochs)
+
+    is_drawn = distributed.from_rank_0(write)
     print(outcome)
     if trainer.checkpoints is not None:
         print(f"{name} checkpoints, for --resume: {trainer.checkpoints.folder}")
@@ -233,15 +240,16 @@ def run_training(config: SimpleNamespace, resume: bool, force: bool) -> int:
             "such as checkpoint: {every: 1, keep: 3}"
         )
     checkpoints = Checkpoints(Path(config.results) / "checkpoints")
+    found = distributed.from_rank_0(checkpoints.files)
     if not resume:
-        results.check_free(config.results, force, checkpoints.files())
+        distributed.from_rank_0(partial(results.check_free, config.results, force, found))
     if config.checkpoint is not None:
-        checkpoints.check()
+        distributed.from_rank_0(checkpoints.check)
     ndl.manual_seed(config.seed)
     transforms = configs.build_all(config.transforms)
-    source, (train_set, test_set) = load(
-        config.dataset, config.offline, config.data_dir, [True, False], transforms
-    )
+    parts = partial(load, config.dataset, config.offline, config.data_dir, [True, False])
+    # others need not download what rank 0 has downloaded
+    source, (train_set, test_set) = distributed.rank_0_first(partial(parts, transforms))
     x, _ = source.example((len(train_set) - 1) % config.batch_size + 1)
     configs.check_last_batch(config.model, source.sizes, x, source.name)
     ndl.manual_seed(config.seed)
@@ -253,8 +261,8 @@ def run_training(config: SimpleNamespace, resume: bool, force: bool) -> int:
         flush=True,
     )
     if resume and not trainer.resume(config.epochs):
-        results.check_free(config.results, force)
-    elif not resume and config.checkpoint is not None and checkpoints.files():
+        distributed.from_rank_0(partial(results.check_free, config.results, force))
+    elif not resume and config.checkpoint is not None and found:
         print(
             f"starting over: this run's checkpoints will replace those in "
             f"{checkpoints.folder}, from which --resume continues",
@@ -303,13 +311,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; returns its exit code. A user's errors are one line on standard error."""
-    options = _parser().parse_args(arguments)
     try:
         # no warnings: overflow shows in the loss, which is checked after every batch
-        with np.errstate(all="ignore"):
-            return _run(options)
+        with distributed.output_of_rank_0(), np.errstate(all="ignore"):
+            return _run(_parser().parse_args(arguments))
     except (TrainingError, OSError) as error:
-        print(f"train_mnist: {error}", file=sys.stderr)
+        distributed.agree(f"the error {error}")
+        if distributed.rank() == 0:
+            print(f"train_mnist: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("train_mnist: interrupted", file=sys.stderr)
@@ -325,7 +334,7 @@ def _run(options: argparse.Namespace) -> int:
     config = read(options.config, overrides)
     if options.evaluate is not None:
         return run_evaluation(config, options.evaluate)
-    with locked(config.results):
+    with distributed.on_rank_0(locked(config.results)):
         return run_training(config, options.resume, options.force)
 
 

@@ -32,7 +32,7 @@ FLOORS = {
     "io": MODELS,
     "interop": {"io"},
     "testing": {*TENSORS, "differentiation"},
-    "training": {*MODELS, "optim", "data", "io", "compiler"},
+    "training": {*MODELS, "optim", "data", "differentiation", "io", "compiler", "distributed"},
 }
 
 MODULES = {

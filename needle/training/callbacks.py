@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import Tensor
+from ..distributed import from_rank_0
 from ..io import save
 
 if TYPE_CHECKING:
@@ -172,8 +174,11 @@ class SaveBest(_Best):
 
     def on_epoch_end(self, trainer: "Trainer", epoch: dict[str, Any]) -> None:
         if self._improves(epoch):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            save(trainer.model.state_dict(), self.path)
+            from_rank_0(partial(self._save, trainer.model.state_dict()))
+
+    def _save(self, state: dict[str, Any]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        save(state, self.path)
 
 
 def hooks_of(callbacks: list[Any], event: str) -> list[Callable[..., None]]:

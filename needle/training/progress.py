@@ -36,6 +36,8 @@ class Interruption:
     """
 
     received: signal.Signals | None = None
+    is_agreed = False
+    """Whether all ranks know of one."""
 
     def is_set(self) -> bool:
         """Whether there was one."""
@@ -55,6 +57,7 @@ class Interruption:
         for number, is_received in zip(_STOPPING, flags, strict=True):
             if is_received:
                 self.received = number
+        self.is_agreed = self.is_set()
 
     @property
     def exit_code(self) -> int:

@@ -1,15 +1,12 @@
 """Training on several ranks: what differs from training in one process.
 
 Every rank runs the whole program on its part of every batch. Whatever decides how the training goes
-on (losses, metrics, signals, files) is made the same on all ranks here, and only rank 0 writes.
+on (losses, metrics, signals) is made the same on all ranks here, and only rank 0 writes files.
 With one rank, these functions do nothing.
 """
 
 import copy
-import pickle
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +21,9 @@ from ..optim import Optimizer
 from .progress import Interruption
 
 __all__ = [
-    "from_rank_0", "interrupted", "joined", "no_loss", "on_rank_0", "part_of", "samples_of_all",
-    "step_of_all", "sums", "weight",
+    "is_stopped", "joined", "no_loss", "part_of", "samples_of_all", "step_of_all", "stops_now",
+    "sums", "weight",
 ]  # fmt: skip
-
-T = TypeVar("T")
 
 
 def joined(model: Module, optimizer: Optimizer) -> None:
@@ -74,8 +69,9 @@ def weight(count: int, samples: int) -> float:
 
 
 def no_loss(outputs: Any) -> Tensor:
-    """0, with gradients of 0: the loss of a rank without samples, which others wait for."""
-    return sum((tensor.sum() * 0.0 for tensor in flatten(outputs)[0]), Tensor(0.0))
+    """0, with gradients of 0: for a rank without samples, whose gradients others wait for."""
+    first, *others = [tensor.sum() * 0.0 for tensor in flatten(outputs)[0]]
+    return sum(others, first)
 
 
 def sums(*values: float) -> list[float]:
@@ -83,47 +79,21 @@ def sums(*values: float) -> list[float]:
     return communicator().all_reduce(np.array(values, np.float64), "sum").tolist()
 
 
-def step_of_all(loss: float, interruption: Interruption) -> tuple[float, bool]:
-    """The sum of the losses of all ranks, and whether any of them was told to stop."""
+def step_of_all(loss: float, interruption: Interruption) -> float:
+    """The sum of the losses of all ranks; all learn whether any was told to stop."""
     if communicator().size == 1:
-        return loss, interruption.is_set()
-    total, *received = sums(loss, *interruption.flags())
+        return loss
+    loss, *received = sums(loss, *interruption.flags())
     interruption.note(received)
-    return total, any(received)
+    return loss
 
 
-def interrupted(interruption: Interruption) -> bool:
-    """Whether any rank was told to stop."""
-    return step_of_all(0.0, interruption)[1]
+def is_stopped(interruption: Interruption) -> bool:
+    """Whether any rank was told to stop before the last `step_of_all`."""
+    return interruption.is_set() if communicator().size == 1 else interruption.is_agreed
 
 
-def from_rank_0(make: Callable[[], T]) -> T:
-    """make() of rank 0, while the others wait; what it raises is raised on all ranks."""
-    world = communicator()
-    if world.size == 1:
-        return make()
-    outcome: tuple[Any, Exception | None] = (None, None)
-    if world.rank == 0:
-        try:
-            outcome = make(), None
-        except Exception as error:
-            outcome = None, error
-    sent = np.frombuffer(pickle.dumps(outcome), np.uint8)
-    length = world.broadcast(np.array(len(sent)), 0)
-    sent = world.broadcast(sent if world.rank == 0 else np.empty(length, np.uint8), 0)
-    value, error = outcome if world.rank == 0 else pickle.loads(sent)
-    if error is not None:
-        raise error
-    return value
-
-
-@contextmanager
-def on_rank_0(context: AbstractContextManager[Any]) -> Iterator[None]:
-    """Enter a context on rank 0 only; if that raises, it is raised on all ranks."""
-    with ExitStack() as stack:
-
-        def enter() -> None:
-            stack.enter_context(context)
-
-        from_rank_0(enter)
-        yield
+def stops_now(interruption: Interruption) -> bool:
+    """Whether any rank was told to stop by now."""
+    step_of_all(0.0, interruption)
+    return is_stopped(interruption)

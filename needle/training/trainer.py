@@ -8,7 +8,7 @@ from typing import Any
 
 from ..autograd import Tensor, no_grad
 from ..compiler import compile as compiled
-from ..distributed import rank
+from ..distributed import from_rank_0, rank
 from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, clip_grad_norm_
 from . import ranks
@@ -115,7 +115,7 @@ class Trainer:
         self.checkpoints: Checkpoints | None = checkpoints
         self.settings, self.name, self.verbose = dict(settings or {}), name, verbose and not rank()
         self.weight = 1.0
-        """What this rank's loss is multiplied by, so that the mean over ranks is that of samples."""
+        """What this rank's loss is multiplied by: the mean over ranks is that of all samples."""
         self._step: Callable[[Any], Tensor] = self.train_step
         if compile:
             executor = compile if isinstance(compile, str) else "auto"
@@ -185,7 +185,7 @@ class Trainer:
             self.streams.load_state_dict(self._random)
             self._random = None
         if self.checkpoints is not None:
-            ranks.from_rank_0(self.checkpoints.check)
+            from_rank_0(self.checkpoints.check)
         unfinished: list[dict[str, Any]] = []
         is_inside = is_watching()
         with stopping_signals() as self.interruption:
@@ -206,7 +206,7 @@ class Trainer:
         self.should_stop = True
 
     def _stops(self) -> bool:
-        return self.should_stop or ranks.interrupted(self.interruption)
+        return self.should_stop or ranks.stops_now(self.interruption)
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
         """The mean loss and metrics over all samples of a loader, in evaluation mode."""
@@ -222,10 +222,10 @@ class Trainer:
                 outputs, targets = self.forward(batch)
                 for name, function in {"loss": self.loss_function, **self.metrics}.items():
                     totals[name] += float(function(outputs, targets)) * size
-        count, *values = ranks.sums(count, *totals.values())
-        if not count:
+        samples, *values = ranks.sums(count, *totals.values())
+        if not samples:
             raise ValueError("evaluate: the loader gave no batches")
-        return {name: total / count for name, total in zip(totals, values, strict=True)}
+        return {name: total / samples for name, total in zip(totals, values, strict=True)}
 
     def _epoch(
         self, train_loader: Any, validation_loader: Any, epochs: int
@@ -245,7 +245,7 @@ class Trainer:
                 samples = ranks.samples_of_all(train_loader, position.batches, count)
                 self.weight = ranks.weight(count, samples)
                 loss = self._step(batch).item() * (count / samples)
-                loss, is_interrupted = ranks.step_of_all(loss, self.interruption)
+                loss = ranks.step_of_all(loss, self.interruption)
                 progress(loss, samples)
                 self._step_scheduler("batch", loss)
                 for hook in on_batch_end:
@@ -253,7 +253,7 @@ class Trainer:
                 every = self.checkpoints and self.checkpoints.every_batches
                 if every and position.batches % every == 0:
                     self.save()
-                if self.should_stop or is_interrupted:
+                if self.should_stop or ranks.is_stopped(self.interruption):
                     is_whole = has_ended(train_loader, position.batches)
                     break
         if not position.batches:
@@ -326,7 +326,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint, if there are to be any."""
         if self.checkpoints is not None:
-            ranks.from_rank_0(partial(self.checkpoints.save, self.state_dict()))
+            from_rank_0(partial(self.checkpoints.save, self.state_dict()))
 
     def state_dict(self) -> dict[str, Any]:
         """What the rest of the training depends on, and the settings it began with."""
@@ -369,7 +369,7 @@ class Trainer:
         """
         if self.checkpoints is None:
             raise ValueError("resume: this Trainer has no checkpoints: pass checkpoints=folder")
-        found = ranks.from_rank_0(partial(self.checkpoints.newest, self.state_dict()))
+        found = from_rank_0(partial(self.checkpoints.newest, self.state_dict()))
         if found is None:
             folder = self.checkpoints.folder
             self._print(f"no valid checkpoint in {folder}: starting from the beginning")
