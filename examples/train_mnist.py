@@ -312,6 +312,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; returns its exit code. A user's errors are one line on standard error."""
     try:
+        distributed.rank()
+    except distributed.DistributedError as error:  # without mpi4py: not several runs at once
+        print(f"train_mnist: {error}", file=sys.stderr)
+        return 1
+    try:
         # no warnings: overflow shows in the loss, which is checked after every batch
         with distributed.output_of_rank_0(), np.errstate(all="ignore"):
             return _run(_parser().parse_args(arguments))

@@ -292,16 +292,18 @@ def communicator() -> Communicator:
     if launched is None:
         return Communicator(0, 1, 0)
     rank, size, local_rank = launched
-    if not is_available():
+    try:
+        mpi4py: Any = importlib.import_module("mpi4py")
+        # MPI is called by one thread at a time, and waits by testing
+        mpi4py.rc.thread_level = "serialized"
+        with starting():
+            mpi: Any = importlib.import_module("mpi4py.MPI")
+    except (ImportError, RuntimeError) as error:  # or there is no MPI that it can load
         raise DistributedError(
-            f"this is rank {rank} of {size} that a launcher of MPI has started, but mpi4py is not "
-            'installed, so the ranks cannot reach each other: pip install "needle-dl[mpi]"'
-        )
-    mpi4py: Any = importlib.import_module("mpi4py")
-    # MPI is called by one thread at a time, and waits by testing
-    mpi4py.rc.thread_level = "serialized"
-    with starting():
-        mpi: Any = importlib.import_module("mpi4py.MPI")
+            f"this is rank {rank} of {size} that a launcher of MPI has started, but mpi4py cannot "
+            f"be imported ({error}), so the ranks cannot reach each other: "
+            'pip install "needle-dl[mpi]"'
+        ) from None
     found = mpi.COMM_WORLD.Get_size()
     if found != size:
         library = mpi.Get_library_version().partition("\n")[0].strip("\0 ")

@@ -20,25 +20,7 @@ def run_ranks(
     A test that has not ended after `timeout` seconds fails with what the program wrote until then,
     and none of its processes is left.
     """
-    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
-    mpiexec = str(MPIEXEC) if MPIEXEC.exists() else "mpiexec"
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables = {
-        **os.environ,
-        "OPENBLAS_NUM_THREADS": "1",  # there may be more ranks than cores
-        "PYTHONPATH": os.pathsep.join(paths),
-        **(env or {}),
-    }
-    process = subprocess.Popen(
-        [mpiexec, "-n", str(ranks), sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=variables,
-        start_new_session=True,
-        **options,
-    )
+    process = start_ranks(ranks, *command, env=env, **options)
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -50,6 +32,31 @@ def run_ranks(
             out, err = process.communicate()
         pytest.fail(f"{command} did not end within {timeout} s\n{out}\n{err}")
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def start_ranks(
+    ranks: int, *command: str, env: dict[str, str] | None = None, **options
+) -> subprocess.Popen[str]:
+    """`python *command` on some ranks, while the test goes on."""
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    mpiexec = str(MPIEXEC) if MPIEXEC.exists() else "mpiexec"
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    variables = {
+        **os.environ,
+        "OPENBLAS_NUM_THREADS": "1",  # there may be more ranks than cores
+        "PYTHONPATH": os.pathsep.join(paths),
+        **(env or {}),
+    }
+    return subprocess.Popen(
+        [mpiexec, "-n", str(ranks), sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=variables,
+        start_new_session=True,
+        **options,
+    )
 
 
 def run_checks(program: str, ranks: int, *arguments: str, timeout: float = 60) -> None:

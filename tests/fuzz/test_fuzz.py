@@ -20,6 +20,8 @@ SECONDS = 2.0
 def test_no_finding(name):
     if name in ("layers", "optimizers"):
         pytest.importorskip("torch")
+    if name == "ranks":
+        pytest.importorskip("mpi4py")
     end = time.monotonic() + SECONDS
     counts = programs()[name].run(np.random.default_rng(0), lambda: time.monotonic() >= end)
     assert sum(counts.values()) > 0
