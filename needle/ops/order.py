@@ -341,9 +341,9 @@ def quantile(
         >>> ndl.quantile(ndl.Tensor([1.0, 2.0, 4.0]), [0.5, 0.75]).numpy()
         array([2., 3.])
     """
-    shares = np.asarray(q.numpy() if isinstance(q, Tensor) else q, np.float64)
-    if not ((shares >= 0) & (shares <= 1)).all():
-        raise ValueError(f"quantile: q is a share from 0 to 1, got {q}")
+    fractions = np.asarray(q.numpy() if isinstance(q, Tensor) else q, np.float64)
+    if not ((fractions >= 0) & (fractions <= 1)).all():
+        raise ValueError(f"quantile: q must be from 0 to 1, got {q}")
     if method not in _METHODS:
         raise ValueError(f"quantile: method is one of {', '.join(_METHODS)}, got {method!r}")
     shape = [1] * a.ndim
@@ -357,20 +357,21 @@ def quantile(
     if a.dtype.kind != "f" and method in ("linear", "midpoint"):
         a = a.astype(np.float64)
     ordered = moveaxis(Sort(axis)(a), axis, 0)
-    places = shares * (len(ordered) - 1)
+    places = fractions * (len(ordered) - 1)
     below, above = np.floor(places).astype(int), np.ceil(places).astype(int)
     picked = {"lower": below, "higher": above, "nearest": np.rint(places).astype(int)}.get(method)
     if picked is not None:
         values = ordered[picked]
     else:  # halves of one element, which may be infinite, where it is in place
         is_half = (below == above) | (method == "midpoint")
-        share = np.where(is_half, 0.5, places - below).reshape((*shares.shape, *[1] * (a.ndim - 1)))
-        weight = Tensor.make_const(a.device.array(share, a.dtype))
+        above_by = np.where(is_half, 0.5, places - below)
+        weights = above_by.reshape((*fractions.shape, *[1] * (a.ndim - 1)))
+        weight = Tensor.make_const(a.device.array(weights, a.dtype))
         values = ordered[below] * (1 - weight) + ordered[above] * weight
     if a.dtype.kind == "f":
         last = ordered[-1]
         values = where(isnan(last), last, values)
-    return reshape(values, (*shares.shape, *shape)) if keepdims else values
+    return reshape(values, (*fractions.shape, *shape)) if keepdims else values
 
 
 def median(a: Tensor, *args: Any, **options: Any) -> Tensor:

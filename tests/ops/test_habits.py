@@ -155,7 +155,7 @@ def test_quantiles_of_special_values():
     for values in ([1.0, 2.0, inf], [1.0, inf], [nan, 1.0], [-inf, -inf, 3.0], [-inf, 2.0]):
         np.testing.assert_array_equal(ndl.median(Tensor(values)).item(), np.median(values))
     for q, method in ((1.5, "linear"), (0.5, "best")):
-        with pytest.raises(ValueError, match=r"quantile: (q is a share|method is one of)"):
+        with pytest.raises(ValueError, match=r"quantile: (q must be|method is one of)"):
             ndl.quantile(Tensor([1.0]), q, method=method)
     with pytest.raises(ValueError, match="quantile of no elements"):
         ndl.quantile(ndl.zeros(0), 0.5)

@@ -172,6 +172,16 @@ def test_ops_that_draw_equal_none():
 # --- layers and losses
 
 
+def numbers(*given):
+    return Tensor(list(given), requires_grad=False)
+
+
+def alignments():
+    """What a CTCLoss takes."""
+    scores = ndl.init.randn(5, 2, 4)
+    return scores, numbers(1, 2, 3, 1).reshape(2, 2), numbers(5, 4), numbers(2, 1)
+
+
 def layer_steps():
     x, images = ndl.init.randn(6, 4), ndl.init.randn(3, 4, 5, 5)
     labels = Tensor([0, 3, 1, 2, 0, 1], requires_grad=False)
@@ -187,6 +197,10 @@ def layer_steps():
         "BCEWithLogitsLoss": (nn.BCEWithLogitsLoss(pos_weight=weights), x, probabilities),
         "KLDivLoss": (nn.KLDivLoss(), x, probabilities),
         "MSELoss": (nn.MSELoss(), x, probabilities),
+        "L1Loss": (nn.L1Loss(), x, probabilities),
+        "SmoothL1Loss": (nn.SmoothL1Loss(), x, probabilities),
+        "HuberLoss": (nn.HuberLoss(), x, probabilities),
+        "CTCLoss": (nn.CTCLoss(), *alignments()),
     }
     layers = {
         "BatchNorm1d": (nn.BatchNorm1d(4), x),
@@ -211,6 +225,30 @@ def layer_steps():
         ),
         "TransformerEncoderLayer": (nn.TransformerEncoderLayer(4, 2, 8), x),
         "Embedding": (nn.Embedding(4, 3), labels),
+        "EmbeddingBag": (nn.EmbeddingBag(4, 3), labels.reshape(2, 3)),
+        "Conv2d": (nn.Conv2d(4, 2, 3, stride=2, padding="valid"), images),
+        "Conv1d of groups": (nn.Conv1d(4, 4, 3, groups=2), images[0:1, :, 0]),
+        "ConvTranspose2d": (nn.ConvTranspose2d(4, 2, 3, output_padding=1, stride=2), images),
+        "Conv": (nn.Conv(4, 2, 3), images),
+        "MaxPool2d": (nn.MaxPool2d(2), images),
+        "MaxPool2d with indices": (lambda a: nn.MaxPool2d(2, return_indices=True)(a)[0], images),
+        "AvgPool2d": (nn.AvgPool2d(2, padding=1), images),
+        "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d(2), images),
+        "LPPool2d": (nn.LPPool2d(2, 2), images),
+        "Upsample": (nn.Upsample(scale_factor=1.5, mode="bilinear"), images),
+        "InstanceNorm2d": (nn.InstanceNorm2d(4, track_running_stats=True), images),
+        "LocalResponseNorm": (nn.LocalResponseNorm(3), images),
+        "Dropout2d": (nn.Dropout2d(0.5), images),
+        "Bilinear": (nn.Bilinear(4, 4, 2), x, probabilities),
+        "RNN": (lambda a: nn.RNN(5, 2)(a)[0], images[0]),
+        "LSTM": (lambda a: nn.LSTM(5, 2, num_layers=2, dropout=0.5)(a)[0], images[0]),
+        "GRU": (lambda a: nn.GRU(5, 2, bidirectional=True)(a)[0], images[0]),
+        "LSTMCell": (lambda a: nn.LSTMCell(4, 2)(a)[0], x),
+        "MultiheadAttention": (lambda a: nn.MultiheadAttention(4, 2, dropout=0.1)(a, a, a)[0], x),
+        "TransformerDecoderLayer": (nn.TransformerDecoderLayer(4, 2, 8), x, probabilities),
+        "TransformerLayer": (nn.TransformerLayer(5, 2, 3, 8), images[0]),
+        "SinusoidalPositions": (nn.SinusoidalPositions(4), x),
+        "RotaryEmbedding": (nn.RotaryEmbedding(4), x),
     }
     return {**losses, **layers}
 

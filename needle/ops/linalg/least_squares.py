@@ -79,7 +79,7 @@ def pinv(
 
     Args:
         a: the matrices.
-        rcond, rtol: singular values up to this share of the largest count as 0; by default
+        rcond, rtol: singular values up to this fraction of the largest count as 0; by default
             max(m, n) times the precision of the dtype, as in SciPy and PyTorch.
         hermitian: read the lower triangle of symmetric matrices; the gradient is symmetric.
 
@@ -103,7 +103,7 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> LstsqResult:
     Args:
         a: matrices (..., m, n) of any rank.
         b: a vector (m,), or matrices (..., m, k).
-        rcond: singular values up to this share of the largest count as 0; by default max(m, n)
+        rcond: singular values up to this fraction of the largest count as 0; by default max(m, n)
             times the precision of the dtype.
 
     Returns:
