@@ -16,16 +16,9 @@ from .arithmetic import equal, masked, multiply
 from .functions import astype, exp, in_single_precision, logaddexp, root
 from .indexing import concatenate
 from .kinds import (
-    Axes,
-    Reduction,
-    constant_like,
-    linear_tangent,
-    normalize_axes,
-    normalize_axis,
-    repeated_axes,
-    stated,
-    with_parameters,
-)
+    Axes, Reduction, constant_like, linear_tangent, normalize_axes, normalize_axis, repeated_axes,
+    stated, with_parameters,
+)  # fmt: skip
 from .names import by_any_name
 from .views import flip, permute, reshape, transpose
 
