@@ -17,13 +17,19 @@ from typing import Any
 
 from ..autograd import Tensor, Value, modes
 from ..autograd.reverse import leaves_early, transforms
-from .buckets import Bucket, buckets_of, by_bucket, detail_of, union_of
+from .buckets import Averager, Bucket, buckets_of, by_bucket, detail_of, union_of
 from .communicator import communicator
 from .recorded_means import recorded
 
 __all__ = ["DOING", "start_averaging"]
 
 DOING = "backward() to parameters of an optimizer that wrap() was given"
+
+
+def _doing(averager: Averager) -> str:
+    """What a rank tells the others, so that a model in eval mode on one of them is noticed."""
+    is_evaluated = averager.model is not None and not averager.model.training
+    return f"{DOING}, with the model in eval mode" if is_evaluated else DOING
 
 
 def start_averaging() -> None:
@@ -71,12 +77,13 @@ def _averaged(order: list[Value], leaves: Iterator[Any]) -> Iterator[Any]:
     if not reached:
         yield from leaves
         return
+    doing = _doing(reached[0]._shared[0].averager)
     if (effects := modes.effects.get()) is not None:
-        yield from recorded(DOING, order, leaves, reached, effects)
+        yield from recorded(doing, order, leaves, reached, effects)
         return
     world = communicator()
     plan = _plan_for(reached)
-    agreement = world.start_agreement(DOING, plan.detail)
+    agreement = world.start_agreement(doing, plan.detail)
     leaves_early(order)
     for bucket, indices in plan.expected.items():
         bucket.expect(indices)

@@ -27,8 +27,10 @@ _averagers: WeakValueDictionary[int, Averager] = WeakValueDictionary()
 class Averager:
     """The buckets of the parameters of one optimizer."""
 
-    def __init__(self, params: Sequence[Tensor], compress: str | None = None) -> None:
-        self.compress = compress
+    def __init__(
+        self, params: Sequence[Tensor], compress: str | None = None, model: Any = None
+    ) -> None:
+        self.compress, self.model = compress, model
         self.number = 1 + max(_averagers, default=-1)
         self.params: list[Tensor] = []
         self.buckets: list[Bucket] = []

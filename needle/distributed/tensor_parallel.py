@@ -93,6 +93,11 @@ def _drawn(draw: Callable[..., Tensor], axis: int | None, **where: Any) -> Tenso
     return Tensor(array if axis is None else _own_part(array, axis), **where)
 
 
+def is_split(parameter: Tensor) -> bool:
+    """Whether each rank has another part of what is one parameter."""
+    return "_is_split" in vars(parameter)
+
+
 class _ParallelLinear(Linear):
     """A `Linear` of which each rank has a part; `axes` says along which axis of a parameter."""
 
@@ -107,6 +112,9 @@ class _ParallelLinear(Linear):
                 f"{name}: {split_name}={split[split_name]} cannot be divided by {ranks} ranks"
             )
         super().__init__(in_features, out_features, *args)
+        for name in self.axes:
+            if getattr(self, name) is not None:
+                vars(getattr(self, name))["_is_split"] = True
 
     def _draws(self) -> dict[str, Any]:
         draws = super()._draws()

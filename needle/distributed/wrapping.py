@@ -16,6 +16,7 @@ from .buckets import Averager
 from .collectives import all_reduce
 from .communicator import DistributedError, communicator
 from .sharding import ShardedExecutor
+from .tensor_parallel import is_split
 from .transports import COMPRESSIONS
 
 __all__ = ["wrap"]
@@ -58,8 +59,8 @@ def wrap(
 
     Args:
         optimizer: is changed, and returned.
-        model: the module whose buffers, such as running statistics, start from rank 0's; its names
-            of parameters are used in errors.
+        model: the module whose buffers, such as running statistics, start from rank 0's. With it,
+            errors name parameters, and a rank on which it is in eval mode is found.
         shard_state: each rank keeps the optimizer's state for its share of the parameters only,
             updates these, and gets the others from the other ranks (ZeRO, stage 1). The numbers are
             the same. `state_dict()` and `state` are those of the whole optimizer: all ranks must
@@ -72,7 +73,9 @@ def wrap(
         The same optimizer.
 
     Raises:
-        DistributedError: names, shapes or dtypes of parameters differ between ranks.
+        DistributedError: names, shapes or dtypes of parameters differ between ranks; later, in
+            `backward`, ranks do something else or have `model` in another mode.
+        ValueError: parameters are split over the ranks, as those of a `ColumnParallelLinear`.
 
     Example:
         >>> import needle as ndl
@@ -91,6 +94,11 @@ def wrap(
         raise ValueError("the state of LBFGS cannot be sharded: its rule is not elementwise")
     if model is not None and not isinstance(model, Module):
         raise TypeError(f"model must be a Module or None, got {type(model).__name__}")
+    if any(is_split(param) for param in optimizer.params):
+        raise ValueError(
+            "the optimizer has parameters that are split over the ranks, of a ColumnParallelLinear "
+            "or RowParallelLinear: there is nothing to average, use it as it is"
+        )
     if communicator().size == 1:
         return optimizer
     named = () if model is None else model.named_parameters()
@@ -109,7 +117,7 @@ def wrap(
     optimizer.__class__ = _wrapped_class(kind)
     if shard_state:
         optimizer._executor = ShardedExecutor(optimizer.state)
-    vars(optimizer)["_averager"] = Averager(optimizer.params, compress)
+    vars(optimizer)["_averager"] = Averager(optimizer.params, compress, model)
     start_averaging()
     return optimizer
 

@@ -201,6 +201,12 @@ def check_derivatives_of_exchanges():
     near(tangent, x.numpy() * 2)
 
 
+def check_split_parameters_are_not_averaged():
+    _, split = _models()
+    with pytest.raises(ValueError, match="parameters that are split over the ranks"):
+        distributed.wrap(ndl.optim.SGD(split.parameters()))
+
+
 def check_split_sizes():
     if SIZE > 1:
         with pytest.raises(ValueError, match=f"out_features=7 cannot be divided by {SIZE} ranks"):

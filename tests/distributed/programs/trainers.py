@@ -142,6 +142,24 @@ def check_files_are_written_once():
             made.fit(*loaders, epochs=1)  # on every rank
 
 
+def check_a_rank_in_eval_mode_is_found():
+    made, train, _ = trainer()
+    images, labels = next(iter(train))
+    made.model.train(RANK != 1)
+    if SIZE > 1:
+        made.model[2] = nn.Identity()  # batch normalisation would find it, too
+        with pytest.raises(DistributedError, match=r"rank 1: backward.* with the model in eval"):
+            made.train_step((images, labels))
+
+
+def check_a_rank_with_fewer_batches_is_found():
+    made, train, _ = trainer()
+    batch = next(iter(train))
+    if SIZE > 1:
+        with pytest.raises(DistributedError, match=r"rank 1: barrier\(\)"):
+            distributed.barrier() if RANK == 1 else made.train_step(batch)
+
+
 def check_the_error_of_rank_0_is_raised_on_all():
     def make():
         assert RANK == 0
