@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.reductions import sum_over
+from ..ops.sums import sum_over
 from .native.blas import function_of
 from .passes.constants import uniform
 from .planning import Buffer, Part, Plan

@@ -15,7 +15,8 @@ from ..autograd import AbstractArray, Array, Tensor, TensorTuple, TensorTupleOp
 from .arithmetic import where
 from .kinds import broadcast_shape, or_zeros, plain_number, repeated_axes, unbroadcast
 from .random import Dropped
-from .reductions import softmax, sum_over, summation
+from .reductions import softmax, summation
+from .sums import sum_over
 from .views import broadcast_to, transpose
 
 __all__ = ["Attention", "attention", "attention_weights"]

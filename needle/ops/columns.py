@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array
-from .reductions import sum_over
+from .sums import sum_over
 
 __all__ = [
     "as_columns", "from_columns", "normalize_columns", "normalize_columns_adjoint",

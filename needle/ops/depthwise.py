@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd import Array
 from .memory_order import channels_last, inverse, memory_order
-from .reductions import sum_over
+from .sums import sum_over
 from .windows import Lengths, taps
 
 __all__ = ["depthwise", "depthwise_weights"]

@@ -15,7 +15,8 @@ from .arithmetic import masked, maximum
 from .functions import in_single_precision
 from .indexing import ARRAY, ScatterAdd
 from .kinds import Elementwise, binary, check_whole_numbers, constant_like, elementwise
-from .reductions import softmax, sum_over, summation
+from .reductions import softmax, summation
+from .sums import sum_over
 
 __all__ = [
     "BinaryCrossEntropy", "binary_cross_entropy", "NegativeLogLikelihood", "SoftmaxCrossEntropy",

@@ -21,7 +21,8 @@ from .columns import (
 )
 from .kinds import normalize_axes, plain_number, repeated_axes, unbroadcast
 from .names import by_any_name
-from .reductions import mean, sum_over
+from .reductions import mean
+from .sums import sum_over
 
 __all__ = ["BatchNorm", "Normalize", "normalize"]
 

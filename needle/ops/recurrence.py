@@ -27,7 +27,7 @@ from ..device import to_numpy
 from .arithmetic import where
 from .composed import adjoints_of_adjoints
 from .kinds import check_whole_numbers
-from .reductions import sum_over
+from .sums import sum_over
 from .tuples import stack
 
 __all__: list[str] = []  # the kinds are in rnn.py

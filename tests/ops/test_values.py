@@ -8,7 +8,7 @@ import pytest
 
 import needle as ndl
 from needle import Tensor, ops
-from needle.ops.reductions import sum_over
+from needle.ops.sums import sum_over
 
 
 def gradient(function, array, weights=None):
