@@ -368,6 +368,22 @@ def check_compiled():
             np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-12)
 
 
+def check_compiled_messages():
+    def step(x):
+        token = distributed.send(ndl.sin(x), to=(RANK + 1) % SIZE)
+        received = distributed.recv(from_=(RANK - 1) % SIZE, after=token, like=x)
+        loss = (ndl.exp(received) * x).sum()
+        loss.backward(create_graph=False)
+        return loss, x.grad
+
+    compiled = ndl.compile(step)
+    for seed in range(3):
+        x = Tensor(np.random.default_rng([seed, RANK]).normal(size=5))
+        found = compiled(x)
+        for one, other in zip(found, step(x), strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-12)
+
+
 def check_recv_in_a_compiled_function_needs_shapes():
     with pytest.raises(TypeError, match="needs like="):
         ndl.compile(lambda x: distributed.recv(from_=0) + x)(ndl.ones(1))
