@@ -54,7 +54,7 @@ _FUNCTIONS = {
     "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "sinh": np.sinh,
     "cosh": np.cosh, "atan": np.arctan, "asin": np.arcsin, "acos": np.arccos,
     "atan2": np.arctan2, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
-    "hypot": np.hypot, "log2": np.log2, "log10": np.log10,
+    "hypot": np.hypot, "power": np.power, "log2": np.log2, "log10": np.log10,
 }  # fmt: skip
 _NAMES: dict[str, Any] = {
     **_FUNCTIONS,

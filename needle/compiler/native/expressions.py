@@ -34,6 +34,8 @@ _OF_FLOATS: dict[Any, str] = {
     np.isnan: "{0} != {0}", np.isfinite: "abs({0}) < {inf}", np.isinf: "abs({0}) == {inf}",
     np.fmax: "select(({0} >= {1}) | ({1} != {1}), {0}, {1})",
     np.fmin: "select(({0} <= {1}) | ({1} != {1}), {0}, {1})",
+    np.exp: "math.exp({0})", np.expm1: "math.expm1({0})", np.log: "math.log({0})",
+    np.log1p: "math.log1p({0})", np.tanh: "math.tanh({0})",
     np.log2: "math.log2({0})", np.log10: "math.log10({0})",
     np.sin: "math.sin({0})", np.cos: "math.cos({0})", np.tan: "math.tan({0})",
     np.sinh: "math.sinh({0})", np.cosh: "math.cosh({0})", np.arctan: "math.atan({0})",
@@ -41,7 +43,10 @@ _OF_FLOATS: dict[Any, str] = {
     np.arcsinh: "math.asinh({0})", np.arccosh: "math.acosh({0})", np.arctanh: "math.atanh({0})",
     np.hypot: "math.hypot({0}, {1})",
 }  # fmt: skip
-_VECTORISED = {np.exp: "exp", np.expm1: "expm1", np.log: "log", np.log1p: "log1p", np.tanh: "tanh"}
+_VECTORISED: dict[Any, str] = {  # of float32
+    np.exp: "exp({0})", np.expm1: "expm1({0})", np.log: "log({0})", np.log1p: "log1p({0})",
+    np.tanh: "tanh({0})", np.power: "power({0}, {1})",
+}  # fmt: skip
 _LOGICAL: dict[Any, str] = {
     np.logical_and: "{0} & {1}", np.logical_or: "{0} | {1}", np.logical_xor: "{0} ^ {1}",
     np.logical_not: "not {0}",
@@ -70,9 +75,8 @@ def _template(function: Any, loop: Any) -> str | None:
     if function in _OF_ANY:
         return _OF_ANY[function]
     if kind in _FLOATS:
-        if function in _VECTORISED:
-            name = _VECTORISED[function]
-            return f"{name}({{0}})" if kind == "f" else f"math.{name}({{0}})"
+        if kind == "f" and function in _VECTORISED:
+            return _VECTORISED[function]
         return _OF_FLOATS.get(function)
     return None
 

@@ -3,6 +3,9 @@
 Special values are NumPy's, except for the sign of a zero. Where rounding would cost more than an
 ulp, the polynomial is evaluated in float64 and the result rounded once.
 
+Sines and cosines are not among them: reducing numbers of any size without a branch takes longer
+than the C library's functions. Nor are functions of float64.
+
 Importing this module imports Numba.
 """
 
@@ -13,7 +16,7 @@ import numpy as np
 
 from .pointers import bits_of_float, float_of_bits, int_of_float, polynomial, select
 
-__all__ = ["erf", "exp", "expm1", "log", "log1p", "tanh"]
+__all__ = ["erf", "exp", "expm1", "log", "log1p", "power", "tanh"]
 
 INF, NAN, LN2 = np.inf, np.nan, 0.6931471805599453
 LOG2E, LOWEST, HIGHEST, HALF = map(np.float32, (1.44269504, -104.0, 89.0, 0.5))
@@ -126,3 +129,23 @@ def erf(x: Any) -> Any:
     inside = near * _erf_near(near * near)
     y = select(a < 1.0, inside, select(x64 < 0.0, -outside, outside))
     return select(x == x, np.float32(y), x)
+
+
+@inline
+def power(x: Any, y: Any) -> Any:
+    """e^(y·log |x|), with the sign of x where y is odd; the special values of C's pow."""
+    y64 = np.float64(y)
+    size = abs(np.float64(x))
+    t = y64 * _log(size)
+    t = select(t > -120.0, select(t < 100.0, t, 100.0), -120.0)
+    n = np.floor(t * 1.4426950408889634 + 0.5)
+    r = t - n * LN2
+    scale = float_of_bits((np.int64(int_of_float(n)) + 1023) << 52)
+    result = select(size == 1.0, 1.0, scale * (_exp_tail(r) * (r * r) + r + 1.0))
+    is_whole = np.floor(y64) == y64
+    is_odd = is_whole & (np.floor(y64 * 0.5) * 2.0 != y64)
+    is_negative = bits_of_float(x) < 0
+    result = select(is_negative & is_odd, -result, result)
+    is_lost = is_negative & (not is_whole) & (size < INF) & (size > 0.0)
+    result = select(is_lost | (x != x) | (y64 != y64), NAN, result)
+    return np.float32(select((y64 == 0.0) | (x == 1.0), 1.0, result))
