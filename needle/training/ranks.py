@@ -6,6 +6,9 @@ With one rank, these functions do nothing.
 """
 
 import copy
+import os
+import platform
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,8 +24,8 @@ from ..optim import Optimizer
 from .progress import Interruption
 
 __all__ = [
-    "is_stopped", "joined", "no_loss", "part_of", "samples_of_all", "step_of_all", "stops_now",
-    "sums", "weight",
+    "announce", "is_stopped", "joined", "no_loss", "part_of", "samples_of_all", "step_of_all",
+    "stops_now", "sums", "weight",
 ]  # fmt: skip
 
 
@@ -32,6 +35,15 @@ def joined(model: Module, optimizer: Optimizer) -> None:
         convert_sync_batchnorm(model)
         if not isinstance(optimizer, Wrapped):
             wrap(optimizer, model)
+
+
+def announce(show: Callable[[str], None]) -> None:
+    """Show where the ranks are: a launcher names a rank that is killed by its process."""
+    world = communicator()
+    if world.size > 1:
+        places = world.world.allgather(f"process {os.getpid()} on {platform.node()}")
+        lines = [f"rank {rank}: {place}" for rank, place in enumerate(places)]
+        show("\n".join([f"{world.size} ranks", *lines]))
 
 
 def part_of(loader: Any) -> Any:

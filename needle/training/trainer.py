@@ -175,6 +175,7 @@ class Trainer:
             TrainingError: the loss is no longer finite; a checkpoint cannot be written, or is of
                 another training.
         """
+        ranks.announce(self._print)
         if resume:
             self.resume(epochs)
         train_loader = ranks.part_of(train_loader)

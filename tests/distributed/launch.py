@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,11 @@ def run_ranks(
 
 
 def start_ranks(
-    ranks: int, *command: str, env: dict[str, str] | None = None, **options
+    ranks: int,
+    *command: str,
+    env: dict[str, str] | None = None,
+    launcher: Sequence[str] = (),
+    **options,
 ) -> subprocess.Popen[str]:
     """`python *command` on some ranks, while the test goes on."""
     pytest.importorskip("mpi4py", reason="mpi4py is not installed")
@@ -48,7 +53,7 @@ def start_ranks(
         **(env or {}),
     }
     return subprocess.Popen(
-        [mpiexec, "-n", str(ranks), sys.executable, *command],
+        [mpiexec, *launcher, "-n", str(ranks), sys.executable, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
