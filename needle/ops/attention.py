@@ -6,7 +6,6 @@ result y; ∘ is the product of elements, and Σ sums over the keys.
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from ..autograd import AbstractArray, Array, Tensor, TensorTuple, TensorTupleOp
 from .arithmetic import where
 from .kinds import broadcast_shape, or_zeros, plain_number, repeated_axes, unbroadcast
-from .random import Dropped
+from .random import dropped
 from .reductions import softmax, summation
 from .sums import sum_over
 from .views import broadcast_to, transpose
@@ -60,7 +59,7 @@ class _Scores(TensorTupleOp):
         """weights∘F, of an array or a tensor."""
         if "kept" not in others:
             return weights
-        op = _dropout(self.dropout)
+        op = dropped(self.dropout)
         return (op if isinstance(weights, Tensor) else op.compute)(weights, others["kept"])
 
     def _scores(self, q: Array, k: Array, others: dict[str, Array], first: int = 0) -> Array:
@@ -92,9 +91,6 @@ class _Scores(TensorTupleOp):
                     seen = min(keys, max(0, stop + self.diagonal))
                 here = {name: array[index][start:stop, :seen] for name, array in others.items()}
                 yield (*index, slice(start, stop)), (*index, slice(seen)), start, here
-
-
-_dropout = lru_cache(64)(Dropped)  # one instance for all calls
 
 
 def _bias(mask: Array, scores: Array) -> Array:
@@ -358,4 +354,4 @@ def attention_weights(
 ) -> tuple[Tensor, Tensor]:
     """`attention`, and its weights softmax(scale·q·kᵀ + mask) after dropout, (..., L, S)."""
     outputs = _outputs(q, k, v, mask, kept, dropout, scale, diagonal, False)
-    return outputs[0], outputs[1] if kept is None else _dropout(dropout)(outputs[1], kept)
+    return outputs[0], outputs[1] if kept is None else dropped(dropout)(outputs[1], kept)

@@ -31,9 +31,9 @@ class MatMul(Contraction):
         if self.transposes_b:
             b = _transpose(b)
         if a.ndim == b.ndim == 2:
-            return np.dot(a, b)  # faster than np.matmul for small matrices
+            return _product(a, b)
         if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
-            return np.dot(_as_rows(a), b).reshape(*a.shape[:-1], b.shape[1])
+            return _product(_as_rows(a), b).reshape(*a.shape[:-1], b.shape[1])
         return np.matmul(a, b)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -44,26 +44,25 @@ class MatMul(Contraction):
         of_a = self._adjoint_of_a(out_grad, left, right) if a.requires_grad else None
         of_b = self._adjoint_of_b(out_grad, left, right) if b.requires_grad else None
         if left is not a and of_a is not None:
-            of_a = reshape(of_a, a.shape)
+            of_a = reshape(unbroadcast(of_a, left.shape), a.shape)
         if right is not b and of_b is not None:
-            of_b = reshape(of_b, b.shape)
+            of_b = reshape(unbroadcast(of_b, right.shape), b.shape)
         return of_a, of_b
+
+    def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
+        return super()._fit(unbroadcast(adjoint, operand.shape), operand, node)
 
     def _adjoint_of_a(self, out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
         if self.transposes_a:
-            product = _products[self.transposes_b, True](b, out_grad)
-        else:
-            product = _products[False, not self.transposes_b](out_grad, b)
-        return unbroadcast(product, a.shape)
+            return Tensor.make_from_op(_products[self.transposes_b, True], (b, out_grad))
+        return Tensor.make_from_op(_products[False, not self.transposes_b], (out_grad, b))
 
     def _adjoint_of_b(self, out_grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
         if b.ndim == 2 and not self.transposes_a:
             a, out_grad = _as_rows(a), _as_rows(out_grad)
         if self.transposes_b:
-            product = _products[True, self.transposes_a](out_grad, a)
-        else:
-            product = _products[not self.transposes_a, False](a, out_grad)
-        return unbroadcast(product, b.shape)
+            return Tensor.make_from_op(_products[True, self.transposes_a], (out_grad, a))
+        return Tensor.make_from_op(_products[not self.transposes_a, False], (a, out_grad))
 
     def tangent(self, tangents: Sequence[Tensor | None], node: Tensor) -> Tensor:
         a, b = node.inputs
@@ -86,6 +85,14 @@ class MatMul(Contraction):
         return "the leading axes do not broadcast"
 
 
+_LARGE = 16_384
+
+
+def _product(a: Array, b: Array) -> Array:
+    """The product of matrices: np.dot begins sooner, but fills its result with zeros first."""
+    return np.dot(a, b) if len(a) * b.shape[1] < _LARGE else np.matmul(a, b)
+
+
 def _as_matrices(a: Tensor, b: Tensor, out_grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """a as a row and b as a column, if they are 1-d, and the adjoint of their product."""
     if b.ndim == 1:
@@ -105,11 +112,14 @@ def _as_rows(a: Any) -> Any:
 
 
 _products = {
-    (transposes_a, transposes_b): binary(MatMul(transposes_a, transposes_b))
+    (transposes_a, transposes_b): MatMul(transposes_a, transposes_b)
     for transposes_a in (False, True)
     for transposes_b in (False, True)
 }
-matmul = _products[False, False]
+_matmul = _products[False, False]
+_by_transposed = _products[False, True]
+_transposed_by = _products[True, False]
+matmul = binary(_matmul)
 
 
 class Affine(Contraction):
@@ -129,12 +139,17 @@ class Affine(Contraction):
         of_x = of_weight = of_bias = None
         if x.requires_grad:
             of_x = make(_by_transposed, (out_grad, weight))
-            of_x = of_x if x.ndim > 1 else reshape(of_x, x.shape)
         if weight.requires_grad:
-            of_weight = make(_transposed_by, (_as_rows(x), _as_rows(out_grad)))
+            rows = (x, out_grad) if x.ndim == 2 else (_as_rows(x), _as_rows(out_grad))
+            of_weight = make(_transposed_by, rows)
         if bias.requires_grad:
             of_bias = unbroadcast(out_grad, bias.shape)
         return of_x, of_weight, of_bias
+
+    def _fit(self, adjoint: Any, operand: Any, node: Any) -> Any:
+        if operand is node.inputs[0]:  # without axes but one, where the bias has two
+            adjoint = reshape(adjoint, operand.shape)
+        return super()._fit(adjoint, operand, node)
 
     def _reason(self, cause: Exception, *arrays: Array) -> str:
         x, weight, bias = arrays
@@ -145,9 +160,6 @@ class Affine(Contraction):
         return _matmul._reason(cause, x, weight)
 
 
-_matmul = MatMul()
-_by_transposed = MatMul(transposes_b=True)
-_transposed_by = MatMul(transposes_a=True)
 _affine = Affine()
 
 

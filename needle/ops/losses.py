@@ -47,11 +47,9 @@ def _log_softmax(logits: Array) -> Array:
         # NumPy reduces along the axis with the longer stride, several rows at a time
         shifted = logits.copy("F")
         shifted -= shifted.max(axis=1, keepdims=True)
-        total = np.exp(shifted).sum(axis=1, keepdims=True)
     else:
         shifted = logits - logits.max(axis=1, keepdims=True)
-        total = sum_over(np.exp(shifted), (1,))
-    shifted -= np.log(total)
+    shifted -= np.log(sum_over(np.exp(shifted), (1,)))
     return shifted
 
 

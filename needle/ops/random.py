@@ -1,5 +1,7 @@
 """Ops that draw anew whenever they run, through the device of their operand."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..autograd import AbstractArray, Array, Tensor, TensorOp
@@ -57,7 +59,10 @@ class Dropped(Elementwise):
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
-        return self(out_grad, node.inputs[1]), None
+        return Tensor.make_from_op(self, (out_grad, node.inputs[1])), None
+
+
+dropped = lru_cache(64)(Dropped)  # one instance for all calls
 
 
 def _factor(p: float) -> float:

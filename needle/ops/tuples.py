@@ -118,7 +118,7 @@ def make_tuple(*args: Tensor) -> TensorTuple:
 def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
     """The entry `index` of a tuple."""
     op = _FIRST[index] if index.__class__ is int and 0 <= index < 8 else TupleGetItem(index)
-    if isinstance(value.op, MakeTensorTuple):  # the graph needs no detour through the tuple
+    if value.op.__class__ is MakeTensorTuple:  # the graph needs no detour through the tuple
         return op._run((value.inputs,))
     return Tensor.make_from_op(op, (value,))
 

@@ -189,30 +189,31 @@ class Bucket:
         """The gradients there are, in order; looks up where the parameters' arrays are now."""
         gradients = []
         is_recorded = modes.effects.get() is not None
-        for position, param in enumerate(self.params):
-            values = param.cached_data
-            if values is not self.arrays[position]:
-                values = self._moved(position)
+        for param, values in zip(self.params, self.arrays, strict=True):
+            if param.cached_data is not values:
+                values = self._moved(param)
             grad = param._grad
-            if grad is not None:
-                if not is_recorded:
-                    param._stored.is_used = True  # `backward` must know that it was read
-                try:
-                    gradient = grad.cached_data
-                    if gradient is None:
-                        gradient = grad.realize_cached_data()
-                except AttributeError:
-                    raise TypeError(f".grad holds a Tensor, got {type(grad).__name__}") from None
-                if gradient.shape != values.shape:
-                    raise ValueError(
-                        f"gradient of shape {gradient.shape} for a parameter of {values.shape}"
-                    )
-                gradients.append(gradient)
+            if grad is None:
+                continue
+            if not is_recorded:
+                param._stored.is_used = True  # `backward` must know that it was read
+            try:
+                gradient = grad.cached_data
+                if gradient is None:
+                    gradient = grad.realize_cached_data()
+            except AttributeError:
+                raise TypeError(f".grad holds a Tensor, got {type(grad).__name__}") from None
+            if gradient.shape != values.shape:
+                raise ValueError(
+                    f"gradient of shape {gradient.shape} for a parameter of {values.shape}"
+                )
+            gradients.append(gradient)
         return gradients
 
-    def _moved(self, position: int) -> Array:
+    def _moved(self, param: Tensor) -> Array:
         """The new array of a parameter whose `data` was replaced."""
-        old, new = self.arrays[position], self.params[position].realize_cached_data()
+        position = next(i for i, each in enumerate(self.params) if each is param)
+        old, new = self.arrays[position], param.realize_cached_data()
         if new.shape != old.shape or new.dtype != old.dtype:
             raise ValueError(
                 f"a parameter of shape {old.shape} and dtype {old.dtype} became one of "

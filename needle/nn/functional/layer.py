@@ -27,7 +27,7 @@ from ...ops import (
 )
 from ...ops.contraction import affine, matmul
 from ...ops.names import by_any_name
-from ...ops.random import Dropped, Kept
+from ...ops.random import Kept, dropped
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
 from .spatial import for_axes, on_batch
 
@@ -123,7 +123,7 @@ def dropout(
     if not training:
         return x
     check_floats("Dropout", x)
-    return Dropped(p)(x, Kept(p, generator)(x))
+    return dropped(p)(x, Kept(p, generator)(x))
 
 
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ def _dropout(
 
     def masked(x: Tensor) -> Tensor:
         first = x[(slice(None), slice(None), *[slice(0, 1)] * n)]
-        return Dropped(p)(x, Kept(p, generator)(first)) if training else x
+        return dropped(p)(x, Kept(p, generator)(first)) if training else x
 
     return on_batch(f"dropout{n}d", n, x, masked)
 
