@@ -193,7 +193,7 @@ def main() -> None:
             parser.error(str(error))
         path = folder.with_suffix(".npz")
         path.parent.mkdir(parents=True, exist_ok=True)
-        ndl.save(model.state_dict(), path)
+        ndl.distributed.from_rank_0(lambda: ndl.save(model.state_dict(), path))
         seconds = sum(epoch["seconds"] for epoch in epochs)
         print(f"{options.epochs * STEPS} steps in {seconds:.0f} s, weights in {path}")
     if prompt:
@@ -202,4 +202,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ndl.distributed.output_of_rank_0():
+        main()

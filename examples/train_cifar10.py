@@ -89,4 +89,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ndl.distributed.output_of_rank_0():
+        main()
