@@ -1,8 +1,12 @@
 """What several folders of tests share: both modes, numeric gradients, a strict array type."""
 
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,15 @@ from tests.strict_array import STRICT_DEVICE, StrictArray
 
 # benchmarks and examples come from the checkout; needle is the installed one, so they go last
 sys.path.append(str(Path(__file__).parents[1]))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that tests start share compiled modules, also where Python is told to keep none."""
+    if sys.dont_write_bytecode:
+        folder = tempfile.mkdtemp(prefix="needle-tests-")
+        config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import train_mnist
 
-KILLS = 25
+KILLS = 18
 
 # often enough for many kills to land while a checkpoint is written
 OFTEN = (
