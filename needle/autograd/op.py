@@ -67,6 +67,9 @@ class Op:
     compute: Callable[..., Any]
     """compute(*arrays) -> array (or tuple of arrays): the op's value, by NumPy's functions only."""
 
+    compute_into: ClassVar[Any] = None
+    """compute_into(out, *arrays): the same, written into an array that an executor has for it."""
+
     def infer(self, *arrays: Any) -> Any:
         """`AbstractArray`s of the result from those of the operands: `compute` run on them."""
         return self.compute(*arrays)

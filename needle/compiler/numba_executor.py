@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from .calls import Call
 from .executors import Executable
 from .native.addresses import address_of
 from .native.cache import load
@@ -75,6 +76,8 @@ class NumbaExecutable(Executable):
         }
         self._scalars: dict[Node, Any] = {}
         self._results_of_calls: dict[Node, Any] = {}
+        self._kept: dict[Node, Any] = {}
+        """Arrays in the arena that calls of Python read."""
         self._emit()
         self._results = [self._array(self.memory.place(node)) for node in self._schedule.results]
         self._is_built = True
@@ -198,6 +201,10 @@ class NumbaExecutable(Executable):
         stored = node.shape is not None
         target = self._array(self.memory.place(node)) if stored else None
 
+        into = function.op.compute_into if isinstance(function, Call) and stored else None
+        if into is not None:
+            return [lambda: into(target, *substitute(node.operands, value))]
+
         def call() -> None:
             operands = substitute(node.operands, value)
             result = function(*operands, **node.options)
@@ -214,7 +221,13 @@ class NumbaExecutable(Executable):
         """The array of a node now."""
         if node in self._results_of_calls:
             return self._results_of_calls[node]
-        return self._array(self.memory.place(node))
+        array = self._kept.get(node)
+        if array is None:
+            place = self.memory.place(node)
+            array = self._array(place)
+            if isinstance(place.home, Buffer):  # which stays where it is
+                self._kept[node] = array
+        return array
 
     def _array(self, place: Place) -> Any:
         """The array at a place."""

@@ -113,24 +113,36 @@ class Bucket:
 
     def finish(self) -> list[Any]:
         """The means over ranks, None for parameters that no rank has a gradient for."""
-        arrays = [self._cuts[id(array)] for array in self._transport.finish()]
+        self.wait()
+        counts = _sum([parts[-1] for parts in self._summed]).tolist()
+        return [self.mean(index) if count else None for index, count in enumerate(counts)]
+
+    def wait(self) -> None:
+        """Wait for the sum."""
+        self._summed = [self._cuts[id(array)] for array in self._transport.finish()]
         self._parts = self._cuts[id(self._transport.own)]
-        *sums, counts = map(_sum, zip(*arrays, strict=True))
-        return [
-            mean.astype(param.dtype, copy=False) if count else None
-            for mean, param, count in zip(sums, self.params, counts.tolist(), strict=True)
-        ]
+
+    def mean(self, index: int, out: Any = None) -> Any:
+        """The mean of one parameter after `wait()`, in new memory or in `out`."""
+        if out is None:
+            out = np.empty(self.params[index].shape, self.params[index].dtype)
+        return _sum([parts[index] for parts in self._summed], out)
 
 
-def _sum(arrays: Sequence[Any]) -> Any:
-    """New memory: the sum of arrays, one after another, so that all ranks find the same."""
+def _sum(arrays: Sequence[Any], out: Any = None) -> Any:
+    """The sum of arrays, one after another, so that all ranks find the same; in `out`, if given."""
     first, *others = arrays
+    if out is None:
+        out = np.empty_like(first)
     if not others:
-        return first.copy()
-    total = np.add(first, others[0], out=np.empty_like(first))
-    for other in others[1:]:
-        total += other
-    return total
+        np.copyto(out, first, casting="same_kind")
+    elif len(others) == 1 or out.dtype == first.dtype:
+        np.add(first, others[0], out=out, casting="same_kind")
+        for other in others[1:]:
+            out += other
+    else:
+        np.copyto(out, _sum(arrays), casting="same_kind")
+    return out
 
 
 def by_bucket(reached: Iterable[Value]) -> dict[Bucket, list[int]]:

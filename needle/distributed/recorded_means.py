@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import AbstractArray, Array, Tensor, TensorOp, TensorTupleOp, Value, no_grad
+from ..autograd import AbstractArray, Array, Tensor, TensorOp, Value, no_grad
 from ..autograd.reverse import leaves_early
 from ..optim.effects import Restart
 from .buckets import Bucket, buckets_of, by_bucket, detail_of, union_of
@@ -46,23 +46,43 @@ class StartMean(TensorOp):
         return AbstractArray((), np.dtype(np.float32))
 
 
-class FinishMean(TensorTupleOp):
-    """Waits for that sum; the means for some parameters of the bucket."""
+class FinishMean(TensorOp):
+    """Waits for that sum."""
 
     differentiable = False
     is_random = True
 
-    def __init__(self, bucket: Bucket, indices: Sequence[int]) -> None:
-        self.bucket, self.indices = bucket, tuple(indices)
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
 
-    def compute(self, started: Array) -> tuple[Array, ...]:
+    def compute(self, started: Array) -> Array:
         in_memory(started)
-        means = self.bucket.finish()
-        return tuple([means[index] for index in self.indices])
+        self.bucket.wait()
+        return np.zeros((), np.float32)
 
-    def infer(self, started: AbstractArray) -> tuple[AbstractArray, ...]:
-        params = [self.bucket.params[index] for index in self.indices]
-        return tuple([AbstractArray(param.shape, param.dtype) for param in params])
+    def infer(self, started: AbstractArray) -> AbstractArray:
+        return AbstractArray((), np.dtype(np.float32))
+
+
+class MeanOf(TensorOp):
+    """The mean for one parameter of the bucket, after `FinishMean`."""
+
+    differentiable = False
+    is_random = True
+
+    def __init__(self, bucket: Bucket, index: int) -> None:
+        self.bucket, self.index = bucket, index
+
+    def compute(self, finished: Array) -> Array:
+        in_memory(finished)
+        return self.bucket.mean(self.index)
+
+    def compute_into(self, out: Array, finished: Array) -> None:
+        self.bucket.mean(self.index, out)
+
+    def infer(self, finished: AbstractArray) -> AbstractArray:
+        param = self.bucket.params[self.index]
+        return AbstractArray(param.shape, param.dtype)
 
 
 class _Run:
@@ -136,7 +156,8 @@ def recorded(
     for bucket, indices in buckets_of(union).items():
         token = started[bucket] if bucket in started else _start(bucket, {})
         with no_grad():
-            means = FinishMean(bucket, indices)(token)
+            finished = FinishMean(bucket)(token)
+            means = [MeanOf(bucket, index)(finished) for index in indices]
         yield from zip([bucket.params[index] for index in indices], means, strict=True)
 
 
