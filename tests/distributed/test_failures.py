@@ -31,10 +31,11 @@ def test_the_others_stop(way):
     done = run_ranks(
         2, "-m", "tests.distributed.programs.failing", way, env={"NEEDLE_DISTRIBUTED_IDLE": "1"}
     )
-    assert time.perf_counter() - start < 15
     assert done.returncode != 0
     assert re.search(WAYS[way], done.stderr + done.stdout)
-    assert not left_of("programs.failing")
+    while left_of(f"programs.failing {way}"):  # the last may be ending
+        assert time.perf_counter() - start < 15
+        time.sleep(0.1)
 
 
 def left_of(program):
@@ -113,7 +114,7 @@ def test_a_rank_that_is_stopped(process):
 
 def test_a_rank_that_computes_has_more_time(process, monkeypatch):
     number = process("while True: pass")
-    assert watched(board(number), seconds=1.5) is None
+    assert watched(board(number), seconds=1.0) is None
     monkeypatch.setenv("NEEDLE_DISTRIBUTED_TIMEOUT", "0.8")
     assert watched(board(number)).startswith("the timeout of 0.8 s is over:\n")
 
@@ -121,7 +122,7 @@ def test_a_rank_that_computes_has_more_time(process, monkeypatch):
 def test_a_rank_whose_worker_computes_has_more_time(process):
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
     number = process(code)
-    assert watched(board(number), seconds=1.5) is None
+    assert watched(board(number), seconds=1.0) is None
 
 
 def test_a_rank_whose_process_is_gone(process):
@@ -152,7 +153,7 @@ def test_a_rank_that_has_ended(process):
 def test_ranks_that_wait_for_each_other(process, other, is_whole, found):
     all_ranks = board(process("import time; time.sleep(60)"), is_whole=is_whole)
     all_ranks.lines[1]["state"], all_ranks.lines[1]["since"] = other, time.monotonic()
-    text = watched(all_ranks, seconds=1.0)
+    text = watched(all_ranks, seconds=0.6)
     assert (text is not None) == found
     if found:
         assert text.startswith("the ranks wait for each other:\n  rank 0 waits for barrier()")

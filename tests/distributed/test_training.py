@@ -35,6 +35,8 @@ def test_with_one_rank(name, tmp_path, monkeypatch):
 def test_the_program_resumes_with_another_number_of_ranks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.yaml").write_text(CONFIG)
+    (tmp_path / "matplotlib.py").write_text("raise ImportError('not drawn, to save time')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     outcomes = []
     for results, runs in (("one", [(1, 2)]), ("many", [(2, 1), (3, 2)])):
         for ranks, epochs in runs:

@@ -112,8 +112,9 @@ def case(rng: np.random.Generator) -> Counter[str]:
                 check_outcome(folder)
                 found["ended before"] += 1
                 continue
-            assert time.monotonic() - start < LONGEST, f"it took {time.monotonic() - start:.1f} s"
-            assert not processes_of(folder), f"processes are left\n{err}"
+            while processes_of(folder):  # the last may be ending
+                assert time.monotonic() - start < LONGEST, f"processes are left\n{err}"
+                time.sleep(0.1)
         ranks = int(rng.integers(1, 4))
         done = run_ranks(ranks, *command(folder), timeout=120)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
