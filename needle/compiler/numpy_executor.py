@@ -10,7 +10,7 @@ import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise, starmap
+from itertools import groupby, pairwise, starmap
 from typing import Any
 
 import numpy as np
@@ -169,14 +169,17 @@ class NumpyExecutable(Executable):
         inputs = [f"x{i}" for i in range(len(self.program.inputs))]
         found = [*[line.partition(" = ")[0] for line in own.views], *own.pointers]
         if updates:
-            listed = ["updates = [", *[f"    {update}," for update in updates], "]"]
             local = [*_names_made(lines), *inputs, "float("]  # known in each call only
-            if any(name in update for update in updates for name in local):
-                lines += listed
-            else:
-                bind += listed
-                found.append("updates")
-            lines.append("apply(updates)")
+            listed: list[str] = []
+            for is_local, group in groupby(updates, lambda each: any(n in each for n in local)):
+                if is_local:
+                    listed += group
+                else:  # made once
+                    name = f"steady{len(found)}"
+                    bind += [f"{name} = [", *[f"    {update}," for update in group], "]"]
+                    found.append(name)
+                    listed.append(f"*{name}")
+            lines += ["apply([", *[f"    {update}," for update in listed], "])"]
         if found:
             bind.insert(0, f"global {', '.join(found)}")
         body = [f"    {line}" for line in [*lines, last]]

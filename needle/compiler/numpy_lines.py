@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.sums import sum_over
+from .native.addresses import address_of
 from .native.blas import function_of
 from .passes.constants import uniform
 from .planning import Buffer, Part, Plan
@@ -45,8 +46,8 @@ class Lines:
     ) -> None:
         self.plan, self.is_contiguous = plan, is_contiguous
         self.names: dict[str, Any] = {
-            "np": np, "copyto": np.copyto, "empty": np.empty, "array": np.array,
-            "concatenate": np.concatenate, "dot": np.dot, "matmul": np.matmul,
+            "address_of": address_of, "np": np, "copyto": np.copyto, "empty": np.empty,
+            "array": np.array, "concatenate": np.concatenate, "dot": np.dot, "matmul": np.matmul,
             "sum_over": sum_over, "where": np.where,
         }  # fmt: skip
         self.name_of: dict[Node, str] = {}
@@ -226,7 +227,7 @@ class Lines:
         if isinstance(home, Buffer) or (isinstance(base, Captured) and self.is_contiguous[base]):
             return is_turned, self._address(name), base.shape[1]
         self.rows[f"rows_{name}"] = name
-        return is_turned, f"rows_{name}.ctypes.data", base.shape[1]
+        return is_turned, f"address_of(rows_{name})", base.shape[1]
 
     def _address(self, name: str) -> str:
         self.pointers[f"at_{name}"] = name

@@ -104,7 +104,10 @@ class RecordingArray(AbstractArray):
 
     # --- attributes and methods of arrays
 
-    device: Device = property(lambda self: cpu())  # type: ignore[assignment]
+    @property
+    def device(self) -> Device:
+        return cpu()
+
     itemsize = property(lambda self: self.dtype.itemsize)
     nbytes = property(lambda self: self.size * self.dtype.itemsize)
 

@@ -33,3 +33,23 @@ def test_pieces_of_several_large_parameters_do_not_share_memory(name):
     compiled = trained(ndl.compile(executor="numpy"))
     for expected, found in zip(trained(lambda step: step), compiled, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_pieces_are_cut_once():
+    weight = ndl.Tensor(np.ones((400, 100), np.float32))
+    optimizer = ndl.optim.SGD([weight], lr=0.5, momentum=0.5)
+
+    @ndl.compile(executor="numpy")
+    def step(x):
+        optimizer.reset_grad()
+        loss = (x @ weight).sum()
+        loss.backward(create_graph=False)
+        optimizer.step()
+        return loss
+
+    for _ in range(2):
+        step(ndl.Tensor(np.ones((3, 400), np.float32), requires_grad=False))
+    np.testing.assert_allclose(weight.numpy(), 1 - 0.5 * 1.5 - 0.5 * (0.5 * 1.5 + 1.5))
+    before, _, during = step.source().partition("def step")
+    assert "in_pieces" in before
+    assert "in_pieces" not in during
