@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -272,8 +273,14 @@ class Tensor(Value, ArrayLike):
         elif create_graph:
             compute_gradient_of_variables(self, out_grad)
         else:
-            with no_grad():
-                compute_gradient_of_variables(self, out_grad)
+            # in a context of its own, which ends with the call: faster than a `with` statement
+            copy_context().run(_store_numbers, self, out_grad)
+
+
+def _store_numbers(output: Tensor, out_grad: Tensor) -> None:
+    """Store gradients without a graph."""
+    modes.grad_enabled.set(False)
+    compute_gradient_of_variables(output, out_grad)
 
 
 def as_operands(op: Op, operands: tuple[Any, ...]) -> tuple[Value, ...]:
