@@ -208,19 +208,24 @@ class Watch:
 
     def __init__(self, board: Board, doing: str) -> None:
         self.board, self.doing = board, doing
-        self.start = time.monotonic()
-        self.next = self.start + _FIRST
+        self._begin(time.monotonic())
+
+    def _begin(self, now: float) -> None:
+        self.start = self.last = now
+        self.next = now + _FIRST
         self.busy: dict[int, tuple[float, float]] = {}  # process: when it had used how much time
 
     def __enter__(self) -> Watch:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.next != self.start + _FIRST:
-            self.board.wait_for("")
+        self.board.wait_for("")
 
     def __call__(self) -> None:
         now = time.monotonic()
+        if now - self.last > _STOPPED:
+            self._begin(now)
+        self.last = now
         if now < self.next:
             return
         if self.next == self.start + _FIRST:
@@ -241,7 +246,7 @@ class Watch:
         name, process = f"rank {line['rank'][0]}", int(line["process"][0])
         since = float(line["since"][0])
         if line["state"][0] == _ENDED:
-            if now - since > _PAUSE:
+            if now - since > _ARRIVAL:
                 raise self._error(f"{name} has ended its program", now)
         elif since:  # it waits, too, and watches others
             self.busy.pop(process, None)
@@ -279,7 +284,8 @@ class Watch:
 
 _FIRST, _EVERY = 0.5, 0.5  # when a waiting rank looks at the others, in seconds
 _BUSY = 0.05  # a rank that uses less processor time, in seconds, while others wait is idle
-_PAUSE = 2.0  # what a rank has sent before it ended has arrived by then
+_STOPPED = 2.0  # a rank that has not looked for so long was stopped itself, as others may have been
+_ARRIVAL = 2.0  # what a rank has sent before it ended has arrived by then
 _DEADLOCK = 4.0  # ... and what ranks that all wait have sent
 
 install()

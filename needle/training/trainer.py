@@ -32,6 +32,9 @@ class Trainer:
     other batches (dicts, several targets), override `forward`; for another step (several
     optimizers, gradients that are added up), override `train_step`.
 
+    On several ranks (`mpiexec -n 4 python program.py`) it does what one process does; each rank has
+    its part of every batch of a `DataLoader`, and rank 0 writes.
+
     Ctrl-C and SIGTERM let a step end; a checkpoint is saved, and then the program ends as it would
     have, unless the call is inside of `stopping_signals()`.
 
@@ -114,8 +117,7 @@ class Trainer:
             checkpoints = Checkpoints(checkpoints)
         self.checkpoints: Checkpoints | None = checkpoints
         self.settings, self.name, self.verbose = dict(settings or {}), name, verbose and not rank()
-        self.weight = 1.0
-        """What this rank's loss is multiplied by: the mean over ranks is that of all samples."""
+        self.weight = 1.0  # of this rank's loss, so that the mean over ranks is that of samples
         self._step: Callable[[Any], Tensor] = self.train_step
         if compile:
             executor = compile if isinstance(compile, str) else "auto"
@@ -216,8 +218,7 @@ class Trainer:
         count = 0
         with no_grad():
             for batch in ranks.part_of(loader):
-                size = samples_of(batch)
-                if not size:
+                if not (size := samples_of(batch)):
                     continue
                 count += size
                 outputs, targets = self.forward(batch)

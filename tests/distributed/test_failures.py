@@ -77,7 +77,7 @@ def process():
 
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch):
-    for name, value in {"_FIRST": 0.02, "_EVERY": 0.05, "_PAUSE": 0.2, "_DEADLOCK": 0.3}.items():
+    for name, value in {"_FIRST": 0.02, "_EVERY": 0.05, "_ARRIVAL": 0.2, "_DEADLOCK": 0.3}.items():
         monkeypatch.setattr(failures, name, value)
     monkeypatch.setattr(failures, "_GRACE", 0.05)
     monkeypatch.setenv("NEEDLE_DISTRIBUTED_TIMEOUT", "20")
@@ -158,6 +158,23 @@ def test_ranks_that_wait_for_each_other(process, other, is_whole, found):
     if found:
         assert text.startswith("the ranks wait for each other:\n  rank 0 waits for barrier()")
         assert "rank 1 waits for recv(from_=0), since" in text
+
+
+def test_a_run_that_was_suspended_goes_on(process, monkeypatch):
+    """As batch systems do: all ranks are stopped, and go on one after another."""
+    monkeypatch.setattr(failures, "_STOPPED", 0.5)
+    number = process("import time; time.sleep(60)")
+    all_ranks = board(number)
+    with Watch(all_ranks, "barrier()") as look:
+        for _ in range(10):
+            look()
+            time.sleep(0.02)
+        os.kill(number, signal.SIGSTOP)
+        time.sleep(0.8)  # stopped, too
+        for _ in range(10):
+            look()
+            time.sleep(0.02)
+    assert all_ranks.own["since"][0] == 0
 
 
 def test_other_machines_are_not_known(process, monkeypatch):
