@@ -28,7 +28,7 @@ from .arithmetic import where
 from .composed import adjoints_of_adjoints
 from .kinds import check_whole_numbers
 from .sums import sum_over
-from .tuples import stack
+from .tuples import split, stack
 
 __all__: list[str] = []  # the kinds are in rnn.py
 
@@ -43,6 +43,8 @@ class Recurrence(TensorTupleOp):
 
     order: ClassVar[tuple[int, ...]]  # of the gates inside: the last is a tanh, the others σ
     states: ClassVar[tuple[str, ...]] = ("h",)
+    adds_biases: ClassVar[bool] = True
+    """Whether the two biases are added to the same sums."""
 
     def __init__(self, operands: tuple[str, ...], reverse: bool = False) -> None:
         self.operands = operands
@@ -169,9 +171,11 @@ class Recurrence(TensorTupleOp):
             x = where(mask, x, 0)
         outputs: dict[int, Tensor] = {}
         products = _plus(x @ given["weight_ih"], given["bias_ih"])
-        times = range(x.shape[0])
+        if self.adds_biases:
+            products = _plus(products, given["bias_hh"])
+        steps, times = split(products, 0), range(x.shape[0])
         for step in self._in_order(times):
-            found = self._composed_step(products[step], states, given)
+            found = self._composed_step(steps[step], states, given)
             outputs[step] = found[0]
             if mask is not None:
                 outputs[step] = where(mask[step], found[0], 0)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Array, Tensor
+from ..autograd import Array, Tensor, TensorTuple, modes
 from .activations import relu, sigmoid, tanh
 from .recurrence import Arrays, Recurrence, Results, _plus, _rows
+from .tuples import split
 
 __all__ = ["ElmanRecurrence", "GRURecurrence", "LSTMRecurrence", "recurrence"]
 
@@ -79,7 +80,7 @@ class ElmanRecurrence(Recurrence):
 
     def _composed_step(self, product: Tensor, states: Any, given: Arrays) -> list[Tensor]:
         function = tanh if self.nonlinearity == "tanh" else relu
-        return [function(product + _plus(states[0] @ given["weight_hh"], given["bias_hh"]))]
+        return [function(product + states[0] @ given["weight_hh"])]
 
 
 class LSTMRecurrence(Recurrence):
@@ -186,7 +187,7 @@ class LSTMRecurrence(Recurrence):
 
     def _composed_step(self, product: Tensor, states: Any, given: Arrays) -> list[Tensor]:
         h, c = states
-        i, f, g, o = _parts(product + _plus(h @ given["weight_hh"], given["bias_hh"]), 4)
+        i, f, g, o = _parts(product + h @ given["weight_hh"], 4)
         c = sigmoid(f) * c + sigmoid(i) * tanh(g)
         h = sigmoid(o) * tanh(c)
         return [h if given["weight_hr"] is None else h @ given["weight_hr"], c]
@@ -201,6 +202,7 @@ class GRURecurrence(Recurrence):
     """
 
     order = (0, 1, 2)
+    adds_biases = False
 
     def _saved_shapes(self, steps: int, batch: int, hidden: int) -> list[tuple[int, ...]]:
         return [(3, steps, batch, hidden), (steps, batch, hidden)]
@@ -290,10 +292,10 @@ def _pair_like(a: Array) -> tuple[Array, list[Array]]:
     return pair, _each(pair)
 
 
-def _parts(gates: Tensor, count: int) -> list[Tensor]:
+def _parts(gates: Tensor, count: int) -> TensorTuple:
     """The columns of each gate."""
-    width = gates.shape[-1] // count
-    return [gates[:, gate * width : (gate + 1) * width] for gate in range(count)]
+    batch, columns = gates.shape
+    return split(gates.reshape((batch, count, columns // count)), 1)
 
 
 def _total(a: Array | None, b: Array | None) -> Array | None:
@@ -314,10 +316,19 @@ def _sum_of_gates(products: Array) -> Array:
     return total
 
 
+_LONGEST = 64  # a recording of more steps would take longer to compile than it saves
+
+
 def recurrence(kind: Any, operands: dict[str, Any], *settings: Any) -> Any:
-    """(outputs, *final states) of a layer in one direction; operands that are None are left out."""
+    """(outputs, *final states) of a layer in one direction; operands that are None are left out.
+
+    While a step is recorded, sequences that are not long are small ops, which a compiler joins.
+    """
     given = {name: operand for name, operand in operands.items() if operand is not None}
     op: Any = _made(kind, tuple(given), *settings)
+    is_recorded = modes.effects.get() is not None
+    if is_recorded and not op.is_masked and len(given["x"]) <= _LONGEST:
+        return tuple(op.composed(list(given.values())))
     outputs = op(*given.values())
     return tuple([outputs[index] for index in range(op.results)])
 
