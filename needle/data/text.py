@@ -77,6 +77,16 @@ class Corpus:
     def __init__(self, base_dir: FilePath, max_lines: int | None = None) -> None:
         if max_lines is not None:
             max_lines = check_count("max_lines", max_lines, 0)
+        missing = [
+            name
+            for name in ("train.txt", "test.txt")
+            if not os.path.isfile(os.path.join(base_dir, name))
+        ]
+        if missing:
+            raise FileNotFoundError(
+                f"Corpus: no {' and no '.join(missing)} in {os.fspath(base_dir)!r}: base_dir is "
+                "the folder with the text files train.txt and test.txt"
+            )
         self.dictionary = Dictionary()
         self.train = self.tokenize(os.path.join(base_dir, "train.txt"), max_lines)
         self.test = self.tokenize(os.path.join(base_dir, "test.txt"), max_lines)

@@ -81,7 +81,8 @@ def output_lengths(
         spread = f", which reaches over {reached}" if reached != kernel else ""
         raise ValueError(
             f"a kernel of {kernel}{spread} does not fit into an image of {padded}"
-            f"{', its padding included' if padded != lengths else ''}"
+            f"{', its padding included' if padded != lengths else ''}: use a smaller kernel or "
+            "more padding"
         )
     return tuple(found)
 

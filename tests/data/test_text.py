@@ -53,7 +53,7 @@ def test_corpus_of_some_lines(corpus, lines, train):
 
 
 def test_corpus_without_its_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"train\.txt"):
+    with pytest.raises(FileNotFoundError, match=r"no train\.txt and no test\.txt in .*: base_dir"):
         Corpus(tmp_path)
     with pytest.raises(ValueError, match="max_lines is 0 or more, got -1"):
         Corpus(tmp_path, -1)

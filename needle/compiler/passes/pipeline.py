@@ -8,6 +8,7 @@ from ..program import Node, Program
 from .common import merge_common
 from .constants import fold_constants
 from .identities import simplify
+from .joined_products import join_products
 from .long_sums import widen_long_sums
 from .products import fold_updates
 from .reuse import reuse
@@ -17,6 +18,7 @@ __all__ = ["PASSES", "optimised"]
 PASSES: dict[str, Callable[[Program], Program]] = {
     "constants": fold_constants,
     "identities": simplify,
+    "joined products": join_products,
     "common subexpressions": merge_common,
     "reuse": reuse,
     "long sums": widen_long_sums,
