@@ -47,6 +47,7 @@ MEASURED = {
         "steps": {"alone": 16e-3, "wrapped": 17e-3, "forward": 5e-3},
         "means": {n: ring(n, 2, NETWORK) for n in scaling.SIZES},
         "overlap": 0.5,
+        "losses": {name: [1 / n for n in range(1, 21)] for name in ("none", "float16", "bfloat16")},
     },
     3: {
         "steps": {"alone": 16e-3, "wrapped": 18e-3, "forward": 5e-3},
@@ -63,6 +64,7 @@ def test_report():
     _, _, measured, by_ring, _ = map(float, row.strip("| ").split(" | ")[1:])
     assert measured == pytest.approx(by_ring, rel=1e-3)
     assert "| 2 | 16.00 ms | 17.00 ms | 6.2% | 1.76 × | 1.88 × |" in text
+    assert '| compress="float16" | 1.00000 | 0.50000 | 0.20000 | 0.10000 |' in text
     assert "| 1024 |" in text
     assert "predictions are times" not in text
     assert "predictions are times 1.5" in scaling.report(MEASURED, scaling.NETWORKS, cores=2)
