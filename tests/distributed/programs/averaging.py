@@ -5,6 +5,7 @@ import pytest
 
 import needle as ndl
 from needle import Tensor, distributed, nn, optim
+from needle.distributed import shared_memory
 from needle.optim import lr_scheduler
 
 RANK, SIZE = distributed.rank(), distributed.size()
@@ -386,6 +387,8 @@ def check_compressed_gradients():
                 own = [Tensor(array[RANK], requires_grad=False) for array in arrays]
                 loss = sum((a * b).sum() for a, b in zip(params, own, strict=True))
                 loss.backward(create_graph=False)
+                if compress == "bfloat16":  # the upper 16 bits of a float32
+                    assert not any((p.grad.numpy().view(np.uint32) & 0xFFFF).any() for p in params)
                 for i, (param, array) in enumerate(zip(params, arrays, strict=True)):
                     if compress == "float16" and scale == 1.0:
                         np.testing.assert_allclose(param.grad.numpy(), array.mean(0), atol=4e-3)
@@ -421,6 +424,44 @@ def check_compressed_gradients_that_are_not_finite():
     weight.grad = None
     (weight * 2.0).sum().backward()
     assert weight.grad.numpy().tolist() == [2.0, 2.0, 2.0]
+
+
+def check_means_by_mpi():
+    """As between machines, where ranks share no memory."""
+    shared_memory._MOST_RANKS, former = 1, shared_memory._MOST_RANKS
+    try:
+        weight = nn.Parameter(ndl.ones(3))
+        (bucket,) = distributed.wrap(optim.SGD([weight], lr=0.1))._averager.buckets
+        assert type(bucket._transport).__name__ == "SumByMPI"
+        for check in (
+            check_parameters_without_a_gradient, check_two_optimizers, check_many_buckets,
+            check_gradients_have_own_memory, check_halves, check_runs_are_the_same_to_the_bit,
+        ):  # fmt: skip
+            check()
+        assert_same(OPTIMIZERS["groups"], accumulate=2, clip=0.05)
+        assert_same(OPTIMIZERS["momentum"], is_compiled=True)
+    finally:
+        shared_memory._MOST_RANKS = former
+
+
+def check_no_memory_to_share():
+    """One rank that cannot reserve memory, or not open that of another: all sum by MPI."""
+    for name in ("_created", "_opened"):
+        working = getattr(shared_memory, name)
+
+        def fail(*args):
+            raise OSError("no space left on device")
+
+        if RANK == SIZE - 1:
+            setattr(shared_memory, name, fail)
+        try:
+            weight = nn.Parameter(ndl.ones(3))
+            (bucket,) = distributed.wrap(optim.SGD([weight], lr=0.1))._averager.buckets
+        finally:
+            setattr(shared_memory, name, working)
+        assert type(bucket._transport).__name__ == "SumByMPI"
+        (weight * float(RANK)).sum().backward()
+        assert weight.grad.numpy().tolist() == [(SIZE - 1) / 2] * 3
 
 
 def check_models_that_differ():
