@@ -191,7 +191,7 @@ class Value:
         return Hook(self._hooks, hook)
 
     def retain_grad(self) -> None:
-        """Have `backward` store `.grad` here although this is no leaf."""
+        """Have `backward` store `.grad` here although this is not a leaf."""
         if not self.is_leaf():
             if self._hooks is None:
                 self._hooks = {}

@@ -210,7 +210,7 @@ class _StandIn:
     __slots__ = ()
 
     def __call__(self, *arguments: Any) -> Any:
-        raise _Forbidden("it calls what is no function")
+        raise _Forbidden("it calls something that is not a function")
 
 
 class _Reconstruct(_StandIn):

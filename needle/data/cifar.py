@@ -151,15 +151,17 @@ def _read_batch(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 3, 32, 32) and labels (N,) of a file, both uint8."""
     content = read_pickle(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is no batch of CIFAR-10: it holds a {type(content).__name__}")
+        raise ValueError(f"{path} is not a batch of CIFAR-10: it holds a {type(content).__name__}")
     data, labels = (content.get(key, content.get(key.decode())) for key in (b"data", b"labels"))
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3072,):
         found = f"{data.dtype} of shape {data.shape}" if isinstance(data, np.ndarray) else data
-        raise ValueError(f"{path} is no batch of CIFAR-10: 'data' is uint8 (N, 3072), got {found}")
+        raise ValueError(
+            f"{path} is not a batch of CIFAR-10: 'data' is uint8 (N, 3072), got {found}"
+        )
     if not isinstance(labels, list) or not all(
         type(label) is int and 0 <= label < 10 for label in labels
     ):
-        raise ValueError(f"{path} is no batch of CIFAR-10: 'labels' is a list of ints below 10")
+        raise ValueError(f"{path} is not a batch of CIFAR-10: 'labels' is a list of ints below 10")
     if len(labels) != len(data):
         raise ValueError(f"{path}: {len(data)} images and {len(labels)} labels")
     return data.reshape(-1, 3, 32, 32), np.array(labels, np.uint8)

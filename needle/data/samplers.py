@@ -16,7 +16,7 @@ __all__ = [
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
-    """`value` as an int, unless it is no whole number from `least`."""
+    """`value` as an int, unless it is not a whole number from `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} is a whole number, got {value!r}")
     if value < least:

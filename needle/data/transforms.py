@@ -92,7 +92,9 @@ class Compose(Transform):
         self.transforms = list(transforms)
         for position, transform in enumerate(self.transforms):
             if not callable(transform):
-                raise TypeError(f"Compose: transform {position} is no function, got {transform!r}")
+                raise TypeError(
+                    f"Compose: transform {position} is not a function, got {transform!r}"
+                )
         check_order(self.transforms)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -269,7 +271,7 @@ def check_order(transforms: Sequence[Function] | None) -> None:
 
 
 def check_probability(p: float) -> float:
-    """`p`, unless it is no number from 0 to 1."""
+    """`p`, unless it is not a number from 0 to 1."""
     if not 0 <= p <= 1:
         raise ValueError(f"p is a probability between 0 and 1, got {p}")
     return p

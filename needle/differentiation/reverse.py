@@ -83,7 +83,7 @@ def value_and_grad(function: Function, argnums: Argnums = 0, has_aux: bool = Fal
 
     Raises:
         ValueError: the value has several elements, or there is no argument `argnums`.
-        TypeError: the value is no tensor, or the argument holds no floating-point tensors.
+        TypeError: the value is not a tensor, or the argument holds no floating-point tensors.
 
     Example:
         >>> import needle as ndl

@@ -80,7 +80,7 @@ def summary(model: Module, input_shape: Sequence[Any], dtype: Any = None) -> Sum
         dtype: of the inputs; by default that of the model's first parameter.
 
     Raises:
-        TypeError: `model` is no Module, or `input_shape` is neither a shape nor a list of shapes.
+        TypeError: `model` is not a Module, or `input_shape` not a shape or a list of shapes.
         ValueError: a layer does not take an input of this shape; the text names the layer.
 
     Example:

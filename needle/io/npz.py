@@ -42,9 +42,11 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             with np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
             if others := [name for name in arrays if not isinstance(arrays[name], np.ndarray)]:
-                raise ValueError(f"it holds {others[0]!r}, which is no array")
+                raise ValueError(f"it holds {others[0]!r}, which is not an array")
         except Exception as error:  # zip, zlib and NumPy raise different ones for a damaged file
-            raise ValueError(f"{os.fspath(path)!r} is damaged or no .npz file: {error}") from None
+            raise ValueError(
+                f"{os.fspath(path)!r} is damaged or not an .npz file: {error}"
+            ) from None
     return {
         name: _tensor(name, array, path)
         for name, array in arrays.items()

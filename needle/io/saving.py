@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            for name in file.keys():  # noqa: SIM118 - it is no dict
+            for name in file.keys():  # noqa: SIM118 - it is not a dict
                 dtype = file.get_slice(name).get_dtype()
                 if not re.fullmatch(_DTYPES, dtype):
                     raise MissingDtypeError(path, name, dtype)
@@ -168,7 +168,7 @@ def _structured(structure: str, arrays: Mapping[str, np.ndarray]) -> dict[Any, A
     except (TypeError, AttributeError, RecursionError) as error:  # JSON of another kind, or deep
         raise ValueError(f"its structure cannot be read: {error}") from None
     if not isinstance(obj, dict):
-        raise ValueError(f"its structure is no dict but a {type(obj).__name__}")
+        raise ValueError(f"its structure is not a dict but a {type(obj).__name__}")
     return obj
 
 

@@ -33,7 +33,7 @@ def check(is_allowed: Callable[[Any], bool], words: str, convert: Any = lambda x
 
 
 def _float(value: Any) -> float:
-    """A Python float, because NumPy's would widen float32 arrays; NaN for what is no number."""
+    """A Python float, because NumPy's would widen float32 arrays; NaN for what is not a number."""
     try:
         return math.nan if isinstance(value, bool | str) else float(value)
     except (TypeError, ValueError):

@@ -136,7 +136,7 @@ def test_pickles_run_no_code(tmp_path, monkeypatch, protocol, function, argument
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.", "calls what is no function"),
+        (b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.", "calls something that is not a function"),
         (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\nK\x00U\x01btR.", "unknown kind"),
         (b"cnumpy\ndtype\n(U\x02O8tR.", "dtype 'O8', allowed are numbers"),
         (b"cnumpy\ndtype\n(U\x02V8tR.", "dtype 'V8'"),

@@ -286,7 +286,7 @@ def test_other_mistakes():
         Normalize(0, 1)(np.zeros((2, 2, 1), np.uint8))
     with pytest.raises(TypeError, match=r"write Compose\(\[\.\.\.\]\)"):
         Compose(RandomCrop())
-    with pytest.raises(TypeError, match="transform 1 is no function, got 3"):
+    with pytest.raises(TypeError, match="transform 1 is not a function, got 3"):
         Compose([RandomCrop(), 3])
     with pytest.raises(NotImplementedError, match="Transform does not define apply"):
         Transform().apply(IMAGES, IMAGES)

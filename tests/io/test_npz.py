@@ -68,7 +68,7 @@ DAMAGED = {
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_other_and_damaged_archives_are_refused(file, content):
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"arrays\.npz' is damaged or no \.npz file: "):
+    with pytest.raises(ValueError, match=r"arrays\.npz' is damaged or not an \.npz file: "):
         load(file)
 
 

@@ -44,7 +44,7 @@ def entries_of(operand: Operand) -> list[Operand]:
 
 
 def full(operand: Operand, size: int) -> Any:
-    """The value as a batch: what is no batch is repeated."""
+    """The value as a batch: what is not a batch is repeated."""
     value = operand.value
     if operand.is_batched:
         return value

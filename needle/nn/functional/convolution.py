@@ -3,7 +3,7 @@
 A setting is a number for all spatial axes, or a tuple with one for each.
 
 Raises:
-    TypeError: an operand is not a Tensor of floating-point numbers; a setting is no whole number.
+    TypeError: an operand is not a Tensor of floats; a setting is not a whole number.
     ValueError: shapes do not fit, the kernel is larger than the padded image, `groups` does not
         divide the channels, or a setting is out of its range.
 """

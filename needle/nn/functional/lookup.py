@@ -1,7 +1,7 @@
 """Lookup tables of vectors.
 
 Raises:
-    TypeError: indices are no Tensor of whole numbers.
+    TypeError: indices are not a Tensor of whole numbers.
     ValueError: an index names no row, offsets are not those of bags, or shapes do not fit.
 """
 

@@ -4,7 +4,7 @@ A setting is a number for all spatial axes, or a tuple with one for each; `strid
 size of the window.
 
 Raises:
-    TypeError: x is not a Tensor of floating-point numbers; a setting is no whole number.
+    TypeError: x is not a Tensor of floating-point numbers; a setting is not a whole number.
     ValueError: a window is larger than the padded image, padding is more than half a window, or a
         setting is out of its range.
 """

@@ -1,7 +1,7 @@
 """The elements of images in other places: padding, shuffled channels, windows as columns.
 
 Raises:
-    TypeError: x is not a Tensor; a setting is no whole number.
+    TypeError: x is not a Tensor; a setting is not a whole number.
     ValueError: shapes do not fit, or a setting is out of its range.
 """
 

@@ -1,7 +1,7 @@
 """Images with other lengths: interpolation, axis by axis.
 
 Raises:
-    TypeError: x is not a Tensor of floating-point numbers; a length is no whole number.
+    TypeError: x is not a Tensor of floating-point numbers; a length is not a whole number.
     ValueError: shapes do not fit, or a setting is out of its range.
 """
 
