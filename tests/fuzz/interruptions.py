@@ -149,9 +149,53 @@ def _training(rng: np.random.Generator, at: int) -> str:
     return "training" if was else "complete"
 
 
+def _compiled(rng: np.random.Generator, at: int) -> str:
+    """A compiled step is interrupted while it is recorded, compiled or run; it is made or not."""
+    name = str(rng.choice(["SGD", "Adam", "RMSprop"]))
+    x = Tensor(rng.normal(size=(5, 3)), requires_grad=False)
+    seed, recorded = int(rng.integers(2**31)), bool(rng.integers(2))
+
+    def build() -> tuple[Callable[[Tensor], Tensor], nn.Module]:
+        ndl.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+        optimizer = getattr(ndl.optim, name)(model.parameters(), lr=0.1)
+
+        def step(x: Tensor) -> Tensor:
+            loss = (model(x) ** 2).mean()
+            optimizer.reset_grad()
+            loss.backward(create_graph=False)
+            optimizer.step()
+            return loss
+
+        return step, model
+
+    def weights(model: nn.Module) -> np.ndarray:
+        return np.concatenate([param.numpy().ravel() for param in model.parameters()])
+
+    eager, model = build()
+    known = [weights(model)]
+    for _ in range(4):
+        eager(x)
+        known.append(weights(model))
+    function, model = build()
+    step = ndl.compile(function, executor=str(rng.choice(["numpy", "numba"])))
+    done = int(recorded)
+    if recorded:
+        step(x)
+    was = _interrupted(lambda: step(x), int(at ** (1.0 if recorded else 1.4)))
+    now = weights(model)
+    found = [np.allclose(now, each, 1e-9, 1e-9) for each in known[done : done + 2]]
+    assert any(found), f"{name}: parameters between those before and after the step"
+    done += int(found[1])
+    for number in (done + 1, done + 2):
+        step(x)
+        assert np.allclose(weights(model), known[number], 1e-9, 1e-9), f"{name}: wrong steps"
+    return "compiled steps" if was else "complete"
+
+
 def case(rng: np.random.Generator) -> dict[str, int]:
     """One interruption."""
-    kinds = [_derivative, _file, _step, _training]
+    kinds = [_derivative, _file, _step, _training, _compiled]
     at = int(np.exp(rng.uniform(0, np.log(4000))))
     return {kinds[rng.integers(len(kinds))](rng, at): 1}
 
