@@ -57,23 +57,28 @@ class Reached:
 
     def _note(self) -> None:
         """Sort what is read: attributes of modules are only looked at after one was set."""
-        self._version = -1
         of_modules = [isinstance(container, Module) for container in self._containers]
-        of_cells = [isinstance(container, types.CellType) for container in self._containers]
-        others = [not (one or other) for one, other in zip(of_modules, of_cells, strict=True)]
-        self._parts = [
-            (
-                [*compress(self._reads, chosen)],
-                [*compress(self._containers, chosen)],
-                [*chain.from_iterable(compress(self._found, chosen)), _END],
-            )
+        self._of_cells = [isinstance(container, types.CellType) for container in self._containers]
+        others = [not (one or other) for one, other in zip(of_modules, self._of_cells, strict=True)]
+        self._sorted = [
+            ([*compress(self._reads, chosen)], [*compress(self._containers, chosen)], chosen)
             for chosen in (of_modules, others)
         ]
-        cells = [*compress(self._containers, of_cells)]
-        contents = [found for found, _ in compress(self._found, of_cells)]
         self._flags = [tensor.requires_grad for tensor in self.tensors]
         self._has_flags = unrolled(_IS_FLAG, self.tensors, self._flags, last="return True")
-        self._has_contents = unrolled(_IS_CONTENT, cells, contents, last="return True")
+        cells = [*compress(self._containers, self._of_cells)]
+        self._has_contents = unrolled(_IS_CONTENT, cells, cells, last="return True")
+        self._expect()
+
+    def _expect(self) -> None:
+        """From now on, what was found is what is to be found."""
+        self._version = -1
+        self._parts = [
+            (reads, containers, [*chain.from_iterable(compress(self._found, chosen)), _END])
+            for reads, containers, chosen in self._sorted
+        ]
+        contents = enumerate(found for found, _ in compress(self._found, self._of_cells))
+        self._has_contents.__globals__.update((f"x1_{row}", value) for row, value in contents)
 
     # --- checking
 
@@ -101,7 +106,7 @@ class Reached:
             if len(new) != len(old) or not all(map(_is_equal, new, old)):
                 return False
         self._found = now
-        self._note()
+        self._expect()
         return True
 
     def _now(self) -> list[tuple[Any, ...]]:

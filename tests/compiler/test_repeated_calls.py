@@ -5,6 +5,7 @@ import pytest
 
 import needle as ndl
 from needle import Tensor, nn
+from needle.compiler import captured
 from needle.compiler.native.addresses import address_of
 from needle.compiler.unrolled import unrolled
 
@@ -146,3 +147,23 @@ def test_unrolled_functions_see_changed_entries():
     function.__globals__["x1_1"] = 3
     assert not function()
     assert unrolled("", last="return 5")() == 5
+
+
+def test_equal_numbers_in_other_objects_are_no_change(monkeypatch):
+    """A variable that is set anew before each call costs no new code."""
+    model, scale = nn.Linear(2, 2), 1.0
+
+    @ndl.compile(executor="numpy")
+    def scaled(x):
+        return model(x) * scale
+
+    x = Tensor(np.ones((1, 2), np.float32), requires_grad=False)
+    expected = scaled(x).numpy()
+    monkeypatch.setattr(captured, "unrolled", lambda *args, **options: pytest.fail("written anew"))
+    for number in range(1, 4):
+        scale = number / number
+        np.testing.assert_array_equal(scaled(x).numpy(), expected)
+    assert scaled.recordings == 1
+    monkeypatch.undo()
+    scale = 2.0
+    np.testing.assert_allclose(scaled(x).numpy(), 2 * expected)
