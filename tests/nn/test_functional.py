@@ -25,6 +25,7 @@ BATCH, LAYER, GROUP, RMS = nn.BatchNorm1d(3), nn.LayerNorm(3), nn.GroupNorm(3, 3
 FORMS = [
     (nn.ReLU(), F.relu, [draw(4, 3)], {}),
     (nn.LeakyReLU(0.2), F.leaky_relu, [draw(4, 3)], {"negative_slope": 0.2}),
+    (nn.PReLU(1, 0.3), F.prelu, [draw(4, 3)], {"weight": ndl.Tensor([0.3], dtype="float32")}),
     (nn.ELU(0.5), F.elu, [draw(4, 3)], {"alpha": 0.5}),
     (nn.GELU("tanh"), F.gelu, [draw(4, 3)], {"approximate": "tanh"}),
     (nn.SiLU(), F.silu, [draw(4, 3)], {}),
