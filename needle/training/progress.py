@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -52,12 +52,12 @@ class Interruption:
         """For each signal that asks to end, whether it was the one."""
         return [self.received == number for number in _STOPPING]
 
-    def note(self, flags: Iterable[Any]) -> None:
-        """Take over the signals of other processes, in the form of `flags()`."""
+    def note(self, flags: Sequence[Any]) -> None:
+        """Take over the signals of all processes, in the form of `flags()`."""
         for number, is_received in zip(_STOPPING, flags, strict=True):
             if is_received:
                 self.received = number
-        self.is_agreed = self.is_set()
+        self.is_agreed = any(flags)  # not of one that came since: others do not know of it
 
     @property
     def exit_code(self) -> int:

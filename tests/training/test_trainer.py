@@ -13,6 +13,7 @@ from needle.training import (
     Callback,
     Checkpoints,
     EarlyStopping,
+    Interruption,
     SaveBest,
     Trainer,
     TrainingError,
@@ -372,3 +373,16 @@ def test_a_loader_that_only_has_a_dataset():
         dataset = range(4)
 
     assert samples_in(Loader()) == 4
+
+
+def test_a_signal_of_one_process_counts_once_all_know_of_it():
+    interruption = Interruption()
+    flags = interruption.flags()
+    interruption.received = signal.SIGTERM  # after the others were told that there is none
+    interruption.note(flags)
+    assert (interruption.is_set(), interruption.is_agreed) == (True, False)
+    interruption.note(interruption.flags())
+    assert (interruption.name, interruption.is_agreed) == ("SIGTERM", True)
+    other = Interruption()
+    other.note(interruption.flags())
+    assert (other.name, other.is_agreed) == ("SIGTERM", True)
