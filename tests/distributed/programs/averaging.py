@@ -464,6 +464,26 @@ def check_no_memory_to_share():
         assert weight.grad.numpy().tolist() == [(SIZE - 1) / 2] * 3
 
 
+def check_checkpoints_and_several_backwards():
+    """Layers that are computed again in `backward`, and two losses of one graph."""
+    x, y = next(batches(1))
+    results = []
+    for is_wrapped in (False, True):
+        model = new_model(0)
+        if is_wrapped:
+            distributed.wrap(optim.SGD(model.parameters(), lr=0.1))
+        rows = (part(x), part(y)) if is_wrapped else (x, y)
+        inputs, labels = (Tensor(each, requires_grad=False) for each in rows)
+        hidden = ndl.checkpoint(model[1], ndl.checkpoint(model[0], inputs))
+        logits = model[3](model[2](hidden))
+        nn.functional.softmax_loss(logits, labels).backward()
+        with ndl.accumulate_gradients():
+            (logits * logits).mean().backward(create_graph=False)
+        results.append([param.grad.numpy() for param in model.parameters()])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-12)
+
+
 def check_models_that_differ():
     np.random.seed(RANK)
     wide = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2 + min(RANK, 1)))
