@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd import AbstractArray, Array, Tensor, TensorTupleOp, modes, no_grad
+from ..autograd import (
+    AbstractArray,
+    Array,
+    Tensor,
+    TensorTupleOp,
+    clear_gradients,
+    modes,
+    no_grad,
+)
 from ..autograd.assign import assign
 from ..autograd.changes import before_change
 from ..optim import Optimizer
@@ -133,6 +141,7 @@ class Shard:
                 param._stored.is_stepped = True
             else:
                 param._stored.is_used = True
+        clear_gradients([piece.tensor for piece in self.pieces])  # a recording notes it
         with no_grad():
             for param, start, end, tensor in self.pieces:
                 gradient = param._grad

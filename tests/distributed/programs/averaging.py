@@ -88,6 +88,7 @@ def train(make, is_wrapped, steps=5, schedule=None, is_compiled=False, options=N
         losses.append(distributed.all_reduce(loss, op="mean").item() if is_wrapped else loss.item())
         if scheduler:
             scheduler.step()
+    assert not is_compiled or step.recordings == 1
     return [losses, *[param.numpy() for param in model.parameters()]], optimizer
 
 
