@@ -49,9 +49,9 @@ def record(
         given.setdefault(id(tensor), arguments[-1] if id(tensor) in passed else tensor)
     try:
         args, kwargs = substituted((args, kwargs), lambda tensor: given.get(id(tensor), tensor))
-        with tracer.recording():
-            result = function(*args, **kwargs)
-            parts = _Parts(tracer, function, arguments, result)
+        parts = tracer.record(
+            lambda: _Parts(tracer, function, arguments, function(*args, **kwargs))
+        )
     finally:
         for tensor, (gradient, stored) in tracer.former.items():
             tensor._grad, tensor._stored = gradient, stored

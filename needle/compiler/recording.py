@@ -8,7 +8,6 @@ the array stands for the new one; so do its views, and what it is a view of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..device import Device, cpu
 from .program import Constant, Node, add_at, cast, getitem, set_item
 
 __all__ = [
-    "Escaped", "RecordingArray", "TooLong", "changed_by", "count", "limited", "operands_of",
+    "Escaped", "RecordingArray", "TooLong", "changed_by", "count", "nodes_left", "operands_of",
     "tracer_of",
 ]  # fmt: skip
 
@@ -32,22 +31,13 @@ class TooLong(Exception):
     """An op makes more nodes than it is worth."""
 
 
-_left: ContextVar[list[int]] = ContextVar("_left")
-
-
-@contextmanager
-def limited(count: int) -> Iterator[None]:
-    """At most so many nodes are recorded inside; one more raises `TooLong`."""
-    token = _left.set([count])
-    try:
-        yield
-    finally:
-        _left.reset(token)
+nodes_left: ContextVar[list[int] | None] = ContextVar("nodes_left", default=None)
+"""How many nodes may still be recorded, in a list; one more raises `TooLong`."""
 
 
 def count() -> None:
     """One more node is recorded."""
-    left = _left.get(None)
+    left = nodes_left.get()
     if left is not None:
         left[0] -= 1
         if left[0] < 0:

@@ -8,8 +8,8 @@ a step does is reported to the tracer: assignments, random draws, optimizer step
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
@@ -32,7 +32,7 @@ from .program import (
     kind_of,
     nodes_in,
 )
-from .recording import Escaped, RecordingArray, TooLong, count, limited, operands_of
+from .recording import Escaped, RecordingArray, TooLong, count, nodes_left, operands_of
 from .rules import recorded
 
 __all__ = ["OF_A_GRAPH", "Tracer"]
@@ -156,20 +156,17 @@ class Tracer:
 
     # --- recording
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """The function runs inside."""
+    def record(self, function: Callable[[], Any]) -> Any:
+        """The result of `function()`, whose ops, draws and effects are recorded."""
         try:
-            with ExitStack() as stack:
-                for variable, value in (
-                    (modes.observers, (self._observe,)),
-                    (modes.is_lazy, True),
-                    (modes.effects, self),
-                    (draw_instead, self._draw),
-                    (note_array, self.note),
-                ):
-                    stack.enter_context(modes.override(variable, value))
-                yield
+            with (
+                modes.override(modes.observers, (self._observe,)),
+                modes.override(modes.is_lazy, True),
+                modes.override(modes.effects, self),
+                modes.override(draw_instead, self._draw),
+                modes.override(note_array, self.note),
+            ):
+                return function()
         finally:
             self.is_open = False
 
@@ -183,7 +180,11 @@ class Tracer:
             self.checks.append(Check(op, operands_of(tuple(arrays))))
         draws = len(self.draws)
         try:
-            with limited(_LONGEST), modes.override(modes.observers, ()), _without_draws(op):
+            with (
+                modes.override(nodes_left, [_LONGEST]),
+                modes.override(modes.observers, ()),
+                _without_draws(op),
+            ):
                 result = self._as_recorded(op.compute(*arrays))
         except Exception as error:  # of any kind, because a `compute` may be anybody's
             if isinstance(op, GetItem) and _has_mask(arrays[1:]):

@@ -5,9 +5,13 @@ import pytest
 
 import needle as ndl
 from needle import Tensor, nn
+from needle.autograd import modes
 from needle.compiler import captured
 from needle.compiler.native.addresses import address_of
+from needle.compiler.recording import nodes_left
 from needle.compiler.unrolled import unrolled
+from needle.device import draw_instead, note_array
+from tests.interruption import interrupted
 
 
 def large_layers(optimizer):
@@ -167,3 +171,25 @@ def test_equal_numbers_in_other_objects_are_no_change(monkeypatch):
     monkeypatch.undo()
     scale = 2.0
     np.testing.assert_allclose(scaled(x).numpy(), 2 * expected)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_while_recording_leaves_all_modes():
+    x = Tensor([1.0, 2.0], requires_grad=False)
+    variables = [modes.observers, modes.is_lazy, modes.effects, draw_instead, note_array]
+
+    def state():
+        return [variable.get() for variable in variables], nodes_left.get(None)
+
+    def is_needles(frame):
+        return frame.f_globals.get("__name__", "").startswith("needle.")
+
+    before, at, was = state(), 0, True
+    while was:
+        at += 23
+        step = ndl.compile(lambda x: x * 2, executor="numpy")
+        was = interrupted(lambda step=step: step(x), at, is_inside=is_needles)
+        assert state() == before, f"at bytecode {at}"
+        assert step(x).numpy().tolist() == [2.0, 4.0]
+    assert at > 1_000
