@@ -1,6 +1,6 @@
-"""Trainings on one to three ranks, of which one is killed at random moments, and resumed.
+"""Trainings on one to three ranks, of which one is killed at random moments, or told to end.
 
-They come to what a training comes to that is left alone, and no process is left of those killed.
+Resumed, they come to what a training comes to that is left alone, and no process is left.
 """
 
 import functools
@@ -103,9 +103,10 @@ def case(rng: np.random.Generator) -> Counter[str]:
             time.sleep(rng.uniform(0, 1.0))
             chosen = processes_of(folder)
             if process.poll() is None and chosen:
-                os.kill(int(rng.choice(chosen)), signal.SIGKILL)
-                found["kills"] += 1
-                found["kills with a checkpoint"] += any(folder.glob("checkpoints/*.safetensors"))
+                way = signal.SIGTERM if rng.random() < 0.3 else signal.SIGKILL
+                os.kill(int(rng.choice(chosen)), way)
+                found["kills" if way == signal.SIGKILL else "requests to end"] += 1
+                found["with a checkpoint"] += any(folder.glob("checkpoints/*.safetensors"))
             start = time.monotonic()
             _, err = process.communicate(timeout=120)
             if process.returncode == 0:
