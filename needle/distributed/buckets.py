@@ -5,6 +5,7 @@ The last parameters come first, since their gradients are found first.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..autograd import Tensor, Value
 from .communicator import communicator
+from .failures import DistributedError
 from .transports import transport
 
 __all__ = ["Averager", "Bucket", "buckets_of", "by_bucket", "detail_of", "union_of"]
@@ -21,7 +23,9 @@ _BYTES = 1 << 20
 """Of a bucket, unless one parameter is larger."""
 
 _averagers: WeakValueDictionary[int, Averager] = WeakValueDictionary()
-"""By number: ranks make them in the same order."""
+"""By number: ranks make them in the same order, but may let them go at different times."""
+
+_numbers = itertools.count()
 
 
 class Averager:
@@ -31,7 +35,7 @@ class Averager:
         self, params: Sequence[Tensor], compress: str | None = None, model: Any = None
     ) -> None:
         self.compress, self.model = compress, model
-        self.number = 1 + max(_averagers, default=-1)
+        self.number = next(_numbers)
         self.params: list[Tensor] = []
         self.buckets: list[Bucket] = []
         self.plan: Any = None  # of the last `backward`
@@ -177,7 +181,13 @@ def buckets_of(union: str) -> dict[Bucket, list[int]]:
     found = {}
     for pair in union.split():
         number, mask = pair.split(":")
-        for bucket in _averagers[int(number)].buckets:
+        averager = _averagers.get(int(number))
+        if averager is None:
+            raise DistributedError(
+                f"rank {communicator().rank} has no model any more that another rank calls "
+                f"backward() on, which optimizer {number} of those given to wrap() trains"
+            )
+        for bucket in averager.buckets:
             bits = [int(mask, 16) >> position & 1 for position in bucket.positions]
             if any(bits):
                 found[bucket] = [index for index, bit in enumerate(bits) if bit]

@@ -1,5 +1,7 @@
 """wrap(): the same training as one process does with the batches of all ranks joined."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -483,6 +485,20 @@ def check_checkpoints_and_several_backwards():
         results.append([param.grad.numpy() for param in model.parameters()])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-12)
+
+
+def check_optimizers_are_let_go_at_different_times():
+    """Ranks collect garbage when they like."""
+    weight, other = nn.Parameter(ndl.ones(3)), nn.Parameter(ndl.ones(3))
+    distributed.wrap(optim.SGD([weight], lr=0.1))
+    del weight
+    if RANK:
+        gc.collect()
+    optimizer = distributed.wrap(optim.SGD([other], lr=0.1))
+    (other * float(RANK)).sum().backward()
+    assert other.grad.numpy().tolist() == [(SIZE - 1) / 2] * 3
+    numbers = distributed.all_gather(Tensor(optimizer._averager.number, dtype="int64")).numpy()
+    assert (numbers == numbers[0]).all()
 
 
 def check_models_that_differ():
