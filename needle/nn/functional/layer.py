@@ -26,6 +26,7 @@ from ...ops import (
     where,
 )
 from ...ops.contraction import affine, matmul
+from ...ops.kinds import plain_number
 from ...ops.names import by_any_name
 from ...ops.random import Kept, dropped
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
@@ -123,6 +124,7 @@ def dropout(
     if not training:
         return x
     check_floats("Dropout", x)
+    p = plain_number(p)
     return dropped(p)(x, Kept(p, generator)(x))
 
 
