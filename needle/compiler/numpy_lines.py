@@ -206,6 +206,9 @@ class Lines:
         """A call of NumPy's own BLAS: out = α·a·b + β·out."""
         a, b, c, alpha, beta = node.operands
         (m, n), k = node.shape, a.shape[1]
+        target = self.plan.home[node]
+        if isinstance(target, Captured) and not self.is_contiguous[target]:  # BLAS writes rows
+            return [f"{self._object(_gemm_into)}({self.text(node.operands)[1:-1]}, {out})"]
         copied = [] if self.text(c) == out else [f"copyto({out}, {self.text(c)})"]
         parts = [self._matrix(a), self._matrix(b)]
         numbers = [
@@ -305,6 +308,11 @@ class Lines:
     def _is_same(self, node: Node, other: Node) -> bool:
         home = self.plan.home[node]
         return isinstance(home, Buffer) and self.plan.home.get(other) is home
+
+
+def _gemm_into(a: Any, b: Any, c: Any, alpha: Any, beta: Any, out: Any) -> None:
+    """out = α·a·b + β·c, for an array in any memory order."""
+    out[...] = gemm(a, b, c, alpha, beta)
 
 
 def _offset(home: Buffer | Part) -> int:

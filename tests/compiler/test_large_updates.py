@@ -53,3 +53,22 @@ def test_pieces_are_cut_once():
     before, _, during = step.source().partition("def step")
     assert "in_pieces" in before
     assert "in_pieces" not in during
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_products_are_added_to_parameters_of_any_memory_order(momentum, agree):
+    def build():
+        weight = ndl.Tensor(0.0)
+        weight.cached_data = np.asfortranarray(np.arange(12.0).reshape(4, 3))
+        optimizer = ndl.optim.SGD([weight], lr=0.25, momentum=momentum, weight_decay=0.5)
+
+        def step(x):
+            optimizer.reset_grad()
+            loss = ((x @ weight) ** 2).sum()
+            loss.backward(create_graph=False)
+            optimizer.step()
+            return loss
+
+        return step, [weight]
+
+    agree(build, [(np.eye(2, 4) + number,) for number in range(3)])
