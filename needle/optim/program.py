@@ -212,7 +212,10 @@ class Program:
             reusable = [places[x] for x in sorted(ended, key=lambda x: x.order)]
             reusable = [name for name in reusable if name in {*targets.values(), *scratch}]
             free += reusable
-            target = take([targets[call]] if call in targets else reusable)
+            if call in targets:
+                target = take([targets[call]])
+            else:  # the change is needed until all states have their new values
+                target = take(reusable if call is not change else ())
             lines.append(_line(call, places, target))
             places[call] = target
         for value, name in targets.items():

@@ -81,7 +81,14 @@ def stays(theta, g, s, settings, step):
     return theta - settings.lr * (s["a"] + 1) * g, {}
 
 
+def replaces_what_it_read(theta, g, s, settings, step):
+    change = np.sqrt(s["a"] + 2) * g
+    a = change * change
+    return theta - settings.lr * change, {"a": a}
+
+
 RULES = {
+    "replaces what it read": (replaces_what_it_read, "a"),
     "state stays": (stays, "a"),
     "rprop": (rprop, ("last", "width")),
     "swap": (swap, "ab"),

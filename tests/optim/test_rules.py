@@ -28,6 +28,7 @@ RULES = {
     "adagrad_start": (Adagrad, {"initial_accumulator_value": 2.0, "eps": 0.1, "maximize": True}),
     "adadelta": (Adadelta, {}),
     "adadelta_decay": (Adadelta, {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
+    "adadelta_rho_0": (Adadelta, {"rho": 0.0}),
     "adadelta_maximize": (Adadelta, {"maximize": True}),
 }
 
