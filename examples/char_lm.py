@@ -1,7 +1,7 @@
 """Train a small GPT or an LSTM to write like Shakespeare, one character after another.
 
     python examples/char_lm.py                                  # a GPT
-    python examples/char_lm.py --model lstm --compile
+    python examples/char_lm.py --model lstm
     python examples/char_lm.py --load runs/char_lm/gpt.npz --generate "ROMEO:" --temperature 0.8
 
 The text is downloaded on first use. The settings are those of nanoGPT for a CPU: 4 layers, 4 heads,
@@ -141,7 +141,12 @@ def main() -> None:
     add("--model", choices=["gpt", "lstm"], default="gpt")
     add("--epochs", type=int, default=4, help=f"of {STEPS} steps")
     add("--seed", type=int, default=0)
-    add("--compile", action="store_true", help="run each step as one compiled program")
+    add(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run each step as one compiled program",
+    )
     add("--text", type=Path, help="a text file; by default Shakespeare's plays")
     add("--folder", type=Path, default=Path("runs/char_lm"), help="where the weights are saved")
     add("--resume", action="store_true", help="keep checkpoints, and continue from the newest")

@@ -21,7 +21,9 @@ def run(empty_machine, monkeypatch, capsys):
     (empty_machine / "text.txt").write_text(TEXT)
 
     def start(*arguments):
-        monkeypatch.setattr(sys, "argv", ["char_lm.py", "--text", "text.txt", *arguments])
+        # Numba takes seconds to generate code: unless asked for, steps are eager
+        always = ["--text", "text.txt", "--no-compile"]
+        monkeypatch.setattr(sys, "argv", ["char_lm.py", *always, *arguments])
         char_lm.main()
         return capsys.readouterr().out.splitlines()
 
@@ -61,7 +63,6 @@ def test_learns_saves_and_writes(run, model):
 
 
 def test_compiled_steps_are_the_same(run, monkeypatch):
-    # Numba takes seconds to generate code
     compiled = functools.partial(ndl.compile, executor="numpy")
     monkeypatch.setattr("needle.training.trainer.compiled", compiled)
     eager, _ = run("--epochs", "1")
