@@ -95,6 +95,8 @@ class AnyName(Protocol[P, R_co]):
         a_max: Any = ...,
         shift: Any = ...,
         shifts: Any = ...,
+        k: Any = ...,
+        diagonal: Any = ...,
         ord: Any = ...,
         p: Any = ...,
         method: str = ...,

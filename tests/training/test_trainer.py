@@ -238,6 +238,15 @@ class Pressed(Callback):
     on_batch_end = staticmethod(pressed)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler of Ctrl-C, which shells ignore for programs in the background."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_the_program_after_the_step(tmp_path):
     pytest.importorskip("safetensors")
     trainer = digits_trainer(callbacks=[Pressed()], checkpoints=tmp_path)
