@@ -39,7 +39,7 @@ def serve(
             if worker is None:
                 worker = _Worker(workload, contender, problems, threads, folder)
             answer = True, getattr(worker, command)(argument)
-        except Exception as error:
+        except Exception as error:  # of any library: the harness says what failed
             line = f"{type(error).__name__}: {error}".partition("\n")[0]
             answer = False, (line, traceback.format_exc())
         connection.send(answer)

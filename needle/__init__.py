@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # imported on first use
     from .io import load as load, save as save
     from .nn.stateless import functional_call as functional_call
 else:
-    from . import _missing  # noqa: F401 - for what it does: errors for names of PyTorch
+    from . import _missing as _missing  # makes errors for names of PyTorch
     from ._lazy import attach as _attach
 
     __getattr__, __dir__ = _attach(__name__)

@@ -45,7 +45,7 @@ def from_rank_0(make: Callable[[], T]) -> T:
     if world.rank == 0:
         try:
             outcome = make(), None
-        except Exception as error:
+        except Exception as error:  # of the user's function: raised on all ranks
             outcome = None, error
         sent = np.frombuffer(pickle.dumps(outcome), np.uint8)
     length = world.broadcast(np.array(len(sent)), 0)

@@ -127,7 +127,7 @@ class Shard:
     def is_current(self) -> bool:
         """Whether the parameters have the arrays that pieces are views of."""
         pairs = zip(self.params, self.arrays, strict=True)
-        return all([param.cached_data is array for param, array in pairs])  # noqa: C419
+        return all(param.cached_data is array for param, array in pairs)
 
     def take_gradients(self) -> None:
         """Give the pieces their parts of the gradients."""
@@ -229,7 +229,7 @@ class SameArrays:
 
     def fits(self) -> bool:
         is_same = self.executor.shards is self.shards
-        return is_same and all([shard.is_current() for shard in self.shards])  # noqa: C419
+        return is_same and all(shard.is_current() for shard in self.shards)
 
     def begin(self) -> None:
         pass

@@ -85,7 +85,8 @@ def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            for name in file.keys():  # noqa: SIM118 - it is not a dict
+            names = file.keys()
+            for name in names:
                 dtype = file.get_slice(name).get_dtype()
                 if not re.fullmatch(_DTYPES, dtype):
                     raise MissingDtypeError(path, name, dtype)

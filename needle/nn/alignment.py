@@ -27,6 +27,7 @@ class CTCLoss(Loss, function=functional.ctc_loss):
     reduction: str = "mean"
     zero_infinity: bool = False
 
+    # a loss of four arguments, where others have two
     def forward(  # type: ignore[override]
         self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
     ) -> Tensor:

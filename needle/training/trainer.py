@@ -381,10 +381,8 @@ class Trainer:
             raise TrainingError(f"resume: {path} is of another training: {different}")
         done = len(state["epochs"])
         if done > epochs:
-            raise TrainingError(
-                f"epochs: found {epochs}, allowed: at least {done}, the epochs that {path} has "
-                "behind it"
-            )
+            least = f"at least {done}, the epochs that {path} has behind it"
+            raise TrainingError(f"epochs: found {epochs}, allowed: {least}")
         try:
             self.load_state_dict(state)
         except REFUSALS as error:

@@ -241,7 +241,10 @@ def test_exponentials_that_overflow_are_no_part_of_a_softmax(executor):
         ndl.Tensor(np.array(values, "float32"), requires_grad=False)
         for values in ([100.0, 1.0], [1e30, 2.0])
     )
-    function = lambda x, s: (ndl.exp(x), ndl.exp(x - ndl.log(s)))  # noqa: E731
+
+    def function(x, s):
+        return ndl.exp(x), ndl.exp(x - ndl.log(s))
+
     with np.errstate(over="ignore"):
         results = ndl.compile(function, executor=executor)(x, s)
         expected = function(x, s)

@@ -11,8 +11,6 @@ NAMES = ["mlp", "deep_mlp", "resnet_mlp", "tiny_ops"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workload(name, executor, close):
-    if executor == "numba" and name in {"deep_mlp", "resnet_mlp"}:
-        pytest.skip("compiling takes seconds: the benchmark compares them")
     workload = find_workloads()[name]
     found = []
     for is_compiled in (False, True):

@@ -212,7 +212,7 @@ def test_number_of_samples():
     assert DataLoader(digits, 100, drop_last=True).num_samples == 1400
     assert DataLoader(digits, sampler=[1, 2]).num_samples == 2
     with pytest.raises(TypeError, match="list_iterator does not say how many samples"):
-        DataLoader(digits, batch_sampler=iter([[1]])).num_samples  # noqa: B018
+        _ = DataLoader(digits, batch_sampler=iter([[1]])).num_samples
 
 
 def test_repr_tells_the_shard():

@@ -64,17 +64,20 @@ def start_ranks(
     )
 
 
-def run_checks(program: str, ranks: int, *arguments: str, timeout: float = 60) -> None:
-    """Run all checks of `programs/{program}.py`; fail with the report of the first that fails."""
-    module = f"tests.distributed.programs.{program}"
-    done = run_ranks(ranks, "-m", "tests.distributed.launch", module, *arguments, timeout=timeout)
+def run_checks(programs: str, ranks: int, *arguments: str, timeout: float = 60) -> None:
+    """Run all checks of `programs/{program}.py`; fail with the report of the first that fails.
+
+    Several programs, as in "averaging,sharding", run in the same processes: starts are slow.
+    """
+    command = ("-m", "tests.distributed.launch", programs, *arguments)
+    done = run_ranks(ranks, *command, timeout=timeout)
     if done.returncode:
-        pytest.fail(f"{program} on {ranks} ranks:\n{done.stdout}\n{done.stderr}", pytrace=False)
+        pytest.fail(f"{programs} on {ranks} ranks:\n{done.stdout}\n{done.stderr}", pytrace=False)
     assert "checks passed" in done.stdout
 
 
-def main(module: str, *names: str) -> None:
-    """Run the checks of a program on this rank, those with one of `names` if any are given."""
+def main(programs: str, *names: str) -> None:
+    """Run the checks of programs on this rank, those with one of `names` if any are given."""
     import importlib
     import time
     import traceback
@@ -85,13 +88,21 @@ def main(module: str, *names: str) -> None:
     from needle import distributed
 
     warnings.simplefilter("error")
-    program = importlib.import_module(module)
-    checks = [name for name in vars(program) if name.startswith("check_")]
-    for name in [each for each in checks if not names or each in names]:
+    modules = [
+        importlib.import_module(f"tests.distributed.programs.{program}")
+        for program in programs.split(",")
+    ]
+    checks = {
+        name: check
+        for module in modules
+        for name, check in vars(module).items()
+        if name.startswith("check_") and (not names or name in names)
+    }
+    for name, check in checks.items():
         np.random.seed(0)
         start = time.perf_counter()
         try:
-            getattr(program, name)()
+            check()
             distributed.barrier()
         except BaseException:
             print(f"{name} failed on rank {distributed.rank()}:", file=sys.stderr)

@@ -8,7 +8,7 @@ from tests.distributed.programs import averaging
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_under_mpiexec(ranks):
-    run_checks("averaging", ranks)
+    run_checks("averaging,sharding", ranks)
 
 
 ALONE = ["check_every_optimizer", "check_lbfgs", "check_starts_as_rank_0", "check_wrong_arguments"]

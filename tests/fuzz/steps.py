@@ -67,7 +67,10 @@ def _of_sequences(rng: np.random.Generator, shape: Shape) -> Layer:
     kind = rng.choice([nn.LSTM, nn.GRU, nn.RNN])
     ways = int(rng.integers(1, 3))
     layers = int(rng.integers(1, 3))
-    recurrent = lambda: kind(n, m, layers, batch_first=True, bidirectional=ways == 2)  # noqa: E731
+
+    def recurrent() -> nn.Module:
+        return kind(n, m, layers, batch_first=True, bidirectional=ways == 2)
+
     choices: list[Layer] = [
         (lambda: Last(recurrent(), "last"), (m * ways,)),
         (lambda: Last(recurrent(), "all"), (length, m * ways)),

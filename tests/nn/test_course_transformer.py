@@ -37,7 +37,10 @@ def test_transformer_in_torch(close):
     assert not h.numpy().any()
     assert h.shape == y.shape
     expected = z + torch.tensor(positions[:5])
-    norm = lambda a: torch.nn.functional.layer_norm(a, (6,))  # noqa: E731
+
+    def norm(a):
+        return torch.nn.functional.layer_norm(a, (6,))
+
     for q, k, v, out, up, up_bias, down, down_bias in weights:
         heads = [
             (norm(expected) @ torch.tensor(w)).view(3, 5, 2, 4).transpose(1, 2) for w in (q, k, v)

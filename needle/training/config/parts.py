@@ -82,7 +82,7 @@ def _build_layer(layer: Part, words: Words) -> nn.Module:
     return layer.cls(**_built(layer, words, lambda layers: build_model(layers, words)))
 
 
-def build_all(parts: list[Part], words: Words = {}) -> list[Any]:  # noqa: B006 - not changed
+def build_all(parts: list[Part], words: Words | None = None) -> list[Any]:
     """An instance of each.
 
     Raises:
@@ -91,7 +91,7 @@ def build_all(parts: list[Part], words: Words = {}) -> list[Any]:  # noqa: B006 
     built = []
     for part in parts:
         try:
-            built.append(part.cls(**_built(part, words, build_all)))
+            built.append(part.cls(**_built(part, words or {}, build_all)))
         except REFUSALS as error:
             raise TrainingError(f"{part.name}: {reason(error)}") from None
     return built
