@@ -128,7 +128,7 @@ class Affine(Contraction):
     def compute(self, x: Array, weight: Array, bias: Array) -> Array:
         if weight.ndim != 2:
             raise ValueError
-        result = _matmul.compute(x, weight)
+        result = _product(x, weight) if x.ndim == 2 else _matmul.compute(x, weight)
         if result.ndim < 2 or bias.size != weight.shape[1]:
             return result + bias
         return np.add(result, bias, out=result)

@@ -36,7 +36,7 @@ class DropoutMask(Kept):
     """1/(1 - p) with probability 1 - p, else 0, in the shape and dtype of a. No gradient."""
 
     def compute(self, a: Array) -> Array:
-        return super().compute(a).astype(a.dtype) * _factor(self.p)
+        return super().compute(a).astype(a.dtype) * _scale_of_kept(self.p)
 
     def infer(self, a: AbstractArray) -> AbstractArray:
         return a
@@ -51,11 +51,11 @@ class Dropped(Elementwise):
     constant_operands = slice(1, None)
 
     def __init__(self, p: float) -> None:
-        self.p = plain_number(p)
+        self.scale = _scale_of_kept(plain_number(p))
 
     def compute(self, a: Array, is_kept: Array) -> Array:
         result = mask(a, is_kept)
-        result *= _factor(self.p)
+        result *= self.scale
         return result
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor, None]:
@@ -65,5 +65,6 @@ class Dropped(Elementwise):
 dropped = lru_cache(64)(Dropped)  # one instance for all calls
 
 
-def _factor(p: float) -> float:
+def _scale_of_kept(p: float) -> float:
+    """1/(1 - p), which keeps the mean as it is without dropout."""
     return 1 / (1 - p) if p < 1 else 0.0
