@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .endless_loops import ask_for_look, look_when_asked
 from .launcher import launched_as
+from .monitor import join_monitor, leave_monitor
 
 __all__ = ["DistributedError", "set_timeout"]
 
@@ -110,6 +112,7 @@ _GRACE = 0.3  # seconds
 
 def abort(code: int) -> None:
     """End all ranks with this exit code; this one alone, later, where there is no MPI."""
+    leave_monitor(os.getpid())
     with suppress(ImportError, RuntimeError), starting():
         importlib.import_module("mpi4py.MPI").COMM_WORLD.Abort(code)
 
@@ -164,9 +167,19 @@ def shared_board(mpi: Any) -> Board:
     node.Barrier()
     board = Board(lines, node.Get_rank(), node.Get_size() == world.Get_size())
     atexit.register(board.end, os.getpid())
+    join_monitor(node, world.Get_rank(), world.Get_size())
+    look_when_asked(lambda: _limit("NEEDLE_DISTRIBUTED_IDLE"), _endless)
     if _REPORT is not None and signal.getsignal(_REPORT) is signal.SIG_DFL:
         faulthandler.register(_REPORT)
     return board
+
+
+def _endless(where: str) -> DistributedError:
+    idle = _limit("NEEDLE_DISTRIBUTED_IDLE")
+    return DistributedError(
+        f"an endless loop: this rank repeats what changes nothing for {idle:g} s, at {where}, "
+        "while others wait for it"
+    )
 
 
 _REPORT = getattr(signal, "SIGUSR1", None)
@@ -239,6 +252,9 @@ class Watch:
         if self.board.is_whole and self._is_deadlocked(now):
             raise self._error("the ranks wait for each other", now)
         if now - self.start > self.timeout:
+            for line in self.board.others:
+                if not line["since"][0] and int(line["process"][0]) in self.board.visible:
+                    report(int(line["process"][0]))
             raise self._error(f"the timeout of {self.timeout:g} s is over", now)
 
     def _check(self, line: Any, processes: dict[int, _Process], now: float) -> None:
@@ -262,6 +278,8 @@ class Watch:
                 how = "is stopped" if state in "Tt" else f"has done nothing for {now - when:.0f} s"
                 report(process)
                 raise self._error(f"{name} {how} (process {process})", now)
+            if process in self.board.visible:
+                ask_for_look(process)
 
     def _is_deadlocked(self, now: float) -> bool:
         lines = self.board.lines

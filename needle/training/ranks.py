@@ -38,7 +38,7 @@ def joined(model: Module, optimizer: Optimizer) -> None:
 
 
 def announce(show: Callable[[str], None]) -> None:
-    """Show where the ranks are: a launcher names a rank that is killed by its process."""
+    """Show where the ranks are."""
     world = communicator()
     if world.size > 1:
         places = world.world.allgather(f"process {os.getpid()} on {platform.node()}")

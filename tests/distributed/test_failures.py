@@ -18,8 +18,10 @@ from tests.distributed.launch import run_ranks
 WAYS = {
     "raises": "rank 1 of 2 failed, all ranks stop: ValueError: no such file\n",
     "raises before MPI": "rank 1 of 2 failed, all ranks stop: ValueError: no such file\n",
-    "is killed": r"EXIT CODE: 9|signal 9",  # the launcher's words
-    "hangs": r"failing.py\", line 21 in <module>[\s\S]*rank 1 has done nothing for \d s",
+    "is killed": r"rank 1 of 2 was killed by SIGKILL, all ranks stop: process \d+ on ",
+    "leaves": r"rank 1 of 2 has left by os\._exit\(0\) or the like, all ranks stop: process \d+",
+    "hangs": r"failing.py\", line 23 in <module>[\s\S]*rank 1 has done nothing for \d s",
+    "loops": r"rank 1 of 2 failed, all ranks stop: DistributedError: an endless .* line 2[45]",
     "has another model": r"rank 0: all_reduce\('sum'\) of float32 \(2,\)\n"
     r" *rank 1: all_reduce\('sum'\) of float32 \(3,\)",
 }

@@ -17,8 +17,12 @@ if distributed.rank() == 1:
         raise ValueError("no such file\nof two lines")
     if way == "is killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if way == "leaves":
+        os._exit(0)
     if way == "hangs":
         time.sleep(1000)
+    while way == "loops":
+        pass
     if way == "ends":
         sys.exit(0)
     if way == "waits for something else":
