@@ -43,3 +43,8 @@ def interrupted(
     finally:
         sys.settrace(former)
     return False
+
+
+def is_needles(frame: FrameType) -> bool:
+    """Whether a frame runs code of needle."""
+    return str(frame.f_globals.get("__name__", "")).startswith("needle.")

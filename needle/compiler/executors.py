@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -114,8 +114,12 @@ class Executable:
         )
         return known
 
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """New arrays of the results; assigns to the captured arrays at the end."""
+    def run(self, arrays: Sequence[Any], on_written: Callable[[], Any] = bool) -> list[Any]:
+        """New arrays of the results; assigns to the captured arrays at the end.
+
+        If there is something to assign, `on_written` is called thereafter; Ctrl-C does not come
+        in between.
+        """
         known = self._leaves(arrays)
         values = [value for _, value in self.program.assignments]
         for draw in self.program.draws:
@@ -125,6 +129,7 @@ class Executable:
         changes = [np.array(known[value]) for value in values]
         for (leaf, _), change in zip(self.program.assignments, changes, strict=True):
             known[leaf][...] = change
+        on_written()
         return results
 
     # --- looking at it

@@ -6,9 +6,12 @@ values are written into parameters only after the last such call.
 
 from __future__ import annotations
 
+import operator
 import warnings
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -136,9 +139,10 @@ class NumbaExecutable(Executable):
         self._program = np.array(self._words, np.int64)
         self._fixups_of_inputs = [self._fixups.get(leaf, []) for leaf in self.program.inputs]
         base = self._program.ctypes.data
-        self._run = runner()
+        run = runner()
         self._segments = [
-            base + 8 * each if isinstance(each, int) else each for each in self._segments
+            partial(run, base + 8 * each) if isinstance(each, int) else each
+            for each in self._segments
         ]
 
     def _word(self, argument: Any, i: int) -> int:
@@ -275,15 +279,12 @@ class NumbaExecutable(Executable):
             for position, offset in fixups:
                 self._program[position] = address + offset
 
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
+    def run(self, arrays: Sequence[Any], on_written: Callable[[], Any] = bool) -> list[Any]:
         for i, array in enumerate(arrays):
             if array is not self._inputs[i]:
                 self._take(i, array)
-        for segment in self._segments:
-            if segment.__class__ is int:
-                self._run(segment)
-            else:
-                segment()
+        # one call, so that Ctrl-C cannot come after what the last segment writes
+        deque(map(operator.call, (*self._segments, on_written)), maxlen=0)
         return [np.array(result) for result in self._results]
 
     def _take(self, i: int, array: Any) -> None:

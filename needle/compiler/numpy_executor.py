@@ -58,8 +58,8 @@ class NumpyExecutable(Executable):
             self.lines.names[self.lines.name_of[node]] = array
         self.lines.names["bind"]()
 
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
-        return self._step(*arrays)
+    def run(self, arrays: Sequence[Any], on_written: Callable[[], Any] = bool) -> list[Any]:
+        return self._step(on_written, *arrays)
 
     def source(self) -> str:
         leaves = {node: name for node, name in self.lines.name_of.items() if node.function is None}
@@ -179,12 +179,13 @@ class NumpyExecutable(Executable):
                     bind += [f"{name} = [", *[f"    {update}," for update in group], "]"]
                     found.append(name)
                     listed.append(f"*{name}")
+            listed.append("(on_written,)")
             lines += ["apply([", *[f"    {update}," for update in listed], "])"]
         if found:
             bind.insert(0, f"global {', '.join(found)}")
         body = [f"    {line}" for line in [*lines, last]]
         text = ["def bind():", *[f"    {line}" for line in bind or ["pass"]], ""]
-        return "\n".join([*text, f"def step({', '.join(inputs)}):", *body, ""])
+        return "\n".join([*text, f"def step({', '.join(['on_written', *inputs])}):", *body, ""])
 
 
 def _names_made(lines: list[str]) -> list[str]:

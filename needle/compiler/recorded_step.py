@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..autograd import Tensor
@@ -227,17 +228,22 @@ class RecordedStep:
         arrays = [tensor.cached_data for tensor in tensors]
         executable, actions = self.executable, self.actions
         executable.check(arrays)
-        for action in actions:
-            action.begin()
+        written: list[bool] = []
         try:
+            for action in actions:
+                action.begin()
             self._before_change()
-            results = executable.run(arrays)
+            results = executable.run(arrays, partial(written.append, True))
+            written.append(True)
+            for action in actions:
+                action.end()
         except BaseException:
-            for action in reversed(actions):
-                action.undo()
+            for action in actions if written else reversed(actions):
+                if written:
+                    action.end()
+                else:
+                    action.undo()
             raise
-        for action in actions:
-            action.end()
         for tensor in self.cleared:
             tensor._grad = None
         make = Tensor.make_const

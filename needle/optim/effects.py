@@ -2,8 +2,9 @@
 
 `needle.autograd.modes.effects` is given these actions. A step calls `fits()` of each, which tells
 whether what was recorded still holds, then `begin()` of each in order, computes, and calls `end()`;
-or `undo()`, in the opposite order, where an exception came in between. Actions with `is_first`
-begin before the others; they may raise `Restart`.
+or `undo()`, in the opposite order, where an exception came in between. If it comes after the new
+values were written, `end()` is called of each again. Actions with `is_first` begin before the
+others; they may raise `Restart`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Update:
         self.group, self.program, self.structure = bucket.group, bucket.program, bucket.structure
         self._settings: list[Any] = []  # that are known to fit
         self._known: list[Bucket] | None = None  # all buckets of the optimizer, with these
+        self._steps = 0  # after the update
 
     @property
     def params(self) -> list[Tensor]:
@@ -76,8 +78,8 @@ class Update:
     def begin(self) -> None:
         """Give the recorded ops the numbers of the next step."""
         bucket = self.buckets[0]
-        steps = bucket.steps + self.number if bucket.used_state else 0
-        numbers = self.program.compute_numbers(self.group, steps)
+        self._steps = bucket.steps + self.number if bucket.used_state else 0
+        numbers = self.program.compute_numbers(self.group, self._steps)
         for tensor, number in zip(self.numbers, numbers, strict=True):
             tensor.cached_data[()] = number
 
@@ -85,7 +87,7 @@ class Update:
         """The step was made."""
         if self.buckets[0].used_state:
             for bucket in self.buckets:
-                bucket.steps += 1
+                bucket.steps = self._steps
 
     def undo(self) -> None:
         """The step was not made."""
@@ -101,26 +103,37 @@ class ScheduleStep:
         self.optimizer = schedule.optimizer
         self.buckets = ()
         self.is_last = True  # no update of the optimizer follows
+        self._is_made = False
+        self._former: Any = None  # while the step is being made
 
     def fits(self) -> bool:
         return True
 
     def begin(self) -> None:
+        self._is_made = False
         if not self.is_last:
-            groups = self.optimizer.param_groups
-            self._former = self.schedule.state_dict(), [group.copy() for group in groups]
-            self._step()
+            self._make()
 
     def end(self) -> None:
-        if self.is_last:
-            self._step()
+        if not self._is_made:
+            self._make()
+        self._former = None
+
+    def _make(self) -> None:
+        self.undo()  # half a step, which an exception has left
+        groups = self.optimizer.param_groups
+        self._former = self.schedule.state_dict(), [group.copy() for group in groups]
+        self._step()
+        self._is_made = True
 
     def undo(self) -> None:
-        if not self.is_last:
-            state, groups = self._former
-            self.schedule.load_state_dict(state)
-            for group, former in zip(self.optimizer.param_groups, groups, strict=True):
-                dict.update(group, former)
+        if self._former is None:
+            return
+        state, groups = self._former
+        self.schedule.load_state_dict(state)
+        for group, former in zip(self.optimizer.param_groups, groups, strict=True):
+            dict.update(group, former)
+        self._former = None
 
 
 def recordable(step: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,7 @@ from needle.compiler.native.addresses import address_of
 from needle.compiler.recording import nodes_left
 from needle.compiler.unrolled import unrolled
 from needle.device import draw_instead, note_array
-from tests.interruption import interrupted
+from tests.interruption import interrupted, is_needles
 
 
 def large_layers(optimizer):
@@ -181,9 +181,6 @@ def test_ctrl_c_while_recording_leaves_all_modes():
 
     def state():
         return [variable.get() for variable in variables], nodes_left.get(None)
-
-    def is_needles(frame):
-        return frame.f_globals.get("__name__", "").startswith("needle.")
 
     before, at, was = state(), 0, True
     while was:

@@ -8,7 +8,7 @@ import pytest
 
 import needle as ndl
 from needle import nn
-from tests.interruption import interrupted
+from tests.interruption import interrupted, is_needles
 
 A = np.arange(6.0).reshape(2, 3) + 1
 
@@ -53,39 +53,56 @@ def test_an_exception_leaves_the_parameters_as_they_were(executor):
     assert optimizer.state[weight]["step"] == 2
 
 
-def test_ctrl_c_leaves_the_parameters_before_or_after_the_step(executor):
+@pytest.mark.parametrize("scheduled", ["first", "last"])
+def test_ctrl_c_leaves_everything_before_or_after_the_step(executor, scheduled):
     def make():
         np.random.seed(0)
-        model = nn.Linear(3, 2)
-        optimizer = ndl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        model = nn.Linear(3, 2).double()
+        optimizer = ndl.optim.Adam(model.parameters(), lr=0.1)
+        schedule = ndl.optim.ExponentialLR(optimizer, gamma=0.9)
 
-        @ndl.compile(executor=executor)
         def step(x):
             loss = (model(x) ** 2).sum()
+            if scheduled == "first":
+                schedule.step()
             optimizer.reset_grad()
             loss.backward(create_graph=False)
             optimizer.step()
+            if scheduled == "last":
+                schedule.step()
             return loss
 
-        step(x)
-        return model, step
+        def state():
+            steps = [each["step"] for each in optimizer.state.values()]
+            return [model.weight.numpy(), *steps, optimizer.lr, schedule.last_epoch]
 
-    x = tensor(A.astype("float32"))
-    model, step = make()
-    states = [[p.numpy() for p in model.parameters()]]
+        return step, state
+
+    x = tensor(A)
+    eager, state_of_eager = make()
+    eager(x)
+    states = [state_of_eager()]
+    function, state_of_compiled = make()
+    step = ndl.compile(function, executor=executor)
     step(x)
-    states.append([p.numpy() for p in model.parameters()])
-    for at in range(1, 400, 7):
-        model, step = make()
-        was_interrupted = interrupted(lambda step=step: step(x), at, "line")
-        now = [p.numpy() for p in model.parameters()]
-        assert any(
-            all(np.array_equal(one, other) for one, other in zip(now, state, strict=True))
-            for state in states
-        )
-        if not was_interrupted:
-            return
-    pytest.fail("the step has more lines than that")
+    at, number = 0, 0
+    while True:
+        at += 3
+        was = interrupted(lambda: step(x), at, is_inside=is_needles)
+        while len(states) < number + 2:
+            eager(x)
+            states.append(state_of_eager())
+        fitting = [
+            all(np.allclose(*pair, 1e-9, 1e-12) for pair in zip(now, state, strict=True))
+            for now in [state_of_compiled()]
+            for state in states[number:]
+        ]
+        assert any(fitting), f"at bytecode {at}"
+        number += fitting[-1]
+        if not was:
+            break
+    assert step.recordings == 1
+    assert 9 < number < at // 3  # both were found
 
 
 def test_two_compiled_functions_in_two_threads(executor):

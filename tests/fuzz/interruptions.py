@@ -7,7 +7,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,14 @@ import needle as ndl
 from needle import Tensor, nn
 from needle.autograd import modes
 from needle.io import replacing
-from tests.interruption import interrupted
+from tests.interruption import interrupted, is_needles
 
 from . import repeated
-
-HOME = os.path.dirname(ndl.__file__)
 
 
 def _interrupted(function: Callable[[], Any], at: int) -> bool:
     """Whether `function()` was interrupted at the `at`-th bytecode of needle; else it has run."""
-    return interrupted(function, at, is_inside=_is_needles)
-
-
-def _is_needles(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.startswith(HOME)
+    return interrupted(function, at, is_inside=is_needles)
 
 
 def _modes() -> tuple[Any, ...]:

@@ -6,9 +6,7 @@ and the arguments (addresses of operands, sizes, strides); 0 at the end.
 
 import ctypes
 from collections.abc import Callable
-from functools import cache
-
-import numpy as np
+from functools import cache, partial
 
 from .cache import load
 
@@ -29,10 +27,5 @@ def runner() -> Callable[[int], None]:
     (address,) = load([_SOURCE])
     pointer = ctypes.c_void_p
     function = ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(address)
-    scratch = np.empty(2, np.int64)  # where Numba's functions put results and exceptions: none
-    result, exception = pointer(scratch.ctypes.data), pointer(scratch.ctypes.data + 8)
-
-    def run(program: int, keep: np.ndarray = scratch) -> None:
-        function(result, exception, program)
-
-    return run
+    result, exception = ctypes.c_int64(), ctypes.c_int64()  # of Numba's functions: none
+    return partial(function, ctypes.byref(result), ctypes.byref(exception))
