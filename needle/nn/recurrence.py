@@ -111,8 +111,8 @@ class RecurrentLayers(Module):
     def _layers(self, x: Tensor, state: Any, lengths: Any) -> tuple[Tensor, Any]:
         """The outputs of the last layer, and the final state of every cell."""
         cells = self.cells
-        states = [each_state(state, operator.itemgetter(k)) for k in range(len(cells))]
         self._check_state(state, x.shape[1])
+        states = [each_state(state, operator.itemgetter(k)) for k in range(len(cells))]
         directions = self.directions
         finals = []
         for first in range(0, len(cells), directions):

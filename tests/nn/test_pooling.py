@@ -157,6 +157,7 @@ def test_layers_with_indices():
         (lambda x: F.max_pool1d(x, 2), r"\(N, C, L\), or one image without N, got \(2, 3, 8, 8\)"),
         (lambda x: F.avg_pool2d(x, 2, divisor_override=0), "divisor_override must not be 0"),
         (lambda x: F.avg_pool2d(x, (2, 9)), r"a kernel of \(2, 9\) does not fit"),
+        (lambda x: F.lp_pool2d(x, 0, 2), "norm_type must not be 0"),
         (lambda x: F.adaptive_avg_pool2d(x, 0), "output_size: expected numbers of at least 1"),
         (lambda x: F.adaptive_avg_pool2d(x, (1, 2, 3)), "output_size is a number or 2 of them"),
         (lambda x: F.adaptive_max_pool2d(x[:, :, :0], 1), "expected images with pixels"),

@@ -244,6 +244,7 @@ X = ndl.init.randn(5, 2, 3)
         (lambda: nn.RNN(3, 4)(np.zeros((5, 2, 3))), TypeError, "RNN expected a Tensor"),
         (lambda: nn.RNN(3, 4)(Tensor(np.ones((5, 2, 3), int))), TypeError, "floating-point"),
         (lambda: nn.RNN(3, 4)(X, X[:1, :, :3]), ValueError, r"h of shape \(1, 2, 4\)"),
+        (lambda: nn.GRU(3, 4, 2)(X, X[:1, :, :3]), ValueError, r"h of shape \(2, 2, 4\)"),
         (lambda: nn.LSTM(3, 4)(X, X), TypeError, r"the state is a pair \(h, c\), got Tensor"),
         (
             lambda: nn.LSTM(3, 4)(X, (ndl.init.zeros(1, 2, 4), ndl.init.zeros(1, 3, 4))),

@@ -25,9 +25,17 @@ INTERPOLATIONS = [
     ),
     ((2, 2, 4, 5), {"size": (7, 3), "mode": "bilinear", "align_corners": True}),
     ((2, 2, 6, 7), {"size": (3, 4), "mode": "bilinear", "antialias": True}),
+    (
+        (2, 2, 6, 7),
+        {"size": (3, 9), "mode": "bilinear", "antialias": True, "align_corners": True},
+    ),
     ((2, 2, 4, 5), {"size": (7, 3), "mode": "bicubic"}),
     ((2, 2, 4, 5), {"scale_factor": 2.5, "mode": "bicubic", "align_corners": True}),
     ((2, 2, 9, 7), {"size": (3, 4), "mode": "bicubic", "antialias": True}),
+    (
+        (2, 2, 9, 7),
+        {"size": (4, 2), "mode": "bicubic", "antialias": True, "align_corners": True},
+    ),
     ((2, 2, 4, 5), {"size": (7, 3), "mode": "area"}),
     ((1, 2, 3, 4, 2), {"size": (4, 3, 5), "mode": "trilinear"}),
     ((1, 2, 3, 4, 2), {"scale_factor": 2}),

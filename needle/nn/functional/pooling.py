@@ -169,6 +169,8 @@ def _lp_pool(
     stride: Setting | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
+    if norm_type == 0:
+        raise ValueError(f"lp_pool{n}d: norm_type must not be 0")
     size = math.prod(each_axis(kernel_size, n, "kernel_size"))
     means = _avg_pool(n, x**norm_type, kernel_size, stride, 0, ceil_mode)
     return (means * size) ** (1 / norm_type)

@@ -121,10 +121,8 @@ def interpolate(
         raise ValueError(f"interpolate: mode for {n} spatial axes is {known}, got {mode!r}")
     if align_corners is not None and mode not in _AXES:
         raise ValueError(f"interpolate: align_corners is for {', '.join(_AXES)}, not {mode!r}")
-    if antialias and (mode not in ("bilinear", "bicubic") or align_corners):
-        raise ValueError(
-            "interpolate: antialias is for bilinear and bicubic, without align_corners"
-        )
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise ValueError(f"interpolate: antialias is for bilinear and bicubic, not {mode!r}")
     lengths = x.shape[2:]
     sizes, factors = _new_lengths(n, lengths, size, scale_factor)
     if min(sizes) < 1 or min(lengths) < 1:
