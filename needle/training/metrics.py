@@ -1,11 +1,28 @@
-"""What is counted of batches: right answers, samples, batches."""
+"""What is counted of batches: the loss, right answers, samples, batches."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ..autograd import Tensor
+from ..nn import functional
 
-__all__ = ["accuracy", "has_ended", "samples_in", "samples_of"]
+__all__ = ["accuracy", "cross_entropy", "has_ended", "samples_in", "samples_of"]
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """The mean over all targets, with the logits of the classes along the last axis of outputs.
+
+    For classes of items, (N, classes) and (N,), and of each token, (N, T, classes) and (N, T).
+
+    Example:
+        >>> import needle as ndl
+        >>> logits = ndl.zeros((2, 3, 4))  # two sequences of three tokens out of four
+        >>> ndl.training.cross_entropy(logits, ndl.Tensor([[0, 1, 2], [3, 0, 1]]))
+        needle.Tensor(1.3862944)
+    """
+    if outputs.ndim > 2:
+        outputs, targets = outputs.reshape((-1, outputs.shape[-1])), targets.reshape((-1,))
+    return functional.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:

@@ -274,14 +274,19 @@ class Trainer:
             print(f"{title}{stopped}  {self.describe(epoch)}", flush=True)
         return epoch, is_whole
 
+    def texts(self, results: Mapping[str, float]) -> list[str]:
+        """Losses and metrics by name, such as "validation accuracy 97.50 %"."""
+        texts = []
+        for name, value in results.items():
+            form = self.formats.get(name.removeprefix(f"{self.validation}_"), "{:.4f}")
+            texts.append(f"{name.replace('_', ' ')} {form.format(value)}")
+        return texts
+
     def describe(self, epoch: Mapping[str, Any]) -> str:
         """The results of an epoch in a line."""
-        parts = []
-        for name, value in epoch.items():
-            if name not in ("epoch", "seconds", self.unit):
-                form = self.formats.get(name.removeprefix(f"{self.validation}_"), "{:.4f}")
-                parts.append(f"{name.replace('_', ' ')} {form.format(value)}")
-        return "  ".join([*parts, f"{epoch['seconds']:.1f} s"])
+        others = ("epoch", "seconds", self.unit)
+        texts = self.texts({name: epoch[name] for name in epoch if name not in others})
+        return "  ".join([*texts, f"{epoch['seconds']:.1f} s"])
 
     def _batches(self, loader: Iterable[Any]) -> Iterator[Any]:
         """The remaining batches of this epoch."""

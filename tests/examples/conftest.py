@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from needle.training import results
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "train_mnist.py"
 
@@ -58,8 +60,6 @@ def train(empty_machine, capsys):
 @pytest.fixture
 def no_curve(monkeypatch):
     """Runs in this process draw nothing, which takes longer than training on the digits."""
-    from trainer import results
-
     monkeypatch.setattr(results, "write_curve", lambda *arguments: False)
 
 

@@ -6,8 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-import train_mnist
-from trainer.config import CONFIGS, SCHEMA
+from train_mnist import CONFIGS, SCHEMA, config
 
 from needle.training import TrainingError, write_whole
 
@@ -97,7 +96,7 @@ def nothing_is_loaded(monkeypatch):
     def refuse(*arguments):
         raise AssertionError("data was loaded before the config was checked")
 
-    monkeypatch.setattr(train_mnist, "load", refuse)
+    monkeypatch.setattr(config, "load_data", refuse)
 
 
 @pytest.mark.usefixtures("nothing_is_loaded")

@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-import train_mnist
+from train_mnist import config
 
 from needle import data, nn, optim
 from needle.training import Trainer, TrainingError, accuracy, stopping_signals
@@ -53,7 +53,7 @@ def test_ctrl_c_before_training_ends_at_once(train, monkeypatch):
     def pressed(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_mnist, "load", pressed)
+    monkeypatch.setattr(config, "load_data", pressed)
     assert train("--config", "digits.yaml") == (130, "", "train_mnist: interrupted\n")
 
 

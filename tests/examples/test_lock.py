@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-import train_mnist
+from train_mnist import config
 
 from needle.training import TrainingError, lock, locked
 
@@ -133,7 +133,7 @@ def test_a_full_disk_is_found_before_training(train, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(lock, "_reserve", full)
-    monkeypatch.setattr(train_mnist, "load", None)
+    monkeypatch.setattr(config, "load_data", None)
     code, out, err = train("--config=digits")
     assert (code, out) == (1, "")
     assert err.endswith("a folder that can be written (No space left on device)\n")

@@ -6,12 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from trainer.config import read
-from trainer.datasets import SOURCES
+from train_mnist import read
 
 import needle as ndl
 from needle import nn
-from needle.training.config import build_model
+from needle.training.config import SOURCES, build_model
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def nothing_is_loaded(monkeypatch):
     def refuse(*arguments):
         raise AssertionError("data was loaded before the folder was checked")
 
-    return lambda: monkeypatch.setattr(train_mnist, "load", refuse)
+    return lambda: monkeypatch.setattr(train_mnist.config, "load_data", refuse)
 
 
 @pytest.mark.parametrize("left", ["metrics.json", "weights-digits.npz", "learning-curve-x.png"])

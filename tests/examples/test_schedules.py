@@ -1,12 +1,10 @@
 """Schedules of the learning rate in a config."""
 
 import pytest
-from train_mnist import build
-from trainer.config import read
-from trainer.datasets import SOURCES
+from train_mnist import build, read
 
 from needle import data, optim
-from needle.training.config import Part, Schedule
+from needle.training.config import SOURCES, Part, Schedule
 
 pytestmark = pytest.mark.usefixtures("no_curve")
 

@@ -208,13 +208,11 @@ def test_the_ending_of_a_config_may_be_left_out(train, empty_machine, ending):
 
 @pytest.mark.parametrize("scheme", ["needle", "pytorch"])
 def test_initial_weights_by_a_scheme(scheme, monkeypatch, tmp_path):
-    from train_mnist import build
-    from trainer.config import read
-    from trainer.datasets import SOURCES
+    from train_mnist import build, config, read
 
-    config = read("digits.yaml", [("init", scheme), ("results", str(tmp_path))])
+    settings = read("digits.yaml", [("init", scheme), ("results", str(tmp_path))])
     np.random.seed(0)
-    trainer, _ = build(config, SOURCES["digits"], data.Digits(train=True))
+    trainer, _ = build(settings, config.SOURCES["digits"], data.Digits(train=True))
     np.random.seed(0)
     with nn.init.scheme(scheme):
         expected = nn.Linear(64, 64)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from trainer.config import CONFIGS
+from train_mnist import CONFIGS
 
 pytestmark = pytest.mark.usefixtures("no_curve")
 

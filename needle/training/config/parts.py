@@ -17,7 +17,6 @@ __all__ = [
     "build_model",
     "build_optimizer",
     "build_schedule",
-    "check_last_batch",
     "check_model",
     "check_optimizer",
     "plain",
@@ -176,17 +175,6 @@ def check_model(
         )
     if not parameters:
         raise TrainingError("model: found no weights to train, allowed: at least one Linear layer")
-
-
-def check_last_batch(layers: list[Part], words: Words, x: Tensor, name: str) -> None:
-    """Raise unless the model trains on inputs as many as a last batch has: some need two."""
-    try:
-        build_model(layers, words).train()(x)
-    except ValueError as error:
-        raise TrainingError(
-            f"batch_size: the last batch of an epoch on {name} has a size of {len(x)}, too few for "
-            f"model.{error}"
-        ) from None
 
 
 def check_optimizer(optimizer: Part, schedule: Part | None, words: Words) -> None:

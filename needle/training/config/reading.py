@@ -1,6 +1,6 @@
 """Configs: YAML files, changed by `--set`, checked against a table of their keys."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["parse_override", "read_config"]
 
 def read_config(
     file: str,
-    overrides: list[tuple[str, Any]],
+    overrides: Sequence[tuple[str, Any]],
     schema: Mapping[str, Entry],
     folder: str | Path = ".",
     check: Callable[[SimpleNamespace], None] | None = None,

@@ -1,21 +1,32 @@
 """The datasets that a config can name, and finding them."""
 
 import math
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from needle import Tensor, data
-from needle.training import TrainingError
+from ... import data
+from ...autograd import Tensor
+from ...distributed import rank_0_first
+from ..errors import TrainingError
+from .parts import build_all
 
-__all__ = ["SOURCES", "Source", "labels_of", "load"]
+__all__ = ["SOURCES", "Source", "load_data"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset by name: the shape of its items, the number of its classes, how to open it."""
+    """A dataset by name: the shape of its items, the number of its classes, how to open it.
+
+    Example:
+        >>> from needle.training.config import SOURCES
+        >>> SOURCES["digits"].sizes
+        {'pixels': 64, 'classes': 10}
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -29,19 +40,19 @@ class Source:
         """The words that are replaced by sizes in a config."""
         return {"pixels": math.prod(self.shape), "classes": self.classes}
 
-    @property
-    def is_text(self) -> bool:
-        """Whether an item is a window of tokens, and its targets are the tokens that follow."""
-        return self.unit == "windows"
-
     def example(self, count: int) -> tuple[Tensor, tuple[int, ...]]:
         """Inputs of this many items, and the shape of a model's outputs for them."""
-        if self.is_text:
+        if self.unit == "windows":  # of tokens, whose targets are the tokens that follow
             tokens = np.zeros((count, *self.shape), np.int64)
             return Tensor.make_const(tokens), (count, *self.shape, self.classes)
         # neither blank nor white: some layers take whole numbers only
         images = np.full((count, *self.shape), 0.5, np.float32)
         return Tensor.make_const(images), (count, self.classes)
+
+    def identity(self, dataset: Any) -> dict[str, Any]:
+        """What tells a dataset from others, as plain values."""
+        checksum = zlib.crc32(_labels_of(dataset).tobytes())
+        return {"name": self.name, self.unit: len(dataset), "checksum": checksum}
 
 
 def _shakespeare(train: bool, folder: str | None, transforms: list[Any]) -> data.TextDataset:
@@ -79,42 +90,53 @@ Three ways out:
   --config digits.yaml    train on the digits that come with needle"""
 
 
-def load(
-    dataset: str,
-    offline: str | None,
-    folder: str | None,
-    parts: list[bool],
-    transforms: Sequence[Any] = (),
-) -> tuple[Source, list[Any]]:
-    """The dataset and its parts: True for the training set, False for the test set.
+def load_data(config: SimpleNamespace, *parts: bool) -> tuple[Source, list[Any]]:
+    """The dataset of a config and its parts: True for the training set, False for the test set.
 
     If `dataset` is neither on this machine nor downloadable, `offline` names the one to use
-    instead, and a line is printed. Transforms are for training.
+    instead, and a line is printed. Transforms are for training. On several ranks, the first
+    downloads it.
 
     Raises:
         TrainingError: neither is available, or the files are damaged.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from needle.training.config import load_data
+        >>> config = SimpleNamespace(dataset="digits", offline=None, data_dir=None, transforms=[])
+        >>> source, (train_set, test_set) = load_data(config, True, False)
+        >>> len(train_set), len(test_set)
+        (1437, 360)
     """
-    source = SOURCES[dataset]
-    try:
-        return source, [_open(source, train, folder, transforms) for train in parts]
-    except data.DatasetNotFoundError as error:
-        # the end of the text is for programmers; _WAYS_OUT is for users of this program
-        reason = str(error).partition("\nWays out")[0]
-        if offline is None:
-            raise TrainingError(reason + _WAYS_OUT.format(source.name)) from None
-    source = SOURCES[offline]
-    print(
-        f"{SOURCES[dataset].name} is neither on this machine nor downloadable: "
-        f"using {source.name} instead (offline: {offline})",
-        flush=True,
-    )
-    return source, [_open(source, train, folder, transforms) for train in parts]
+    transforms = build_all(config.transforms)
+    wanted = SOURCES[config.dataset]
+
+    def opened(source: Source) -> tuple[Source, list[Any]]:
+        return source, [_open(source, part, config.data_dir, transforms) for part in parts]
+
+    def found() -> tuple[Source, list[Any]]:
+        try:
+            return opened(wanted)
+        except data.DatasetNotFoundError as error:
+            # the end of the text is for programmers; _WAYS_OUT is for users of a program
+            reason = str(error).partition("\nWays out")[0]
+            if config.offline is None:
+                raise TrainingError(reason + _WAYS_OUT.format(wanted.name)) from None
+        instead = SOURCES[config.offline]
+        print(
+            f"{wanted.name} is neither on this machine nor downloadable: "
+            f"using {instead.name} instead (offline: {config.offline})",
+            flush=True,
+        )
+        return opened(instead)
+
+    return rank_0_first(found)
 
 
-def _open(source: Source, train: bool, folder: str | None, transforms: Sequence[Any]) -> Any:
+def _open(source: Source, train: bool, folder: str | None, transforms: list[Any]) -> Any:
     part = "training" if train else "test"
     try:
-        dataset = source.open(train, folder, list(transforms) if train else [])
+        dataset = source.open(train, folder, transforms if train else [])
         shape = dataset[0][0].shape if len(dataset) else (0,)
     except data.DatasetNotFoundError:
         raise
@@ -125,13 +147,13 @@ def _open(source: Source, train: bool, folder: str | None, transforms: Sequence[
             f"{source.name}: found {part} items of shape {shape}, allowed: at least one of "
             f"{source.shape}"
         )
-    if (largest := labels_of(dataset).max()) >= source.classes:
+    if (largest := _labels_of(dataset).max()) >= source.classes:
         raise TrainingError(
             f"{source.name}: found the {part} label {largest}, allowed: 0 to {source.classes - 1}"
         )
     return dataset
 
 
-def labels_of(dataset: Any) -> np.ndarray:
+def _labels_of(dataset: Any) -> np.ndarray:
     """All labels, or all tokens of a text."""
     return dataset.tokens if isinstance(dataset, data.TextDataset) else dataset.labels

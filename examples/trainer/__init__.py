@@ -1,1 +1,0 @@
-"""What train_mnist.py stands on: configs, data, models by name, progress and results."""
