@@ -11,6 +11,7 @@ positions, RMSNorm, SwiGLU and a higher learning rate make the difference.
 
 import argparse
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 import needle as ndl
 from needle import Tensor, data, nn
 from needle.nn import functional as F
-from needle.training import Trainer, TrainingError
+from needle.training import Trainer, cross_entropy, run_program
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH = 4, 4, 128, 64, 12
 LEARNING_RATE, LEAST_RATE, WARM_UP = 4e-3, 2e-4, 100
@@ -83,11 +84,6 @@ class LSTM(nn.Module):
         if cache is not None:
             cache[:] = state
         return self.output(y)
-
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean over all characters, in nats."""
-    return F.cross_entropy(logits.reshape((-1, logits.shape[-1])), targets.reshape((-1,)))
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -187,15 +183,12 @@ def main() -> None:
             settings={"model": options.model, "epochs": options.epochs, "seed": options.seed},
             name=options.model,
         )
-        try:
-            epochs = trainer.fit(
-                data.DataLoader(training, BATCH, sampler=windows),
-                data.DataLoader(validation, batch_size=64),
-                options.epochs,
-                resume=options.resume,
-            )
-        except TrainingError as error:
-            parser.error(str(error))
+        epochs = trainer.fit(
+            data.DataLoader(training, BATCH, sampler=windows),
+            data.DataLoader(validation, batch_size=64),
+            options.epochs,
+            resume=options.resume,
+        )
         path = folder.with_suffix(".npz")
         path.parent.mkdir(parents=True, exist_ok=True)
         ndl.distributed.from_rank_0(lambda: ndl.save(model.state_dict(), path))
@@ -207,5 +200,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with ndl.distributed.output_of_rank_0():
-        main()
+    sys.exit(run_program("char_lm", main))

@@ -12,6 +12,7 @@ import numpy as np
 
 import needle as ndl
 from needle import Tensor, data, nn
+from needle.training import Trainer
 
 PERIOD, CONTEXT, AHEAD = 11, 60, 12
 
@@ -69,13 +70,8 @@ def main() -> None:
     model = Forecaster(width=32)
     optimizer = ndl.optim.Adam(model.parameters(), lr=0.005)
     schedule = ndl.optim.CosineAnnealingLR(optimizer, T_max=options.epochs)
-    for _ in range(options.epochs):
-        for x, y in batches:
-            loss = nn.functional.mse_loss(model(x), y)
-            optimizer.reset_grad()
-            loss.backward(create_graph=False)
-            optimizer.step()
-        schedule.step()
+    trainer = Trainer(model, nn.MSELoss(), optimizer, scheduler=schedule, verbose=False)
+    trainer.fit(batches, epochs=options.epochs)
 
     with ndl.no_grad():
         print(f"the last value:  error {error(test_x[:, -1:]):.1f}")

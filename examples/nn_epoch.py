@@ -67,13 +67,15 @@ class TwoLayerTrainer(Trainer):
         _, first, _, second = self.model  # Flatten, Linear, ReLU, Linear
         images, labels = (part.numpy() for part in batch)
         images, losses = images.reshape(len(images), -1), []
-
-        def on_batch(loss: float, count: int) -> bool:
-            return losses.append(loss) or True
-
-        weights = (first.weight, second.weight)
-        W1, W2 = nn_epoch(images, labels, *weights, self.optimizer.lr, len(labels), on_batch)
-        first.weight.data, second.weight.data = W1, W2
+        first.weight.data, second.weight.data = nn_epoch(
+            images,
+            labels,
+            first.weight,
+            second.weight,
+            lr=self.optimizer.lr,
+            batch=len(labels),
+            on_batch=lambda loss, count: bool(losses.append(loss)),
+        )
         return Tensor(losses[0])
 
 

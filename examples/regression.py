@@ -15,6 +15,7 @@ import numpy as np
 
 import needle as ndl
 from needle import data, nn, optim
+from needle.training import EarlyStopping, Trainer
 
 POINTS = 300
 NOISE = 0.1
@@ -35,47 +36,36 @@ def make_points() -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(
-    model: nn.Module, train_set: data.Dataset, validation: tuple[np.ndarray, ...], epochs: int
+    model: nn.Module, train_set: data.Dataset, validation_set: data.Dataset, epochs: int
 ) -> list[dict[str, float]]:
     """Train until the validation loss stops improving; the model ends with the best weights.
 
     Returns:
-        Training loss, validation loss and learning rate of every epoch.
+        Losses and learning rate of every epoch.
     """
-    x, y = (ndl.Tensor(array, requires_grad=False) for array in validation)
-    loss_function = nn.SmoothL1Loss()  # linear, not quadratic, in the distance of an outlier
     optimizer = optim.Adam(model.parameters(), lr=0.02)
     # schedules of one optimizer are multiplied
     warm_up = optim.LinearLR(optimizer, start_factor=0.1, total_iters=10)
-    plateau = optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=PATIENCE // 4)
-    loader = data.DataLoader(train_set, batch_size=25, shuffle=True)
 
-    history: list[dict[str, float]] = []
-    best_epoch, best_loss, best_state = 0, np.inf, {}
-    for epoch in range(epochs):
-        losses = []
-        for inputs, targets in loader:
-            optimizer.reset_grad()
-            loss = loss_function(model(inputs), targets)
-            loss.backward(create_graph=False)
-            optim.clip_grad_norm_(model.parameters(), max_norm=1.0)
-            optimizer.step()
-            losses.append(loss.item())
-        with ndl.no_grad():
-            validation_loss = loss_function(model(x), y).item()
-        history.append(
-            {"train": float(np.mean(losses)), "validation": validation_loss, "lr": optimizer.lr}
-        )
+    def end_epoch(trainer: Trainer, epoch: dict[str, float]) -> None:
         warm_up.step()
-        plateau.step(validation_loss)
-        if validation_loss < best_loss:
-            best_epoch, best_loss = epoch, validation_loss
-            # copies: the tensors of a state_dict share memory with the model
-            best_state = {name: value.numpy() for name, value in model.state_dict().items()}
-        elif epoch - best_epoch >= PATIENCE:
-            break
-    model.load_state_dict(best_state)
-    print(f"{epoch + 1} epochs, the best was {best_epoch + 1}: validation loss {best_loss:.4f}")
+        epoch["lr"] = optimizer.lr
+
+    trainer = Trainer(
+        model,
+        nn.SmoothL1Loss(),  # linear, not quadratic, in the distance of an outlier
+        optimizer,
+        callbacks=[EarlyStopping(PATIENCE, restore_best=True), end_epoch],
+        scheduler=optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=PATIENCE // 4),
+        scheduler_metric="validation_loss",
+        clip_norm=1.0,
+        verbose=False,
+    )
+    loader = data.DataLoader(train_set, batch_size=25, shuffle=True)
+    history = trainer.fit(loader, data.DataLoader(validation_set, batch_size=POINTS), epochs)
+    best = min(history, key=lambda epoch: epoch["validation_loss"])
+    loss = best["validation_loss"]
+    print(f"{len(history)} epochs, the best was {best['epoch']}: validation loss {loss:.4f}")
     return history
 
 
@@ -96,7 +86,7 @@ def plot(
     left.plot(x, curve(x), "k--", label="curve")
     left.plot(x, fitted, "C3", label="fit")
     left.set(xlabel="x", ylabel="y", ylim=(-3, 3))
-    for name in ("train", "validation"):
+    for name in ("train_loss", "validation_loss"):
         middle.plot([epoch[name] for epoch in history], label=name)
     middle.set(xlabel="epoch", ylabel="loss", yscale="log")
     right.plot([epoch["lr"] for epoch in history], label="learning rate")
@@ -119,11 +109,11 @@ def main() -> None:
 
     ndl.manual_seed(0)
     x, y = make_points()
-    split = POINTS * 3 // 4
-    train_set = data.NDArrayDataset(x[:split], y[:split])
+    parts = slice(POINTS * 3 // 4), slice(POINTS * 3 // 4, None)
+    train_set, validation_set = (data.NDArrayDataset(x[part], y[part]) for part in parts)
     model = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh())
     model.append(nn.Linear(32, 1))
-    history = fit(model, train_set, (x[split:], y[split:]), options.epochs)
+    history = fit(model, train_set, validation_set, options.epochs)
 
     with ndl.no_grad():
         error = np.sqrt(np.mean((model(ndl.Tensor(x)).numpy() - curve(x)) ** 2))

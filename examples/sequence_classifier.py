@@ -14,6 +14,7 @@ import numpy as np
 import needle as ndl
 from needle import Tensor, data, nn
 from needle.nn.utils.rnn import pad_sequence
+from needle.training import Trainer, accuracy
 
 A, B, LETTERS = 1, 2, 10  # 0 is the padding
 SHORTEST, LONGEST = 5, 60
@@ -60,13 +61,9 @@ class Classifier(nn.Module):
         return self.output(state[0])
 
 
-def accuracy(model: nn.Module, loader: data.DataLoader) -> float:
-    """How many sequences of a loader are classified rightly, in percent."""
-    right = 0
-    with ndl.no_grad():
-        for letters, lengths, labels in loader:
-            right += (model(letters, lengths).argmax(1) == labels).sum().item()
-    return 100 * right / len(loader.dataset)
+def show(trainer: Trainer, epoch: dict[str, float]) -> None:
+    """A callback, called after every epoch."""
+    print(f"epoch {epoch['epoch']}: {epoch['validation_accuracy']:.1f} % of the test sequences")
 
 
 def main() -> None:
@@ -80,16 +77,17 @@ def main() -> None:
         Marks(options.count, seed=1), batch_size=32, shuffle=True, collate_fn=collate
     )
     test_batches = data.DataLoader(Marks(1000, seed=2), batch_size=100, collate_fn=collate)
-    model, loss_function = Classifier(width=32), nn.CrossEntropyLoss()
-    optimizer = ndl.optim.Adam(model.parameters(), lr=0.01)
-    for epoch in range(options.epochs):
-        for letters, lengths, labels in batches:
-            loss = loss_function(model(letters, lengths), labels)
-            optimizer.reset_grad()
-            loss.backward(create_graph=False)
-            ndl.optim.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-        print(f"epoch {epoch + 1}: {accuracy(model, test_batches):.1f} % of the test sequences")
+    model = Classifier(width=32)
+    trainer = Trainer(
+        model,
+        nn.CrossEntropyLoss(),
+        ndl.optim.Adam(model.parameters(), lr=0.01),
+        metrics={"accuracy": accuracy},
+        callbacks=[show],
+        clip_norm=1.0,
+        verbose=False,
+    )
+    trainer.fit(batches, test_batches, options.epochs)
 
 
 if __name__ == "__main__":

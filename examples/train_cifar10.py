@@ -8,10 +8,11 @@ another function in the place of `resnet9`; the rest may stay.
 """
 
 import argparse
+import sys
 
 import needle as ndl
 from needle import data, nn
-from needle.training import Checkpoints, Trainer, accuracy
+from needle.training import Checkpoints, Trainer, accuracy, run_program
 
 MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]  # of CIFAR-10's channels
 
@@ -89,5 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with ndl.distributed.output_of_rank_0():
-        main()
+    sys.exit(run_program("train_cifar10", main))

@@ -5,8 +5,8 @@
     python examples/train_mnist.py --config mlp --set 'checkpoint={every: 1}' --resume
     python examples/train_mnist.py --config mlp --evaluate runs/mlp/weights-mnist.npz
 
-`needle.training` has the loop and what configs, command lines and files of results need;
-custom_loop.py shows a loop by hand. For a model of your own, replace `build_model`.
+The config names layers, optimizer, schedule and data; `needle.training` reads it and has the loop.
+Write a model of your own in the place of `build_model`; custom_loop.py shows a loop by hand.
 """
 
 import sys
@@ -15,71 +15,44 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from nn_epoch import TwoLayerTrainer, check_loop, nn_epoch
+from nn_epoch import TwoLayerTrainer, check_loop
 
 import needle as ndl
-from needle import data, nn
-from needle.training import (
-    Results,
-    Trainer,
-    accuracy,
-    apply_weights,
-    config,
-    cross_entropy,
-    read_weights,
-    run_program,
-)
-
-__all__ = ["CONFIGS", "SCHEMA", "build", "main", "nn_epoch", "read"]
+from needle import data, nn, training
+from needle.training import config
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 EVALUATION_BATCH = 1000  # large, because no graph is kept
+LOOPS = {"train_epoch": training.Trainer, "nn_epoch": TwoLayerTrainer}
+SCHEMA = {**config.SCHEMA, "loop": config.Entry((config.choice(*LOOPS),), default="train_epoch")}
 
-TRAINERS = {"train_epoch": Trainer, "nn_epoch": TwoLayerTrainer}
-SCHEMA = {
-    **config.SCHEMA,
-    "loop": config.Entry((config.choice(*TRAINERS),), default="train_epoch"),
-}
+read = partial(config.read_training, schema=SCHEMA, folder=CONFIGS, check=check_loop)
+"""read(file, overrides): the settings of a config."""
 
 
-def build(
-    settings: SimpleNamespace, source: config.Source, train_set: Any, checkpoints: Any = None
-) -> tuple[Trainer, data.DataLoader]:
-    """The trainer of a config, and the loader of its training data; draws the weights."""
+def build(settings: SimpleNamespace, source: config.Source, train_set: Any) -> training.Trainer:
+    """Model, loss, optimizer and trainer of a config; draws the weights."""
     with nn.init.scheme(settings.init):
         model = config.build_model(settings.model, config.words_of(settings, source, train_set))
     optimizer = config.build_optimizer(settings.optimizer, model.parameters())
-    trainer = TRAINERS[settings.loop](
+    trainer = LOOPS[settings.loop](
         model,
-        partial(cross_entropy, label_smoothing=settings.label_smoothing),
+        partial(training.cross_entropy, label_smoothing=settings.label_smoothing),
         optimizer,
-        metrics={"accuracy": accuracy},
-        checkpoints=checkpoints,
+        metrics={"accuracy": training.accuracy},
         **config.trainer_options(settings, source, train_set, optimizer),
     )
     trainer.unit, trainer.validation = source.unit, "test"
-    loader = data.DataLoader(
-        train_set,
-        settings.batch_size,
-        settings.shuffle,
-        generator=config.build_generator(settings.generator),
-        num_workers=settings.workers,
-    )
-    return trainer, loader
+    return trainer
 
 
-def train(settings: SimpleNamespace, results: Results) -> int:
+def train(settings: SimpleNamespace, results: training.Results) -> int:
     """Train and write the results; returns the exit code."""
     source, (train_set, test_set) = config.load_data(settings, True, False)
     config.check_last_batch(settings, source, train_set)
     ndl.manual_seed(settings.seed)
-    trainer, loader = build(settings, source, train_set, results.checkpoints)
-    print(
-        f"{settings.name}: {source.name}, {len(train_set):,} {source.unit} to train on, "
-        f"{len(test_set):,} to test with; "
-        f"{sum(parameter.size for parameter in trainer.model.parameters()):,} weights",
-        flush=True,
-    )
+    trainer = build(settings, source, train_set)
+    loader = config.build_loader(settings, train_set)
     test_loader = data.DataLoader(test_set, EVALUATION_BATCH)
     return results.fit(
         trainer, loader, test_loader, settings.epochs, title=settings.name, settings=settings.stated
@@ -87,22 +60,16 @@ def train(settings: SimpleNamespace, results: Results) -> int:
 
 
 def evaluate(settings: SimpleNamespace, weights: str) -> int:
-    """Evaluate the weights of a file on the test images; returns the exit code."""
-    arrays = read_weights(weights)
+    """Evaluate the weights of a file on the test set; returns the exit code."""
+    arrays = training.read_weights(weights)
     source, (test_set,) = config.load_data(settings, False)
-    trainer, _ = build(settings, source, test_set)
-    apply_weights(weights, trainer.model, arrays)
+    trainer = build(settings, source, test_set)
+    training.apply_weights(weights, trainer.model, arrays)
     found = trainer.evaluate(data.DataLoader(test_set, EVALUATION_BATCH))
-    texts = trainer.texts({f"test_{name}": value for name, value in found.items()})
-    print(
-        f"{source.name}: {', '.join(texts)} on {len(test_set):,} {source.unit}, with the weights "
-        f"of {weights}"
-    )
+    texts = ", ".join(trainer.texts({f"test_{name}": value for name, value in found.items()}))
+    count = f"{len(test_set):,} {source.unit}"
+    print(f"{source.name}: {texts} on {count}, with the weights of {weights}")
     return 0
-
-
-read = partial(config.read_training, schema=SCHEMA, folder=CONFIGS, check=check_loop)
-"""read(file, overrides): the settings of a config."""
 
 
 def run(arguments: list[str] | None) -> int:
@@ -111,18 +78,14 @@ def run(arguments: list[str] | None) -> int:
     settings, options = config.command_line(description, read, arguments)
     if options.evaluate is not None:
         return evaluate(settings, options.evaluate)
-    with Results(
-        settings.results,
-        resume=options.resume,
-        force=options.force,
-        checkpoint=settings.checkpoint,
-    ) as results:
+    ways = {"resume": options.resume, "force": options.force}
+    with training.Results(settings.results, checkpoint=settings.checkpoint, **ways) as results:
         return train(settings, results)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    return run_program("train_mnist", partial(run, arguments))
+    return training.run_program("train_mnist", partial(run, arguments))
 
 
 if __name__ == "__main__":

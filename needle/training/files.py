@@ -59,18 +59,10 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return dict(archive)
-    except OSError as error:
-        if error.strerror:
-            raise TrainingError(f"weights {path}: {error.strerror}") from None
-        raise _damaged(path, error) from None
     except Exception as error:  # zip, zlib and NumPy raise different ones for a damaged file
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: str, error: Exception) -> TrainingError:
-    return TrainingError(
-        f"weights {path}: damaged, or not an .npz file of this trainer ({reason(error)})"
-    )
+        is_there = not (isinstance(error, OSError) and error.strerror)
+        what = f"damaged, or not an .npz file of this trainer ({reason(error)})"
+        raise TrainingError(f"weights {path}: {what if is_there else reason(error)}") from None
 
 
 def apply_weights(path: str, model: Module, arrays: dict[str, np.ndarray]) -> None:
@@ -85,20 +77,13 @@ def apply_weights(path: str, model: Module, arrays: dict[str, np.ndarray]) -> No
         >>> arrays = {"weight": np.ones((2, 3), np.float32)}
         >>> ndl.training.apply_weights("weights.npz", model, arrays)
     """
-    own = model.state_dict()
-    found = {name: array for name, array in arrays.items() if name != "dataset"}
-    faults = [f"no {name}" for name in own if name not in found]
-    faults += [f"{name} unknown here" for name in found if name not in own]
-    for name, array in found.items():
-        expected = own.get(name)
-        if expected is not None and (array.shape, array.dtype) != (expected.shape, expected.dtype):
-            faults.append(
-                f"{name} is {array.dtype} {array.shape}, here {expected.dtype} {expected.shape}"
-            )
-    if faults:
+    weights = {name: array for name, array in arrays.items() if name != "dataset"}
+    try:
+        model.load_state_dict(weights)
+    except ValueError as error:
         trained_on = f", trained on {arrays['dataset']}" if "dataset" in arrays else ""
-        raise TrainingError(f"weights {path}: of another model{trained_on}: {'; '.join(faults)}")
-    model.load_state_dict(found)
+        text = f"weights {path}: of another model{trained_on}: {reason(error)}"
+        raise TrainingError(text) from None
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:

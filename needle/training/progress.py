@@ -14,13 +14,8 @@ from tqdm import tqdm
 from .errors import TrainingError
 
 __all__ = [
-    "Interruption",
-    "Position",
-    "Progress",
-    "check_finite",
-    "is_watching",
-    "stopping_signals",
-]
+    "Interruption", "Position", "Progress", "check_finite", "is_watching", "stopping_signals",
+]  # fmt: skip
 
 # batch systems and `kill` send SIGTERM
 _STOPPING = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}

@@ -16,6 +16,7 @@ from .checkpoints import Checkpoints
 from .errors import TrainingError
 from .files import write_weights, write_whole
 from .lock import locked
+from .metrics import samples_in
 from .progress import Interruption, stopping_signals
 from .trainer import Trainer
 
@@ -41,21 +42,16 @@ class Results:
 
     Example:
         >>> import needle as ndl
-        >>> from needle import data, nn
-        >>> from needle.training import Results, Trainer, accuracy
-        >>> train_loader = data.DataLoader(data.Digits(), batch_size=32, shuffle=True)
-        >>> test_loader = data.DataLoader(data.Digits(train=False), batch_size=100)
+        >>> from needle import data, nn, training
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
         >>> optimizer = ndl.optim.SGD(model.parameters(), lr=0.1)
-        >>> with Results("runs/linear", checkpoint={"every": 1}) as results:
-        ...     trainer = Trainer(
-        ...         model, nn.CrossEntropyLoss(), optimizer, metrics={"accuracy": accuracy},
-        ...         checkpoints=results.checkpoints, name="Digits",
-        ...     )
-        ...     exit_code = results.fit(trainer, train_loader, test_loader, epochs=2)
+        >>> trainer = training.Trainer(model, nn.CrossEntropyLoss(), optimizer, name="Digits")
+        >>> with training.Results("runs/linear", checkpoint={"every": 1, "keep": 2}) as results:
+        ...     exit_code = results.fit(trainer, data.DataLoader(data.Digits(), 32), epochs=2)
+        Digits: 1,437 samples to train on; 650 weights
         Digits epoch 1/2  train loss ...
         Digits epoch 2/2  train loss ...
-        Digits: validation accuracy ... % after 2 of 2 epochs in ...
+        Digits: train loss ... after 2 of 2 epochs in ...
         Digits checkpoints, for --resume: runs/linear/checkpoints
         Digits weights: runs/linear/weights-digits.npz
         Digits metrics: runs/linear/metrics.json
@@ -73,7 +69,6 @@ class Results:
         self.folder, self.resume, self.force = Path(folder), resume, force
         self._checkpoints = Checkpoints(self.folder / "checkpoints", **(checkpoint or {}))
         self.checkpoints = None if checkpoint is None else self._checkpoints
-        """For the Trainer."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -117,24 +112,30 @@ class Results:
     ) -> int:
         """Train, write the results, and print a summary; returns the exit code of the program.
 
-        Ctrl-C and SIGTERM end the training after a step, with results.
+        Ctrl-C and SIGTERM end the training after a step, with results. `trainer.epochs` are the
+        complete epochs.
 
         Args:
-            trainer: its `name` becomes part of the names of files.
-            train_loader: see `Trainer.fit`.
-            validation_loader: see `Trainer.fit`.
-            epochs: how many there are in the end.
-            title: what the learning curve and the metrics call the run, such as its config's name.
+            trainer: gets the checkpoints of this folder. Its `name` is part of names of files.
+            train_loader, validation_loader, epochs: see `Trainer.fit`.
+            title: what lines, learning curve and metrics call the run, such as its config's name.
             settings: plain values to keep with the metrics.
         """
+        if self.checkpoints is not None:
+            trainer.checkpoints = self.checkpoints
+        train, test = samples_in(train_loader), samples_in(validation_loader)
+        found = [f"{train:,} {trainer.unit} to train on"] if train is not None else []
+        found += [f"{test:,} to test with"] if test is not None else []
+        weights = sum(parameter.size for parameter in trainer.model.parameters())
+        prefix = f"{title}: {_name(trainer)}, " if title else f"{_name(trainer)}: "
+        trainer.print(f"{prefix}{', '.join(found)}; {weights:,} weights")
         if self.resume:
             if not trainer.resume(epochs):
                 from_rank_0(partial(self._check_free, []))
         elif self.checkpoints is not None and self._earlier:
-            print(
+            trainer.print(
                 f"starting over: this run's checkpoints will replace those in "
-                f"{self.checkpoints.folder}, from which --resume continues",
-                flush=True,
+                f"{self.checkpoints.folder}, from which --resume continues"
             )
         with stopping_signals() as stopped:
             done = trainer.fit(train_loader, validation_loader, epochs)
@@ -146,7 +147,7 @@ class Results:
         title: str, settings: Any,
     ) -> None:  # fmt: skip
         """Write weights, metrics and learning curve, and print a summary."""
-        name, last = trainer.name or type(trainer.model).__name__, done[-1]
+        name, last = _name(trainer), done[-1]
         found = {key: last[key] for key in last if key not in ("epoch", "seconds", trainer.unit)}
         losses = [key for key in found if key.endswith("_loss")]
         panels = {"loss": losses}
@@ -165,23 +166,25 @@ class Results:
             "interrupted": stopped.is_set(), "epochs": done, "settings": settings,
             "versions": {"python": platform.python_version(), "numpy": np.__version__},
         }  # fmt: skip
-        weights = self.folder / f"weights-{name.lower()}.npz"
+        weights, path = self.folder / f"weights-{name.lower()}.npz", self.folder / "metrics.json"
         curve = self.folder / f"learning-curve-{name.lower()}.png"
 
         def write() -> bool:
             write_weights(weights, trainer.model, name)
             text = json.dumps(metrics, indent=2, default=float)
-            write_whole(self.folder / "metrics.json", lambda file: file.write(f"{text}\n".encode()))
+            write_whole(path, lambda file: file.write(f"{text}\n".encode()))
             return write_curve(curve, f"{title} on {outcome}" if title else outcome, done, panels)
 
         is_drawn = from_rank_0(write)
-        print(outcome)
+        drawn = curve if is_drawn else "not drawn, matplotlib is missing: pip install '.[plot]'"
+        files = {"weights": weights, "metrics": path, "learning curve": drawn}
         if self.checkpoints is not None:
-            print(f"{name} checkpoints, for --resume: {self.checkpoints.folder}")
-        print(f"{name} weights: {weights}")
-        print(f"{name} metrics: {self.folder / 'metrics.json'}")
-        missing = "not drawn, matplotlib is missing: pip install '.[plot]'"
-        print(f"{name} learning curve: {curve if is_drawn else missing}")
+            files = {"checkpoints, for --resume": self.checkpoints.folder, **files}
+        trainer.print("\n".join([outcome, *(f"{name} {what}: {files[what]}" for what in files)]))
+
+
+def _name(trainer: Trainer) -> str:
+    return trainer.name or type(trainer.model).__name__
 
 
 def write_curve(
@@ -198,9 +201,8 @@ def write_curve(
     for position, (label, names) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), position)
         for name in names:
-            heights = [epoch[name] for epoch in epochs]
-            numbers = [epoch["epoch"] for epoch in epochs]
-            axes.plot(numbers, heights, marker="o", label=name.replace("_", " "))
+            points = [(epoch["epoch"], epoch[name]) for epoch in epochs]
+            axes.plot(*zip(*points, strict=True), marker="o", label=name.replace("_", " "))
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

@@ -177,7 +177,7 @@ class Trainer:
             TrainingError: the loss is no longer finite; a checkpoint cannot be written, or is of
                 another training.
         """
-        ranks.announce(self._print)
+        ranks.announce(self.print)
         if resume:
             self.resume(epochs)
         train_loader = ranks.part_of(train_loader)
@@ -268,10 +268,9 @@ class Trainer:
             check_finite(results["loss"], f"on the {self.validation} data after {title}")
             epoch |= {f"{self.validation}_{name}": value for name, value in results.items()}
         epoch["seconds"] = position.seconds
-        if self.verbose:
-            of = "" if total is None else f" of {total:,}"
-            stopped = "" if is_whole else f" stopped after {position.samples:,}{of} {self.unit}"
-            print(f"{title}{stopped}  {self.describe(epoch)}", flush=True)
+        of = "" if total is None else f" of {total:,}"
+        stopped = "" if is_whole else f" stopped after {position.samples:,}{of} {self.unit}"
+        self.print(f"{title}{stopped}  {self.describe(epoch)}")
         return epoch, is_whole
 
     def texts(self, results: Mapping[str, float]) -> list[str]:
@@ -379,7 +378,7 @@ class Trainer:
         found = from_rank_0(partial(self.checkpoints.newest, self.state_dict()))
         if found is None:
             folder = self.checkpoints.folder
-            self._print(f"no valid checkpoint in {folder}: starting from the beginning")
+            self.print(f"no valid checkpoint in {folder}: starting from the beginning")
             return False
         path, state = found
         if different := differences(state["settings"], self.settings):
@@ -396,9 +395,10 @@ class Trainer:
             ) from None
         samples = self.position.samples
         part = f" and {samples:,} {self.unit} of the next" if samples else ""
-        self._print(f"continuing after {done} of {epochs} epochs{part}, from {path}")
+        self.print(f"continuing after {done} of {epochs} epochs{part}, from {path}")
         return True
 
-    def _print(self, text: str) -> None:
+    def print(self, text: str) -> None:
+        """Print a line, on rank 0, unless `verbose` is off."""
         if self.verbose:
             print(text, flush=True)

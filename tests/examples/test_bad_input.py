@@ -188,7 +188,7 @@ def test_a_config_that_is_not_there(train, config, place):
     assert code == 1
     assert "no config" in err
     assert place in err
-    assert "cnn.yaml, digits.yaml, mlp.yaml, mlp_resnet.yaml, two_layer.yaml" in err
+    assert "cnn.yaml, digits.yaml, gru.yaml, mlp.yaml, mlp_resnet.yaml, two_layer.yaml" in err
 
 
 @pytest.mark.parametrize(
@@ -293,16 +293,16 @@ def test_weights_of_another_model(train, weights, mnist_folder):
     _, _, err = train(
         "--config", "digits.yaml", "--evaluate", weights, "--set", "model.3.Linear.bias=false"
     )
-    assert err.endswith("of another model, trained on Digits: 3.bias unknown here\n")
+    assert err.endswith("3.bias is unknown to the model\n")
     change = "model=[Flatten, {Linear: {in_features: pixels, out_features: classes}}, ReLU]"
     _, _, err = train("--config", "digits.yaml", "--evaluate", weights, "--set", change)
     assert (
-        "3.weight unknown here; 3.bias unknown here; "
-        "1.weight is float32 (64, 64), here float32 (64, 10)" in err
+        "1.weight has shape (64, 10) in the model, (64, 64) in the state 1.bias has shape (1, 10) "
+        in err
     )
     code, _, err = train("--config", "mlp.yaml", "--evaluate", weights, "--data-dir", mnist_folder)
     assert code == 1
-    assert "of another model, trained on Digits: no 5.weight; no 5.bias" in err
+    assert "of another model, trained on Digits: the state does not fit" in err
 
 
 def test_an_interrupted_write_leaves_the_former_file(tmp_path):

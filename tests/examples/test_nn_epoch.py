@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from train_mnist import nn_epoch
+from nn_epoch import nn_epoch
 
 import needle as ndl
 from needle import data

@@ -117,9 +117,14 @@ def test_mlp_resnet_yaml_is_the_network_of_the_course():
 
 
 @pytest.mark.usefixtures("no_curve")
-def test_mlp_resnet_yaml_learns_the_digits(train):
+@pytest.mark.parametrize("config", ["mlp_resnet.yaml", "gru.yaml"])
+def test_configs_that_learn_the_digits(train, config):
     options = ("--set", "dataset=digits", "--epochs", "4")
-    code, out, err = train("--config", "mlp_resnet.yaml", *options)
+    code, out, err = train("--config", config, *options)
     assert (code, err) == (0, "")
     accuracy = float(out.partition("Digits: test accuracy ")[2].split()[0])
     assert accuracy >= 90
+
+
+def test_train_mnist_is_short(examples):
+    assert len((examples / "train_mnist.py").read_text().splitlines()) <= 100

@@ -16,7 +16,7 @@ def run_of():
     def make(scheduler, epochs=3, **others):
         entries = {"scheduler": scheduler, "epochs": epochs, "batch_size": 64, **others}
         config = read("digits.yaml", list(entries.items()))
-        return build(config, SOURCES["digits"], data.Digits())[0]
+        return build(config, SOURCES["digits"], data.Digits())
 
     return make
 

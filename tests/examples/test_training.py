@@ -212,7 +212,7 @@ def test_initial_weights_by_a_scheme(scheme, monkeypatch, tmp_path):
 
     settings = read("digits.yaml", [("init", scheme), ("results", str(tmp_path))])
     np.random.seed(0)
-    trainer, _ = build(settings, config.SOURCES["digits"], data.Digits(train=True))
+    trainer = build(settings, config.SOURCES["digits"], data.Digits(train=True))
     np.random.seed(0)
     with nn.init.scheme(scheme):
         expected = nn.Linear(64, 64)

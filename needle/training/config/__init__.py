@@ -1,49 +1,21 @@
-"""Configs: YAML text read by a table of keys; models, optimizers and schedules by their names."""
+"""Configs: YAML text read by a table of keys; models, optimizers and schedules by their names.
 
-from .datasets import SOURCES, Source, load_data
-from .kinds import (
-    FLAG,
-    NOTHING,
-    NUMBER,
-    TEXT,
-    WHOLE,
-    Entry,
-    Kind,
-    choice,
-    list_of,
-    number,
-    read_mapping,
-    whole,
-)
-from .names import GENERATOR, LAYER_LIST, OPTIMIZER, SCHEDULE, TRANSFORM_LIST
-from .parts import (
-    Part,
-    Schedule,
-    build_all,
-    build_generator,
-    build_model,
-    build_optimizer,
-    build_schedule,
-    check_model,
-    check_optimizer,
-    plain,
-)
-from .reading import parse_override, read_config
-from .training import (
-    SCHEMA,
-    check_last_batch,
-    command_line,
-    read_training,
-    trainer_options,
-    words_of,
-)
-from .yaml_text import parse
+`read_training` reads the config of a training, and `command_line` the same with the options of a
+program; `load_data`, `build_model`, `build_optimizer` and `trainer_options` make of it what a
+`Trainer` needs. For a config of other keys, `read_config` takes a table of them: names, and kinds
+of values such as `whole(1)` or `OPTIMIZER`.
+"""
+
+from . import datasets, kinds, names, parts, reading, training, yaml_text
+from .datasets import *
+from .kinds import *
+from .names import *
+from .parts import *
+from .reading import *
+from .training import *
+from .yaml_text import *
 
 __all__ = [
-    "FLAG", "GENERATOR", "LAYER_LIST", "NOTHING", "NUMBER", "OPTIMIZER", "SCHEDULE", "SCHEMA",
-    "SOURCES", "TEXT", "TRANSFORM_LIST", "WHOLE", "Entry", "Kind", "Part", "Schedule", "Source",
-    "build_all", "build_generator", "build_model", "build_optimizer", "build_schedule",
-    "check_last_batch", "check_model", "check_optimizer", "choice", "command_line", "list_of",
-    "load_data", "number", "parse", "parse_override", "plain", "read_config", "read_mapping",
-    "read_training", "trainer_options", "whole", "words_of",
+    *datasets.__all__, *kinds.__all__, *names.__all__, *parts.__all__, *reading.__all__,
+    *training.__all__, *yaml_text.__all__,
 ]  # fmt: skip

@@ -112,25 +112,25 @@ def load_data(config: SimpleNamespace, *parts: bool) -> tuple[Source, list[Any]]
     wanted = SOURCES[config.dataset]
 
     def opened(source: Source) -> tuple[Source, list[Any]]:
-        return source, [_open(source, part, config.data_dir, transforms) for part in parts]
+        def load() -> list[Any]:
+            return [_open(source, part, config.data_dir, transforms) for part in parts]
 
-    def found() -> tuple[Source, list[Any]]:
-        try:
-            return opened(wanted)
-        except data.DatasetNotFoundError as error:
-            # the end of the text is for programmers; _WAYS_OUT is for users of a program
-            reason = str(error).partition("\nWays out")[0]
-            if config.offline is None:
-                raise TrainingError(reason + _WAYS_OUT.format(wanted.name)) from None
-        instead = SOURCES[config.offline]
-        print(
-            f"{wanted.name} is neither on this machine nor downloadable: "
-            f"using {instead.name} instead (offline: {config.offline})",
-            flush=True,
-        )
-        return opened(instead)
+        return source, rank_0_first(load)
 
-    return rank_0_first(found)
+    try:
+        return opened(wanted)
+    except data.DatasetNotFoundError as error:
+        # the end of the text is for programmers; _WAYS_OUT is for users of a program
+        reason = str(error).partition("\nWays out")[0]
+        if config.offline is None:
+            raise TrainingError(reason + _WAYS_OUT.format(wanted.name)) from None
+    instead = SOURCES[config.offline]
+    print(
+        f"{wanted.name} is neither on this machine nor downloadable: "
+        f"using {instead.name} instead (offline: {config.offline})",
+        flush=True,
+    )
+    return opened(instead)
 
 
 def _open(source: Source, train: bool, folder: str | None, transforms: list[Any]) -> Any:

@@ -11,22 +11,9 @@ from typing import Any
 from ..errors import TrainingError, join, refused, short
 
 __all__ = [
-    "FLAG",
-    "NOTHING",
-    "NUMBER",
-    "REQUIRED",
-    "TEXT",
-    "WHOLE",
-    "Entry",
-    "Kind",
-    "choice",
-    "list_of",
-    "number",
-    "pick",
-    "read_mapping",
-    "read_value",
-    "whole",
-]
+    "FLAG", "NOTHING", "NUMBER", "TEXT", "WHOLE", "Entry", "Kind", "choice", "list_of", "number",
+    "read_mapping", "whole",
+]  # fmt: skip
 
 REQUIRED = object()
 _SHOWN = 60  # names in an error

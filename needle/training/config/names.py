@@ -29,17 +29,12 @@ from .kinds import (
 )
 from .parts import Part, Schedule
 
-__all__ = [
-    "GENERATOR", "LAYERS", "LAYER_LIST", "OPTIMIZER", "OPTIMIZERS", "SCHEDULE", "SCHEDULERS",
-    "TRANSFORMS", "TRANSFORM_LIST",
-]  # fmt: skip
+__all__ = ["GENERATOR", "LAYER_LIST", "OPTIMIZER", "SCHEDULE", "TRANSFORM_LIST", "arguments_of"]
 
 
 def _read_transforms(key: str, value: Any) -> list[Part]:
-    found = []
-    for position, item in enumerate(value):
-        found.append(_read_class(join(key, position), item, TRANSFORMS, "transform", _KINDS))
-    return found
+    items = [(join(key, position), item) for position, item in enumerate(value)]
+    return [_read_class(place, item, TRANSFORMS, "transform", _KINDS) for place, item in items]
 
 
 def _read_layers(key: str, value: Any) -> list[Part]:
@@ -64,26 +59,26 @@ def _read_class(
     cls = pick(key, name, table, what)
     if not isinstance(arguments, dict):
         raise refused(join(key, name), arguments, "a mapping of arguments")
-    entries = _arguments(cls, required=required)
+    entries = arguments_of(cls, required=required)
     return Part(cls, read_mapping(join(key, name), arguments, entries))
 
 
 def _read_optimizer(key: str, value: dict) -> Part:
     cls, arguments = _read_name(key, value, OPTIMIZERS, "optimizer")
-    return Part(cls, read_mapping(key, arguments, _arguments(cls)))
+    return Part(cls, read_mapping(key, arguments, arguments_of(cls)))
 
 
 def _read_schedule(key: str, value: dict) -> Schedule:
     cls, arguments = _read_name(key, value, SCHEDULERS, "scheduler")
     per = {"per": Entry((choice("epoch", "batch"),), "epoch")}
-    values = read_mapping(key, arguments, {**per, **_arguments(cls, _SPANS, _SPANS)})
+    values = read_mapping(key, arguments, {**per, **arguments_of(cls, _SPANS, _SPANS)})
     return Schedule(cls, values, values.pop("per"))
 
 
 def _read_inner_schedule(key: str, value: dict) -> Part:
     """One of several schedulers, all stepped by the outer one."""
     cls, arguments = _read_name(key, value, SCHEDULERS, "scheduler")
-    return Part(cls, read_mapping(key, arguments, _arguments(cls, _SPANS, _SPANS)))
+    return Part(cls, read_mapping(key, arguments, arguments_of(cls, _SPANS, _SPANS)))
 
 
 def _read_name(key: str, value: dict, table: dict[str, type], what: str) -> tuple[type, dict]:
@@ -154,7 +149,7 @@ _SPANS = _with_words(0, "epochs", "batches")  # integers of schedules count epoc
 _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def _arguments(
+def arguments_of(
     cls: type, required: dict[Any, Kind] = _KINDS, optional: dict[Any, Kind] = _KINDS
 ) -> dict[str, Entry]:
     """The arguments of a class that a config can set: those whose types are in the tables."""
@@ -179,7 +174,7 @@ def _is_layer(value: Any) -> bool:
     if value is nn.Sequential:  # written as a list of layers
         return False
     inputs = set(_needed(value.forward)) - {"self"}  # of which a loss takes labels as well
-    return len(inputs) == 1 and set(_needed(value)) <= set(_arguments(value))
+    return len(inputs) == 1 and set(_needed(value)) <= set(arguments_of(value))
 
 
 def _is_optimizer(value: Any) -> bool:
@@ -195,7 +190,7 @@ def _is_scheduler(value: Any) -> bool:
     if not inspect.isclass(value) or value is optim.LRScheduler or _is_optimizer(value):
         return False
     needed = set(_needed(value))
-    return "optimizer" in needed and needed - {"optimizer"} <= set(_arguments(value))
+    return "optimizer" in needed and needed - {"optimizer"} <= set(arguments_of(value))
 
 
 def _is_transform(value: Any) -> bool:
@@ -204,7 +199,7 @@ def _is_transform(value: Any) -> bool:
         return False
     # lists of transforms need no Compose, and a program decides about the order of the axes
     is_left_out = value in (data.Transform, data.Compose, data.ToTensor)
-    return not is_left_out and set(_needed(value)) <= set(_arguments(value))
+    return not is_left_out and set(_needed(value)) <= set(arguments_of(value))
 
 
 def _needed(function: Any) -> list[str]:

@@ -10,17 +10,9 @@ from ...device import Generator
 from ..errors import REFUSALS, TrainingError, reason
 
 __all__ = [
-    "Part",
-    "Schedule",
-    "build_all",
-    "build_generator",
-    "build_model",
-    "build_optimizer",
-    "build_schedule",
-    "check_model",
-    "check_optimizer",
-    "plain",
-]
+    "Part", "Schedule", "build_all", "build_generator", "build_model", "build_optimizer",
+    "build_schedule", "check_model", "plain",
+]  # fmt: skip
 
 Words = Mapping[str, int]
 """What stands for a number in a config, such as `pixels` or `epochs`."""
@@ -61,7 +53,7 @@ def plain(value: Any, words: Words) -> Any:
     return {"name": value.name, **per, **arguments}
 
 
-class _Layers(nn.Sequential):
+class Layers(nn.Sequential):
     """A layer with several outputs, such as LSTM, passes on the first: the sequence."""
 
     def forward(self, x: Any) -> Any:
@@ -74,7 +66,7 @@ class _Layers(nn.Sequential):
 
 def build_model(layers: list[Part], words: Words) -> nn.Sequential:
     """The model; draws its weights from NumPy's global random state."""
-    return _Layers(*[_build_layer(layer, words) for layer in layers])
+    return Layers(*[_build_layer(layer, words) for layer in layers])
 
 
 def _build_layer(layer: Part, words: Words) -> nn.Module:
@@ -82,11 +74,7 @@ def _build_layer(layer: Part, words: Words) -> nn.Module:
 
 
 def build_all(parts: list[Part], words: Words | None = None) -> list[Any]:
-    """An instance of each.
-
-    Raises:
-        TrainingError: a class refuses its settings.
-    """
+    """An instance of each, or a TrainingError of the settings that a class refuses."""
     built = []
     for part in parts:
         try:
@@ -102,11 +90,7 @@ def build_generator(generator: Part | None) -> Generator | None:
 
 
 def build_optimizer(optimizer: Part, parameters: Sequence[Tensor]) -> optim.Optimizer:
-    """The optimizer for these parameters.
-
-    Raises:
-        TrainingError: its class refuses the settings.
-    """
+    """The optimizer for these parameters, or a TrainingError of the settings it refuses."""
     try:
         return optimizer.cls(parameters, **optimizer.arguments)
     except REFUSALS as error:
@@ -114,11 +98,7 @@ def build_optimizer(optimizer: Part, parameters: Sequence[Tensor]) -> optim.Opti
 
 
 def build_schedule(schedule: Part, optimizer: optim.Optimizer, words: Words) -> Any:
-    """The scheduler of this optimizer.
-
-    Raises:
-        TrainingError: its class refuses the settings.
-    """
+    """The scheduler of this optimizer, or a TrainingError of the settings it refuses."""
 
     def inner(schedules: list[Part]) -> list[Any]:
         return [build_schedule(entry, optimizer, words) for entry in schedules]
@@ -175,10 +155,3 @@ def check_model(
         )
     if not parameters:
         raise TrainingError("model: found no weights to train, allowed: at least one Linear layer")
-
-
-def check_optimizer(optimizer: Part, schedule: Part | None, words: Words) -> None:
-    """Build both for a single number: their classes refuse impossible settings."""
-    built = build_optimizer(optimizer, [Tensor([0.0])])
-    if schedule is not None:
-        build_schedule(schedule, built, words)

@@ -4,27 +4,31 @@ import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import NoneType, SimpleNamespace
 from typing import Any
 
-from ... import optim
+from ... import data, optim
+from ...autograd import Tensor
+from ..checkpoints import Checkpoints
 from ..errors import TrainingError
 from .datasets import SOURCES, Source
 from .kinds import FLAG, NOTHING, TEXT, Entry, Kind, choice, number, read_mapping, whole
-from .names import GENERATOR, LAYER_LIST, OPTIMIZER, SCHEDULE, TRANSFORM_LIST
+from .names import GENERATOR, LAYER_LIST, OPTIMIZER, SCHEDULE, TRANSFORM_LIST, arguments_of
 from .parts import (
     Words,
     build_all,
+    build_generator,
     build_model,
+    build_optimizer,
     build_schedule,
     check_model,
-    check_optimizer,
     plain,
 )
 from .reading import parse_override, read_config
 
 __all__ = [
-    "SCHEMA", "check_last_batch", "command_line", "read_training", "trainer_options", "words_of",
+    "SCHEMA", "build_loader", "check_last_batch", "command_line", "read_training",
+    "trainer_options", "words_of",
 ]  # fmt: skip
 
 _RESULTS = Kind(TEXT.allowed, TEXT.accepts, lambda key, value: os.path.expanduser(value))
@@ -33,16 +37,16 @@ _FOLDER = Kind(
     lambda value: isinstance(value, str) and Path(os.path.expanduser(value)).is_dir(),
     _RESULTS.read,
 )
-_CHECKPOINT_ENTRIES = {
-    "every": Entry((whole(1),), default=1),
-    "every_batches": Entry((whole(1), NOTHING), default=None),
-    "keep": Entry((whole(1),), default=3),
-}
 _CHECKPOINT = Kind(
     "a mapping of every (epochs), every_batches and keep",
     lambda value: isinstance(value, dict),
-    lambda key, value: read_mapping(key, value, _CHECKPOINT_ENTRIES),
+    lambda key, value: read_mapping(key, value, _checkpoints()),
 )
+
+
+def _checkpoints() -> dict[str, Entry]:
+    return arguments_of(Checkpoints, optional={int: whole(1), NoneType: NOTHING})
+
 
 # every key that a config may have; a program may add some
 SCHEMA = {
@@ -95,7 +99,7 @@ def read_training(
 
     Example:
         >>> from needle.training.config import read_training
-        >>> _ = open("tiny.yaml", "w").write('''
+        >>> size = Path("tiny.yaml").write_text('''
         ... {seed: 0, dataset: digits, epochs: 2, batch_size: 50, shuffle: true, results: out,
         ...  model: [Flatten, {Linear: {in_features: pixels, out_features: classes}}],
         ...  optimizer: {name: SGD, lr: 0.1}}''')
@@ -110,9 +114,11 @@ def read_training(
         for source in [SOURCES[dataset] for dataset in datasets if "model" in schema]:
             x, outputs = source.example(2)
             check_model(config.model, source.sizes, x, outputs, source.name)
-        # the number of batches is not known yet, and does not matter here
-        words = {"epochs": config.epochs, "batches": 10**9}
-        check_optimizer(config.optimizer, config.scheduler, words)
+        optimizer = build_optimizer(config.optimizer, [Tensor([0.0])])
+        if config.scheduler is not None:
+            # the number of batches is not known yet, and does not matter here
+            words = {"epochs": config.epochs, "batches": 10**9}
+            build_schedule(config.scheduler, optimizer, words)
         if check is not None:
             check(config)
 
@@ -137,13 +143,8 @@ def command_line(
     parser = argparse.ArgumentParser(description=description)
     add = parser.add_argument
     add("--config", required=True, help="a YAML file: a path, or a name such as mlp or digits")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="replace an entry of the config, such as optimizer.lr=0.1; may be repeated",
-    )
+    more: dict[str, Any] = {"action": "append", "default": [], "metavar": "KEY=VALUE"}
+    add("--set", help="replace an entry, such as optimizer.lr=0.1; may be repeated", **more)
     add("--data-dir", metavar="FOLDER", help="where the dataset is; same as --set data_dir=...")
     add("--epochs", metavar="N", help="same as --set epochs=N")
     add("--force", action="store_true", help="replace the files of an earlier run")
@@ -175,6 +176,17 @@ def check_last_batch(config: SimpleNamespace, source: Source, train_set: Any) ->
             f"batch_size: the last batch of an epoch on {source.name} has a size of {len(x)}, too "
             f"few for model.{error}"
         ) from None
+
+
+def build_loader(config: SimpleNamespace, train_set: Any) -> data.DataLoader:
+    """The loader of the training data."""
+    return data.DataLoader(
+        train_set,
+        config.batch_size,
+        config.shuffle,
+        generator=build_generator(config.generator),
+        num_workers=config.workers,
+    )
 
 
 def words_of(config: SimpleNamespace, source: Source, train_set: Any) -> Words:

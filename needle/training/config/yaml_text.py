@@ -7,7 +7,7 @@ import yaml
 
 from ..errors import TrainingError, reason
 
-__all__ = ["expand_aliases", "parse"]
+__all__ = ["parse"]
 
 _MOST_ENTRIES = 50_000
 _MOST_LEVELS = 100
