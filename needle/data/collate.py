@@ -37,7 +37,7 @@ def default_collate(items: Sequence[Any]) -> Any:
     """A batch of items, as a `DataLoader` makes it without `collate_fn`.
 
     Items that are arrays, numbers or tuples of them become a `Batch` of Tensors; dicts become a
-    dict of Tensors.
+    dict of Tensors, named tuples one of them, and texts a list. A list of numbers is an array.
 
     Raises:
         ValueError: shapes, numbers of parts or names differ among the items.
@@ -60,7 +60,10 @@ class Column(NamedTuple):
 
 
 def stacked(items: Sequence[Any]) -> Any:
-    """The parts of items as a list of columns, or a dict of them; these may be dicts again."""
+    """The parts of items as a tuple of columns, or a dict of them; these may be such again.
+
+    A list is texts.
+    """
     if not len(items):
         raise ValueError("a batch has at least one item, got none")
     if any(isinstance(item, Mapping) for item in items):
@@ -69,7 +72,7 @@ def stacked(items: Sequence[Any]) -> Any:
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         raise ValueError(f"items of a dataset have equally many parts, got {sorted(widths)}")
-    return [_stacked_part(parts) for parts in zip(*rows, strict=True)]
+    return _like(items[0], [_stacked_part(parts) for parts in zip(*rows, strict=True)])
 
 
 def _stacked_dicts(items: Sequence[Any]) -> dict[Any, Any]:
@@ -87,10 +90,17 @@ def _stacked_part(parts: tuple[Any, ...]) -> Any:
     """Parts of the items of a batch as one array; floats of Python become float32."""
     if isinstance(parts[0], Mapping):
         return _stacked_dicts(parts)
+    if has_parts(parts[0]):
+        return stacked(parts)
+    if all(isinstance(part, str | bytes) for part in parts):
+        return list(parts)
     arrays = list(map(np.asarray, parts))
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
-        raise ValueError(f"items of one batch have equal shapes, got {sorted(shapes)}")
+        raise ValueError(
+            f"items of one batch have equal shapes, got {sorted(shapes)}: pad them, or give the "
+            "loader a collate_fn that does"
+        )
     own = [position for position, part in enumerate(parts) if not hasattr(part, "dtype")]
     kinds = {arrays[position].dtype.kind for position in own}
     if "f" in kinds:
@@ -98,6 +108,21 @@ def _stacked_part(parts: tuple[Any, ...]) -> Any:
             arrays[position] = arrays[position].astype(np.float32)
     kind = next((each for each in "fib" if each in kinds), None)
     return Column(np.stack(arrays), kind)
+
+
+def has_parts(part: Any) -> bool:
+    """Whether it is a tuple or list of other things than numbers."""
+    if not isinstance(part, tuple | list):
+        return False
+    return hasattr(part, "_fields") or any(
+        isinstance(each, Mapping | str | bytes) or getattr(each, "ndim", 0) or has_parts(each)
+        for each in part
+    )
+
+
+def _like(sequence: Any, parts: Sequence[Any]) -> Any:
+    """A tuple of parts; a named one where `sequence` is."""
+    return sequence._make(parts) if hasattr(sequence, "_fields") else tuple(parts)
 
 
 def columns(item: Any) -> Sequence[Any]:
@@ -117,7 +142,13 @@ def finished(parts: Any, count: int, kinds: dict[Any, str], path: Any = None) ->
         }
     if isinstance(parts, Column):
         return tensor(_of_one_kind(parts, kinds, path), count)
-    return Batch(finished(part, count, kinds, position) for position, part in enumerate(parts))
+    if isinstance(parts, list):
+        return parts
+    found = [
+        finished(part, count, kinds, position if path is None else (path, position))
+        for position, part in enumerate(parts)
+    ]
+    return _like(parts, found) if hasattr(parts, "_fields") else Batch(found)
 
 
 def _of_one_kind(column: Column, kinds: dict[Any, str], path: Any) -> np.ndarray:
@@ -174,10 +205,10 @@ class Fetcher:
             raise ValueError("a batch has at least one item, got no indices")
         found = self.dataset[indices] if drawn is None else self.dataset._get(indices, drawn)
         if self.copies:  # by itself
-            return list(map(Column, found))
+            return tuple(map(Column, found))
         if isinstance(found, Mapping):
             return {name: Column(_own(part)) for name, part in found.items()}
-        return [Column(_own(part)) for part in columns(found)]
+        return _like(found, [Column(_own(part)) for part in columns(found)])
 
     def finish(self, kinds: dict[Any, str], found: Any, count: int) -> Any:
         """The batch that the user gets."""

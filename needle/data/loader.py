@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..device import Generator
-from .collate import Batch, Fetcher, tensor
+from .collate import Batch, Fetcher, has_parts, tensor
 from .dataset import Dataset, check_flags
 from .prefetch import Prefetched
 from .samplers import BatchSampler, RandomSampler, SequentialSampler, check_count
@@ -22,8 +22,8 @@ class DataLoader:
     """Iterates over a dataset in batches: tuples of Tensors that require no gradient.
 
     A batch has one Tensor for each array of an item, with the items along the first axis and the
-    dataset's dtype; a batch of dicts is a dict. Floats of Python become float32, and so do ints
-    among them. It does not share memory with the dataset.
+    dataset's dtype; for dicts, named tuples and texts see `default_collate`. Floats of Python
+    become float32, and so do ints among them. It does not share memory with the dataset.
     Several iterators over one loader are independent.
 
     With `num_workers`, batches are prepared ahead while a model trains, and come in order. For
@@ -141,7 +141,8 @@ class DataLoader:
         self._kinds: dict[Any, str] = {}  # of the columns of Python's numbers: "i" or "f"
         for item in dataset if isinstance(dataset, list | tuple) else ():
             for column, part in enumerate(item if isinstance(item, tuple | list) else (item,)):
-                if not hasattr(part, "dtype") and np.asarray(part).dtype.kind == "f":
+                is_python = not hasattr(part, "dtype") and not has_parts(part)
+                if is_python and np.asarray(part).dtype.kind == "f":
                     self._kinds[column] = "f"
 
     def __repr__(self) -> str:

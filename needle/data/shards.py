@@ -67,6 +67,8 @@ def _emptied(value: Any) -> Any:
         return value[:0]
     if isinstance(value, Mapping):
         return {name: _emptied(part) for name, part in value.items()}
+    if isinstance(value, list) and all(isinstance(each, str | bytes) for each in value):
+        return []
     if isinstance(value, tuple | list):
         return getattr(type(value), "_make", type(value))(map(_emptied, value))
     return value

@@ -282,12 +282,13 @@ def test_batch_size_may_be_a_numpy_integer():
     [
         (lambda i: np.zeros(i + 1), ValueError, r"equal shapes, got \[\(1,\), \(2,\)"),
         (lambda i: (1,) * (i + 1), ValueError, r"equally many parts, got \[1, 2"),
-        (lambda i: str(i), TypeError, "real numbers, got items of dtype"),
-        (lambda i: {"image": str(i)}, TypeError, "real numbers, got items of dtype"),
+        (lambda i: np.zeros(i + 1), ValueError, "or give the loader a collate_fn"),
+        (lambda i: str(i) if i else 1, TypeError, "real numbers, got items of dtype"),
+        (lambda i: {"image": None}, TypeError, "real numbers, got items of dtype"),
         (lambda i: {i: 1}, ValueError, r"the same names, got \[0\] and \[1\]"),
         (lambda i: {} if i else 1, TypeError, "all dicts, or none is; got 1, too"),
     ],
-    ids=["shapes", "parts", "strings", "dict of strings", "names", "dict and number"],
+    ids=["shapes", "parts", "remedy", "text", "dict of None", "names", "dict and number"],
 )
 def test_items_that_make_no_batch_are_refused(make, error, text):
     with pytest.raises(error, match=text):

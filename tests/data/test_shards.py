@@ -89,7 +89,7 @@ class Rows(Dataset):
         return 5
 
     def __getitem__(self, index):
-        return {"x": np.full((2, 3), index, np.float32), "y": index}
+        return {"x": np.full((2, 3), index, np.float32), "y": index, "name": str(index)}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -102,7 +102,7 @@ def test_an_empty_batch_has_the_shapes_and_dtypes_of_others(workers):
     assert (images.shape, labels.shape) == ((0, 8, 8, 1), (0,))
     assert (images.dtype, labels.dtype) == (np.float32, np.uint8)
     *_, batch = DataLoader(Rows(), 2, shard=(1, 2), num_workers=workers, worker="thread")
-    assert (batch["x"].shape, batch["y"].shape) == ((0, 2, 3), (0,))
+    assert (batch["x"].shape, batch["y"].shape, batch["name"]) == ((0, 2, 3), (0,), [])
 
 
 def test_an_empty_batch_of_a_collate_function():

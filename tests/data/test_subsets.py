@@ -1,5 +1,7 @@
 """Parts and unions of datasets, samplers, and how items become batches."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -280,3 +282,42 @@ def test_default_collate():
     assert isinstance(batch, Batch)
     assert [part.tolist() for part in batch] == [[[0, 0], [1, 1]], [1, 2]]
     assert default_collate([1.5, 2.5])[0].dtype == np.float32
+
+
+class Pair(NamedTuple):
+    image: np.ndarray
+    label: int
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda i: Pair(np.full(2, i), i),
+        lambda i: (np.full(2, i), (i, [np.full(1, i), f"word {i}"])),
+        lambda i: (i, {"name": f"image {i}", "pair": Pair(np.full(2, i), i)}),
+        lambda i: (np.full(2, i), f"word {i}".encode()),
+        lambda i: (i, (np.full(2, i), np.full(3, i))),
+        lambda i: (i, (f"word {i}", "other")),
+    ],
+)
+def test_parts_of_parts_are_collated_as_in_torch(make, workers):
+    data = pytest.importorskip("torch.utils.data")
+
+    items = [make(i) for i in range(5)]
+    theirs = list(data.DataLoader(items, 2))
+    ours = list(DataLoader(Items(*items), 2, num_workers=workers))
+    assert [_plain(batch) for batch in ours] == [_plain(batch) for batch in theirs]
+    assert [_plain(batch) for batch in DataLoader(items, 2)] == [_plain(each) for each in theirs]
+
+
+def _plain(batch):
+    """Lists of the numbers; tuples of a name stay such."""
+    if isinstance(batch, str | bytes):
+        return batch
+    if isinstance(batch, dict):
+        return {name: _plain(part) for name, part in batch.items()}
+    if hasattr(batch, "tolist"):
+        return batch.tolist()
+    parts = [_plain(part) for part in batch]
+    return type(batch)._make(parts) if hasattr(batch, "_fields") else parts
