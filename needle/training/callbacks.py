@@ -147,6 +147,7 @@ class EarlyStopping(_Best):
     def on_fit_end(self, trainer: "Trainer") -> None:
         if self.weights is not None:
             trainer.model.load_state_dict(self.weights)
+            trainer.print(f"the weights are those with the best {self.metric}, {self.best:.4f}")
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited, "weights": self.weights}

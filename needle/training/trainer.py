@@ -57,6 +57,10 @@ class Trainer:
         name: what lines and the progress bar begin with.
         verbose: print a line per epoch, and show a bar if standard error is a terminal.
 
+    Attributes, of a trainer or a subclass, that may be set: `unit`, what an epoch counts;
+    `validation`, what names of results on the second loader begin with; `formats`, how lines show
+    metrics, if not as {:.4f}. `epochs` are the complete epochs so far.
+
     Example:
         >>> import needle as ndl
         >>> from needle import data, nn
@@ -80,13 +84,8 @@ class Trainer:
     """
 
     unit = "samples"
-    """What an epoch counts."""
-
     validation = "validation"
-    """What names of results on the second loader begin with."""
-
     formats: Mapping[str, str] = {"accuracy": "{:.2f} %"}
-    """How lines show metrics, if not as {:.4f}."""
 
     def __init__(
         self,
@@ -123,14 +122,11 @@ class Trainer:
             executor = compile if isinstance(compile, str) else "auto"
             self._step = compiled(self.train_step, executor=executor)
         self.epochs: list[dict[str, Any]] = []
-        """The complete epochs so far."""
-        self.position = Position()
-        """The progress of the epoch that is not complete."""
+        self.position = Position()  # of the epoch that is not complete
         self.should_stop = False
         self.interruption = Interruption()
         self.streams = Streams(model)
-        self.order = self.streams.state_dict()
-        """The random state from which the order of this epoch's samples was drawn."""
+        self.order = self.streams.state_dict()  # from which the order of this epoch was drawn
         self._random: dict[str, Any] | None = None  # of a checkpoint, until there is a loader
 
     # --- what to override
