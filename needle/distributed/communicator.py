@@ -25,7 +25,9 @@ from .launcher import launched_as
 
 __all__ = ["barrier", "is_available", "local_rank", "rank", "size"]
 
+_SPINS = 20_000  # how often a rank asks before it naps in between
 _NAP = 2e-5  # seconds
+_give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
 class Communicator:
@@ -38,9 +40,6 @@ class Communicator:
     def __init__(self, rank: int, size: int, local_rank: int, mpi: Any = None) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self.mpi = mpi
-        # how often to ask before other processes are let run in between; there may be more ranks
-        # than cores
-        self._spins = 20_000 if size <= (os.cpu_count() or 1) else 100
         # apart from communicators of the user's; gradients travel while others are used
         self.world: Any = mpi.COMM_WORLD.Dup() if mpi else None
         self.background: Any = mpi.COMM_WORLD.Dup() if mpi else None
@@ -86,9 +85,10 @@ class Communicator:
         self._wait_until(request.Test, doing)
 
     def _wait_until(self, is_done: Callable[[], bool], doing: str) -> None:
-        for _ in range(self._spins):
+        for _ in range(_SPINS):
             if is_done():
                 return
+            _give_way()  # to a rank that shares the core
         with Watch(self.board, doing) as look:
             while not is_done():
                 look()
