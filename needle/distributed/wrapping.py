@@ -57,6 +57,9 @@ def wrap(
     ranks do not reach counts as zeros there. Gradients of gradients (`create_graph`) do not go
     through the means.
 
+    Random numbers are each rank's own: with one seed, all draw the same dropout masks, for other
+    samples. `needle.manual_seed(1 + rank())` after `wrap` gives each rank other ones.
+
     Args:
         optimizer: is changed, and returned.
         model: the module whose buffers, such as running statistics, start from rank 0's. With it,

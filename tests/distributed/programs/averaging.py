@@ -327,6 +327,19 @@ def check_runs_are_the_same_to_the_bit():
         assert (gathered == gathered[0]).all()
 
 
+def check_dropout_masks_are_those_of_the_seed():
+    """As documented at `wrap`; whichever they are, all ranks have the means of all gradients."""
+    weight = nn.Parameter(ndl.ones(200))
+    distributed.wrap(optim.SGD([weight], lr=0.1))
+    for seed, is_same in ((1, True), (1 + RANK, SIZE == 1)):
+        ndl.manual_seed(seed)
+        mask = nn.Dropout(0.5)(weight)
+        mask.sum().backward()
+        masks = distributed.all_gather(mask.detach()).numpy()
+        assert (masks == masks[0]).all() == is_same
+        np.testing.assert_allclose(weight.grad.numpy(), masks.mean(0), rtol=1e-6)
+
+
 def check_compiled_steps():
     assert_same(OPTIMIZERS["momentum"], is_compiled=True)
     assert_same(OPTIMIZERS["Adam"], is_compiled=True, clip=0.05, schedule=SCHEDULE["step"])
