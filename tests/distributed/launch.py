@@ -21,7 +21,11 @@ def run_ranks(
     A test that has not ended after `timeout` seconds fails with what the program wrote until then,
     and none of its processes is left.
     """
-    process = start_ranks(ranks, *command, env=env, **options)
+    return ended(start_ranks(ranks, *command, env=env, **options), timeout)
+
+
+def ended(process: subprocess.Popen[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """What the ranks of `start_ranks` have come to."""
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -31,7 +35,7 @@ def run_ranks(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-        pytest.fail(f"{command} did not end within {timeout} s\n{out}\n{err}")
+        pytest.fail(f"{process.args} did not end within {timeout} s\n{out}\n{err}")
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -1,15 +1,8 @@
-"""Collectives under mpiexec, and with one rank."""
+"""Collectives with one rank; test_under_mpiexec.py has those with several."""
 
 import pytest
 
-from tests.distributed.launch import run_checks
 from tests.distributed.programs import collectives
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_under_mpiexec(ranks):
-    run_checks("collectives", ranks)
-
 
 ALONE = [
     name

@@ -14,7 +14,7 @@ from needle.distributed import endless_loops
 from needle.distributed.endless_loops import ask_for_look, look_when_asked
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="this system has no SIGURG")
-SECONDS = 0.3
+SECONDS = 0.2
 
 
 class Found(Exception):
@@ -84,12 +84,12 @@ def counts():
 
 def changes_a_state():
     state = State()
-    while state.value < 5_000_000:
+    while state.value < 6_000_000:
         state.value += 1
 
 
 def takes_the_next():
-    for _ in itertools.repeat(None, 20_000_000):
+    for _ in itertools.repeat(None, 30_000_000):
         pass
 
 

@@ -1,16 +1,10 @@
-"""Layers over several ranks under mpiexec, and with one rank."""
+"""Layers over several ranks, with one rank; test_under_mpiexec.py has those with several."""
 
 import pytest
 
 from needle import nn
 from needle.distributed import SyncBatchNorm, convert_sync_batchnorm
-from tests.distributed.launch import run_checks
 from tests.distributed.programs import layers
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_under_mpiexec(ranks):
-    run_checks("layers", ranks)
 
 
 @pytest.mark.parametrize("name", [name for name in vars(layers) if name.startswith("check_")])

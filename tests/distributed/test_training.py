@@ -8,22 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from tests.distributed.launch import ROOT, run_checks, run_ranks
+from tests.distributed.launch import ROOT, run_ranks
 from tests.distributed.programs import trainers
 from tests.fuzz.ranks import CONFIG
 
 SCRIPT = str(ROOT / "examples" / "train_mnist.py")
-
-
-def test_on_two_ranks(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_checks("trainers", 2)
-
-
-def test_on_three_ranks(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    checks = ["check_a_last_batch_with_fewer_samples_than_ranks", "check_any_rank_stops_all"]
-    run_checks("trainers", 3, *checks)
 
 
 @pytest.mark.parametrize("name", [name for name in vars(trainers) if name.startswith("check_")])
