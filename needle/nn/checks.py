@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
+from ..autograd.abstract import NeedsNumbers
 from ..ops.kinds import integers, plain_number
 
 __all__ = [
     "as_shape", "check_channels", "check_floats", "check_fraction", "check_groups",
-    "check_reduction", "check_sizes", "check_tensor", "check_trailing",
+    "check_reduction", "check_sizes", "check_tensor", "check_trailing", "numbers_of",
 ]  # fmt: skip
 
 
@@ -77,6 +78,19 @@ def check_fraction(what: str, value: float) -> None:
     number = plain_number(value)
     if not isinstance(number, int | float) or not 0 <= number <= 1:
         raise ValueError(f"{what} must be from 0 to 1, got {value}")
+
+
+def numbers_of(values: Any, instead: str) -> np.ndarray:
+    """Numbers that shapes depend on.
+
+    `compile` and `vmap` know shapes alone: there, the error for a Tensor says what to do instead.
+    """
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    try:
+        return values.numpy()
+    except NeedsNumbers as error:
+        raise NeedsNumbers(f"{error}. Here a shape depends on them: {instead}") from None
 
 
 def check_reduction(reduction: str, *more: str) -> None:

@@ -65,6 +65,11 @@ class _BatchNorm(_Normalization):
     ) -> None:
         check_sizes(type(self).__name__, dim=dim)
         super().__init__((dim,), eps, affine, affine and bias, device, dtype)
+        if momentum is None:
+            raise ValueError(
+                f"{type(self).__name__}: momentum must be from 0 to 1, got None: for the mean over "
+                "all batches, set layer.momentum = 1 / n before the n-th"
+            )
         check_fraction(f"{type(self).__name__}: momentum", momentum)
         self.dim = dim
         self.momentum = momentum

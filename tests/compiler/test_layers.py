@@ -167,3 +167,31 @@ def test_running_statistics_are_those_of_eager_steps(agree):
 
 def test_executors_have_names():
     assert list(recorded_step.EXECUTORS) == ["numba", "numpy"]
+
+
+PADDED = ndl.init.randn(4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (
+            lambda lengths: nn.utils.rnn.pack_padded_sequence(PADDED, lengths).data.sum(),
+            r"layer\(x, lengths=lengths\)",
+        ),
+        (
+            lambda starts: nn.functional.embedding_bag(ndl.Tensor([1, 0, 1]), PADDED[0], starts),
+            "EmbeddingBag .* indices, with a padding_idx",
+        ),
+        (
+            lambda lengths: nn.functional.ctc_loss(
+                PADDED, ndl.Tensor([1, 2, 1]), ndl.Tensor([4, 4]), lengths
+            ),
+            r"targets of CTCLoss as a matrix, \(2, longest\)",
+        ),
+    ],
+)
+def test_shapes_that_depend_on_numbers_are_errors_that_say_what_to_do(call, instead):
+    for transformed, numbers in ((ndl.compile(call), [2, 1]), (ndl.vmap(call), [[2, 1]])):
+        with pytest.raises(TypeError, match=f"Here a shape depends on them: .*{instead}"):
+            transformed(ndl.Tensor(numbers))

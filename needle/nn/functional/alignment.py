@@ -15,7 +15,7 @@ from ... import ops
 from ...autograd import Tensor
 from ...ops.ctc import TemporalClassification
 from ...ops.functions import in_single_precision
-from ..checks import check_floats, check_reduction
+from ..checks import check_floats, check_reduction, numbers_of
 
 __all__ = ["ctc_loss"]
 
@@ -94,7 +94,8 @@ def _labels(targets: Tensor, sizes: Tensor, batch: int, is_single: bool) -> Tens
         return targets
     if targets.ndim == 1 and is_single:
         return targets.reshape((1, -1))
-    numbers = sizes.numpy().astype(np.int64)
+    instead = f"give the targets of CTCLoss as a matrix, ({batch}, longest)"
+    numbers = numbers_of(sizes, instead).astype(np.int64)
     if targets.ndim != 1 or numbers.sum() != targets.size or (numbers < 0).any():
         raise ValueError(
             f"CTCLoss expected targets ({batch}, length), or all {numbers.sum()} labels one after "

@@ -12,7 +12,7 @@ import numpy as np
 
 from ... import ops
 from ...autograd import Tensor, no_grad
-from ..checks import check_tensor
+from ..checks import check_tensor, numbers_of
 
 __all__ = ["embedding", "embedding_bag"]
 
@@ -143,7 +143,7 @@ def check_bag_mode(mode: str) -> None:
 
 def _places(offsets: Any, count: int, include_last_offset: bool) -> tuple[Tensor, Tensor]:
     """For each bag the places of its indices, filled up with 0, and which are not filled up."""
-    starts = offsets.numpy() if isinstance(offsets, Tensor) else np.asarray(offsets)
+    starts = numbers_of(offsets, "give EmbeddingBag (bags, length) indices, with a padding_idx")
     bounds = starts if include_last_offset else np.append(starts, count)
     if starts.ndim != 1 or len(bounds) < 1 or starts.dtype.kind not in "iu" or bounds[0] != 0:
         raise ValueError(

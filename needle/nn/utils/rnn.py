@@ -10,7 +10,7 @@ import numpy as np
 from ...autograd import Tensor
 from ...ops import concatenate, getitem, swapaxes, where
 from ...ops.indexing import ARRAY, ScatterAdd
-from ..checks import check_tensor
+from ..checks import check_tensor, numbers_of
 
 __all__ = [
     "PackedSequence", "pack_padded_sequence", "pack_sequence", "pad_packed_sequence",
@@ -254,8 +254,8 @@ def _checked_lengths(lengths: Any, steps: int, batch: int) -> np.ndarray:
     return numbers.astype(np.int64)
 
 
-def _numbers(tensor: Any) -> np.ndarray:
-    return tensor.numpy() if isinstance(tensor, Tensor) else np.asarray(tensor)
+def _numbers(values: Any) -> np.ndarray:
+    return numbers_of(values, "call layers with padded sequences, layer(x, lengths=lengths)")
 
 
 def _constant(numbers: np.ndarray) -> Tensor:
