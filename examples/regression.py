@@ -86,11 +86,10 @@ def plot(
     left.plot(x, curve(x), "k--", label="curve")
     left.plot(x, fitted, "C3", label="fit")
     left.set(xlabel="x", ylabel="y", ylim=(-3, 3))
-    for name in ("train_loss", "validation_loss"):
-        middle.plot([epoch[name] for epoch in history], label=name)
-    middle.set(xlabel="epoch", ylabel="loss", yscale="log")
-    right.plot([epoch["lr"] for epoch in history], label="learning rate")
-    right.set(xlabel="epoch", yscale="log")
+    for panel, names in ((middle, ("train_loss", "validation_loss")), (right, ("lr",))):
+        for name in names:
+            panel.plot([epoch[name] for epoch in history], label=name.replace("_", " "))
+        panel.set(xlabel="epoch", yscale="log")
     for panel in (left, middle, right):
         panel.legend()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -124,11 +124,11 @@ class Results:
         if self.checkpoints is not None:
             trainer.checkpoints = self.checkpoints
         train, test = samples_in(train_loader), samples_in(validation_loader)
-        found = [f"{train:,} {trainer.unit} to train on"] if train is not None else []
-        found += [f"{test:,} to test with"] if test is not None else []
-        weights = sum(parameter.size for parameter in trainer.model.parameters())
+        counts = [f"{train:,} {trainer.unit} to train on"] if train is not None else []
+        counts += [f"{test:,} to test with"] if test is not None else []
+        weights = f"{sum(parameter.size for parameter in trainer.model.parameters()):,} weights"
         prefix = f"{title}: {_name(trainer)}, " if title else f"{_name(trainer)}: "
-        trainer.print(f"{prefix}{', '.join(found)}; {weights:,} weights")
+        trainer.print(prefix + "; ".join(filter(None, [", ".join(counts), weights])))
         if self.resume:
             if not trainer.resume(epochs):
                 from_rank_0(partial(self._check_free, []))
@@ -139,7 +139,8 @@ class Results:
             )
         with stopping_signals() as stopped:
             done = trainer.fit(train_loader, validation_loader, epochs)
-            self._write(trainer, done, epochs, stopped, title, settings)
+            if done:  # unless it was stopped before the first batch
+                self._write(trainer, done, epochs, stopped, title, settings)
             return stopped.exit_code
 
     def _write(

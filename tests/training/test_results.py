@@ -121,8 +121,22 @@ def test_without_name_metrics_and_validation(tmp_path, capsys):
     batch = ndl.ones((4, 1)), ndl.ones((4, 1))
     with Results(tmp_path) as results:
         results.fit(trainer, [batch])
-    assert "Linear: train loss " in capsys.readouterr().out
+    first, *_, outcome, _, _, _ = capsys.readouterr().out.splitlines()
+    assert first == "Linear: 2 weights"
+    assert outcome.startswith("Linear: train loss ")
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "weights-linear.npz"}
+
+
+def test_a_training_that_never_began_leaves_nothing(tmp_path):
+    class Stops(Callback):
+        def on_fit_start(self, trainer):
+            trainer.stop()
+
+    trainer = make_trainer(verbose=False)
+    trainer.callbacks = [Stops()]
+    with Results(tmp_path / "new") as results:
+        assert results.fit(trainer, *loaders(), 2) == 0
+    assert not list(tmp_path.iterdir())
 
 
 CONFIG = """

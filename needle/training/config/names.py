@@ -29,7 +29,7 @@ from .kinds import (
 )
 from .parts import Part, Schedule
 
-__all__ = ["GENERATOR", "LAYER_LIST", "OPTIMIZER", "SCHEDULE", "TRANSFORM_LIST", "arguments_of"]
+__all__ = ["GENERATOR", "LAYER_LIST", "OPTIMIZER", "SCHEDULE", "TRANSFORM_LIST"]
 
 
 def _read_transforms(key: str, value: Any) -> list[Part]:
@@ -169,9 +169,8 @@ def arguments_of(
 
 def _is_layer(value: Any) -> bool:
     """Whether `value` is a module with one input whose required arguments a config can set."""
-    if not (inspect.isclass(value) and issubclass(value, nn.Module)):
-        return False
-    if value is nn.Sequential:  # written as a list of layers
+    is_module = inspect.isclass(value) and issubclass(value, nn.Module)
+    if not is_module or value is nn.Sequential:  # which is written as a list of layers
         return False
     inputs = set(_needed(value.forward)) - {"self"}  # of which a loss takes labels as well
     return len(inputs) == 1 and set(_needed(value)) <= set(arguments_of(value))
