@@ -5,7 +5,7 @@ derivative by g is the convolution, that by x the transposed convolution, that b
 here: the gradients of each of the three are the other two.
 
 In the instances a setting is a tuple of numbers, one for each spatial axis, and the padding one of
-pairs (before, after). Arrays are computed in lowering.py, with the channels last in memory.
+pairs (before, after). Arrays are computed in correlation.py, with the channels last in memory.
 """
 
 import operator
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import AbstractArray, Array, Tensor
+from .correlation import correlate, correlate_transposed, correlate_weights
 from .kinds import Contraction
-from .lowering import correlate, correlate_transposed, correlate_weights
 from .reductions import summation
 from .windows import Lengths, Padding, each_axis, each_padding, output_lengths
 
@@ -43,7 +43,7 @@ class _Convolving(Contraction):
 
     @property
     def _numbers(self) -> tuple[Lengths, Lengths, Lengths, int]:
-        """The settings as lowering.py takes them, which infers the padding behind."""
+        """The settings as correlation.py takes them, which infers the padding behind."""
         before = tuple([first for first, _ in self.padding])
         return self.stride, before, self.dilation, self.groups
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Array
-from .memory_order import channels_last, inverse, memory_order
+from .memory_order import channels_last
 from .sums import sum_over
 from .windows import Lengths, taps
 
@@ -30,8 +30,8 @@ def depthwise(
     if x.ndim == 3:
         settings = (1, *stride), (0, *before), (1, *dilation), (1, *outputs)
         return depthwise(x[:, :, None], weight[:, :, None], bias, *settings)[:, :, 0]
-    order = memory_order(x.ndim, is_rolled=True)
-    image = channels_last(x, order)
+    order = (2, 0, *range(3, x.ndim), 1)  # rows first
+    image = channels_last(x).transpose(order)
     channels, kernel = x.shape[1], weight.shape[2:]
     several = weight.shape[0] // channels
     shape = outputs[0], x.shape[0], *outputs[1:], channels, several
@@ -53,7 +53,7 @@ def depthwise(
     result = result.reshape((*shape[:-2], channels * several))
     if bias is not None:
         result += bias
-    return result.transpose(inverse(order))
+    return result.transpose((1, x.ndim - 1, 0, *range(2, x.ndim - 1)))
 
 
 def depthwise_weights(
@@ -68,8 +68,8 @@ def depthwise_weights(
     if x.ndim == 3:
         settings = (1, *kernel), (1, *stride), (0, *before), (1, *dilation)
         return depthwise_weights(x[:, :, None], g[:, :, None], *settings)[:, :, 0]
-    order = memory_order(x.ndim, is_rolled=True)
-    image, adjoint = channels_last(x, order), channels_last(g, order)
+    order = (2, 0, *range(3, x.ndim), 1)
+    image, adjoint = [channels_last(each).transpose(order) for each in (x, g)]
     channels, outputs = x.shape[1], g.shape[2:]
     several = g.shape[1] // channels
     result = np.zeros_like(x, shape=(several, *kernel, channels), order="C")

@@ -53,7 +53,7 @@ def identity(case):
 def lowered(request, monkeypatch):
     """How images are lowered: small ones as a whole, others by rows in blocks of images."""
     if request.param == "rows in blocks":
-        monkeypatch.setattr(lowering, "_is_rolled", lambda x, o, kernel, _: len(kernel) > 1)
+        monkeypatch.setattr(lowering, "_COLUMNS", 1)
         monkeypatch.setattr(lowering, "_BUFFER", 30)
 
 
