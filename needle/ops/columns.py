@@ -5,13 +5,13 @@ channels at a time where their statistics are broadcast; here some rows are join
 the statistics repeated. What several passes go over is taken in blocks that stay in the cache.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Array
 from .sums import sum_over
+from .threads import in_threads, scratch
 
 __all__ = [
     "as_columns", "from_columns", "normalize_columns", "normalize_columns_adjoint",
@@ -20,7 +20,7 @@ __all__ = [
 
 _LEAST = 2**15  # elements of an image for which this pays
 _LONG = 2**11  # elements of a joined row
-_BLOCK = 2**16  # elements of a block
+_BLOCK = 2**18  # elements of a block
 
 
 def order_of_columns(a: Array, axes: tuple[int, ...]) -> list[int] | None:
@@ -53,29 +53,40 @@ def _joined(matrix: Array) -> tuple[Array, int]:
     return matrix.reshape(rows // count, count * columns), count
 
 
-def _blocks(matrix: Array) -> Iterator[slice]:
+def _blocks(matrix: Array) -> list[slice]:
+    """Slices of the rows of a matrix, for threads."""
     step = max(1, _BLOCK // matrix.shape[1])
-    return (slice(start, start + step) for start in range(0, len(matrix), step))
+    return [slice(start, start + step) for start in range(0, len(matrix), step)]
 
 
 def normalize_columns(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, ...]:
     """(y, mean, variance, r) of a matrix, as `Normalize` has them, the statistics (1, columns)."""
     rows, columns = x.shape
-    average = sum_over(x, (0,)) / rows
     joined, count = _joined(x)
-    repeated = np.tile(average, count)
+    blocks = _blocks(joined)
     y = np.empty_like(joined)
-    squares = np.zeros_like(average)
-    for block in _blocks(joined):
+
+    def sum_of(block: slice) -> Array:
+        return sum_over(joined[block].reshape(-1, columns), (0,))
+
+    def squares_of(block: slice) -> Array:
         deviation = np.subtract(joined[block], repeated, out=y[block])
-        squares += sum_over((deviation * deviation).reshape(-1, columns), (0,))
-    variance = squares / rows
-    scale = 1 / np.sqrt(variance + eps)
-    factor, shift = np.tile(scale * weight, count), np.tile(bias, count)
-    for block in _blocks(joined):
+        squares = np.multiply(deviation, deviation, out=scratch("squares", y, deviation.shape))
+        return sum_over(squares.reshape(-1, columns), (0,))
+
+    def scaled(block: slice) -> None:
         part = y[block]
         part *= factor
         part += shift
+
+    average: Any = sum(in_threads(sum_of, blocks))
+    average = average / rows
+    repeated = np.tile(average, count)
+    variance: Any = sum(in_threads(squares_of, blocks))
+    variance = variance / rows
+    scale = 1 / np.sqrt(variance + eps)
+    factor, shift = np.tile(scale * weight, count), np.tile(bias, count)
+    in_threads(scaled, blocks)
     return y.reshape(x.shape), average, variance, scale
 
 
@@ -85,21 +96,27 @@ def normalize_columns_adjoint(
     """The adjoints of x, w and b: r·w·(g - m(g) - x̂·m(g·x̂)), Σ g·x̂ and Σ g."""
     rows, columns = x.shape
     joined, count = _joined(x)
+    blocks = _blocks(joined)
     adjoint = g.reshape(joined.shape)
-    of_bias = sum_over(g, (0,))
-    of_weight = np.zeros_like(average)
     repeated = np.tile(average, count)
     result = np.empty_like(joined)
-    for block in _blocks(joined):
+
+    def sums_of(block: slice) -> Array:
         deviation = np.subtract(joined[block], repeated, out=result[block])
-        of_weight += sum_over((deviation * adjoint[block]).reshape(-1, columns), (0,))
-    of_weight *= scale
-    settings: Any = of_weight * scale / -rows, of_bias / -rows, scale * weight
-    slope, shift, factor = [np.tile(each, count) for each in settings]
-    for block in _blocks(joined):
+        part = adjoint[block]
+        along = np.multiply(deviation, part, out=scratch("along", part, part.shape))
+        return np.concatenate([sum_over(each.reshape(-1, columns), (0,)) for each in (part, along)])
+
+    def scaled(block: slice) -> None:
         part = result[block]  # x - mean
         part *= slope
         part += shift
         part += adjoint[block]
         part *= factor
+
+    sums: Any = sum(in_threads(sums_of, blocks))
+    of_bias, of_weight = sums[:1], sums[1:] * scale
+    settings: Any = of_weight * scale / -rows, of_bias / -rows, scale * weight
+    slope, shift, factor = [np.tile(each, count) for each in settings]
+    in_threads(scaled, blocks)
     return result.reshape(x.shape), of_weight, of_bias

@@ -4,7 +4,7 @@ Arrays are (N, C, ...) with channels last in memory: as (N, ..., C).
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
@@ -14,7 +14,12 @@ from ..autograd import Array
 from .depthwise import depthwise, depthwise_weights
 from .lowering import Block, Lowering, Rows
 from .memory_order import channels_last, images_like
-from .tall_products import is_stackable, tall_adjoint_product, tall_product
+from .tall_products import (
+    is_adjoint_stackable,
+    is_stackable,
+    tall_adjoint_product,
+    tall_product,
+)
 from .threads import in_threads, scratch
 from .windows import Lengths
 
@@ -46,8 +51,7 @@ def correlate(
     by_rows = lowering.by_rows(result)
     kernels = _by_taps(weight, lowering)
     shift = None if bias is None else bias.reshape((groups, *[1] * (by_rows.ndim - 2), -1))
-    blocks = lowering.blocks()
-    is_shared = len(blocks) > 1 and is_stackable(*kernels.shape[2:], 0)
+    is_shared = _may_share(x) and is_stackable(*kernels.shape[2:])
     multiply = tall_product if is_shared else np.matmul
 
     def compute(block: Block) -> None:
@@ -61,7 +65,7 @@ def correlate(
         if shift is not None:
             target += shift
 
-    _each(is_shared, compute, blocks)
+    list(_each(compute, lowering, is_shared))
     return result
 
 
@@ -96,8 +100,15 @@ def _by_taps(weight: Array, lowering: Lowering) -> Array:
     return parts.reshape((lowering.kernel[0], groups, lowering.columns, outputs))
 
 
-def _each(is_shared: bool, function: Callable[[Block], Any], blocks: list[Block]) -> list[Any]:
-    return in_threads(function, blocks) if is_shared else [function(each) for each in blocks]
+def _may_share(x: Array) -> bool:
+    """Whether threads may share the work: with NumPy's arrays, not with those of a GPU."""
+    return x.__class__ is np.ndarray
+
+
+def _each(function: Callable[[Block], Any], lowering: Lowering, is_shared: bool) -> Iterable[Any]:
+    """function(block) for each block."""
+    blocks = lowering.blocks(is_shared)
+    return in_threads(function, blocks) if is_shared else map(function, blocks)
 
 
 def _pointwise(x: Array, weight: Array, bias: Array | None) -> Array:
@@ -176,28 +187,29 @@ def correlate_weights(
         return depthwise_weights(x, g, kernel, stride, before, dilation)
     lowering = Lowering(x, kernel, stride, before, dilation, groups, lengths)
     by_rows = lowering.by_rows(g)
-    blocks = lowering.blocks()
-    is_shared = len(blocks) > 1 and is_stackable(0, outputs, inputs)
     shape = lowering.kernel[0], groups, lowering.columns, outputs
+    is_shared = _may_share(x) and is_adjoint_stackable(inputs, outputs)
+    multiply = tall_adjoint_product if is_shared else _adjoint_product
 
     def compute(block: Block) -> Array:
         matrix, rows = lowering.lower(block)
         pixels = matrix.shape[2]
-        adjoint = lowering.part(by_rows, block)
-        flat = scratch("adjoint", adjoint, adjoint.shape)
-        flat[...] = adjoint
-        flat = flat.reshape((groups, -1, outputs))
+        part = lowering.part(by_rows, block)
+        adjoint = scratch("adjoint", part, part.shape)
+        adjoint[...] = part
+        adjoint = adjoint.reshape((groups, -1, outputs))
         total = np.zeros_like(x, shape=shape, order="C")
         for tap, written, read in rows:
-            part = matrix[:, read].reshape((groups, -1, lowering.columns))
-            of_part = flat[:, written.start * pixels : written.stop * pixels]
-            if is_shared:
-                total[tap] = tall_adjoint_product(part, of_part, inputs)
-            else:
-                np.matmul(np.swapaxes(part, 1, 2), of_part, out=total[tap])
+            of_part = adjoint[:, written.start * pixels : written.stop * pixels]
+            of_rows = matrix[:, read].reshape((groups, -1, lowering.columns))
+            total[tap] = multiply(of_rows, of_part, inputs)
         return total
 
-    total: Any = sum(_each(is_shared, compute, blocks), np.zeros_like(x, shape=shape, order="C"))
+    total: Any = sum(_each(compute, lowering, is_shared), np.zeros_like(x, shape=shape, order="C"))
     total = total.reshape((lowering.kernel[0], groups, *lowering.kernel[1:], inputs, outputs))
     total = np.moveaxis(total, (1, -1, -2), (0, 1, 2))
     return total.reshape((groups * outputs, inputs, *kernel))
+
+
+def _adjoint_product(a: Array, b: Array, width: int) -> Array:
+    return np.matmul(np.swapaxes(a, 1, 2), b)

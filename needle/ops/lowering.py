@@ -20,6 +20,7 @@ from .windows import Lengths, reach, taps
 __all__ = ["Block", "Lowering"]
 
 _BUFFER = 2**20  # elements of the lowered matrix that are made at a time: 4 MiB of float32
+_SHARES = 8  # blocks, or a multiple, where threads share them
 _COLUMNS = 32  # a product of fewer wastes time
 _CHANNELS = 16  # fewer are not worth copying side by side
 
@@ -66,8 +67,7 @@ class Lowering:
         self.dilation, self.outputs = dilation, outputs
         self.columns = channels * math.prod(kernel[1:])
         self.image = self.by_rows(x if self.is_turned else channels_last(x))
-        self._filled = threading.local()
-        """What a thread has in its buffer."""
+        self._of_thread = threading.local()
 
     def by_rows(self, a: Array) -> Array:
         """Images (N, C, ...) as (G, rows, N, ..., C/G)."""
@@ -82,14 +82,15 @@ class Lowering:
             return a[:, block.rows, block.images]
         return a[:, :, block.images, block.rows]
 
-    def blocks(self) -> list[Block]:
-        """The output in blocks that fit into the buffer."""
+    def blocks(self, is_shared: bool) -> list[Block]:
+        """The output in blocks that fit into the buffer, a number that threads share evenly."""
         axis = 0 if self.is_by_rows else 1
         size = math.prod(self.outputs) * self.columns * self.groups
-        images = _slices(self.image.shape[2], size)
+        multiple = _SHARES if is_shared else 1
+        images = _slices(self.image.shape[2], size, multiple)
         rows = [slice(0, self.outputs[axis])]
         if size > _BUFFER:
-            rows = _slices(self.outputs[axis], size // self.outputs[axis])
+            rows = _slices(self.outputs[axis], size // self.outputs[axis], multiple)
         return [Block(*each) for each in product(rows, images)]
 
     def lower(self, block: Block) -> tuple[Array, list[Rows]]:
@@ -101,21 +102,23 @@ class Lowering:
         start = max(0, -before[0])
         stop = outputs[0] + (self.kernel[0] - 1) * self.dilation[0] - before[0]
         image = self.image[:, start:stop, block.images]
-        height, *lengths = image.shape[1], *image.shape[3:-1]
-        settings = lengths, self.kernel[1:], self.stride[1:], before[1:], self.dilation[1:]
-        window = taps(*map(tuple, settings), tuple(outputs[1:]))
-        buffer, matrix = self._buffer(image, tuple(outputs[1:]))
-        if getattr(self._filled, "last", None) != (buffer.shape, window):
-            buffer[...] = 0  # the padding, which stays
-            self._filled.last = buffer.shape, window
+        made = tuple(outputs[1:])
+        window = taps(
+            image.shape[3:-1], self.kernel[1:], self.stride[1:],
+            tuple(before[1:]), self.dilation[1:], made,
+        )  # fmt: skip
+        of_thread = self._of_thread.__dict__
+        key = image.shape, made, window
+        if of_thread.get("key") != key:
+            of_thread["key"], of_thread["buffer"] = key, self._buffer(image, made)
+            of_thread["buffer"][0][...] = 0  # the padding, which stays
+        buffer, matrix = of_thread["buffer"]
         every = (slice(None),) * 3
         for tap, written, read in window:
             buffer[(*every, *written, *tap)] = image[(*every, *read)]
-        pairs = [
-            Rows(tap, *reach(tap * self.dilation[0] - before[0] - start, 1, height, outputs[0]))
-            for tap in range(self.kernel[0])
-        ]
-        return matrix, [each for each in pairs if each.written.stop > each.written.start]
+        offsets = [tap * self.dilation[0] - before[0] - start for tap in range(self.kernel[0])]
+        places = [reach(offset, 1, image.shape[1], outputs[0]) for offset in offsets]
+        return matrix, [Rows(tap, *place) for tap, place in enumerate(places) if place[0].stop]
 
     def _buffer(self, image: Array, outputs: Lengths) -> tuple[Array, Array]:
         """Memory for (G, rows, N, outputs, taps, C), and as a matrix for each row of pixels.
@@ -137,12 +140,13 @@ def _is_by_rows(kernel: Lengths, stride: Lengths, columns: int) -> bool:
     return len(kernel) > 1 < kernel[0] and stride[0] == 1 and columns >= _COLUMNS
 
 
-def _slices(count: int, size: int) -> list[slice]:
+def _slices(count: int, size: int, multiple: int) -> list[slice]:
     """Slices of `count` things of some size each that fit into the buffer together.
 
-    Eight of them, or a multiple, so that threads share them evenly.
+    One, or a multiple of a number of them.
     """
     number = -(-count * size // _BUFFER)
-    number = min(count, -(-number // 8) * 8) if number > 1 else 1
+    if number > 1:
+        number = min(count, -(-number // multiple) * multiple)
     step = max(1, -(-count // max(1, number)))
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]

@@ -11,15 +11,21 @@ import numpy as np
 
 from ..autograd import Array
 
-__all__ = ["is_stackable", "tall_adjoint_product", "tall_product"]
+__all__ = ["is_adjoint_stackable", "is_stackable", "tall_adjoint_product", "tall_product"]
 
 _LARGEST = 2**19 - 1  # multiplications that OpenBLAS makes in one thread
-_ROWS = 16  # the least for which a stack pays
-_TERMS = 256
+_ROWS = 16  # of a matrix of a stack, at least
+_TERMS = 256  # that are added up for a number of a matrix of a stack, at least
 
 
-def is_stackable(columns: int, outputs: int, width: int) -> bool:
-    return max(columns * _ROWS, width * _TERMS) * outputs <= _LARGEST
+def is_stackable(columns: int, outputs: int) -> bool:
+    """Whether `tall_product` pays, for a matrix of this shape on the right."""
+    return _ROWS * columns * outputs <= _LARGEST
+
+
+def is_adjoint_stackable(width: int, outputs: int) -> bool:
+    """Whether `tall_adjoint_product` pays, for results of this shape."""
+    return _TERMS * width * outputs <= _LARGEST
 
 
 def tall_product(a: Array, b: Array, out: Array) -> Array:
@@ -33,7 +39,7 @@ def tall_product(a: Array, b: Array, out: Array) -> Array:
 def tall_adjoint_product(a: Array, b: Array, width: int) -> Array:
     """The transpose of a (G, M, K) times b (G, M, N), by `width` columns of a at a time."""
     groups, _, columns = a.shape
-    if columns * b.shape[2] * _TERMS <= _LARGEST:
+    if is_adjoint_stackable(columns, b.shape[2]):
         width = columns
     total: Any = 0
     for rows, stack in _stacks(a.shape[1], _LARGEST // (width * b.shape[2])):

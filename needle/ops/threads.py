@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 _SETTINGS = "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS"
+_MOST_KEPT = 2**24  # bytes, for each name
 _of_thread = threading.local()
 
 
@@ -61,10 +63,11 @@ def in_threads(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> 
                 return
             results[number] = function(piece)
 
-    others = [
-        _pool().submit(copy_context().run, work)  # which has the caller's np.errstate
-        for _ in range(min(_count(), len(waiting)) - 1)
-    ]
+    others = []
+    with suppress(RuntimeError):  # no new threads while the interpreter ends
+        for _ in range(min(_count(), len(waiting)) - 1):
+            # in a copy of the context, which has the caller's np.errstate
+            others.append(_pool().submit(copy_context().run, work))
     try:
         work()
     finally:
@@ -83,6 +86,8 @@ def scratch(name: str, like: Array, shape: tuple[int, ...]) -> Array:
     if like.__class__ is not np.ndarray:
         return np.empty_like(like, shape=shape, order="C")
     size = math.prod(shape) * like.dtype.itemsize
+    if size > _MOST_KEPT:
+        return np.empty(shape, like.dtype)
     kept = _of_thread.__dict__
     memory = kept.get(name)
     if memory is None or memory.nbytes < size:

@@ -8,7 +8,7 @@ import pytest
 import needle as ndl
 from needle import Tensor, nn
 from needle.nn import functional as F
-from needle.ops import lowering
+from needle.ops import lowering, threads
 
 # spatial axes, channels in and out, lengths, kernel, settings
 CONVOLUTIONS = [
@@ -55,6 +55,7 @@ def lowered(request, monkeypatch):
     if request.param == "rows in blocks":
         monkeypatch.setattr(lowering, "_COLUMNS", 1)
         monkeypatch.setattr(lowering, "_BUFFER", 30)
+        monkeypatch.setattr(threads, "_count", lambda: 2)
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=identity)
@@ -178,6 +179,24 @@ def test_memory_stays_within_three_times_the_operands(shape):
     finally:
         tracemalloc.stop()
     assert forward <= 3 * (x.size + weight.size) * 4
+
+
+@pytest.mark.parametrize("channels", [3, 32])  # lowered whole, and by rows
+def test_any_number_of_threads_gives_the_same_bits(channels, monkeypatch):
+    monkeypatch.setattr(lowering, "_BUFFER", 2**14)
+    x = ndl.init.rand(17, channels, 12, 11, requires_grad=True)
+    weight = ndl.init.rand(32, channels, 3, 3, requires_grad=True)
+    found = []
+    for count in (1, 2, 3):
+        monkeypatch.setattr(threads, "_count", lambda count=count: count)
+        threads._pool.cache_clear()
+        y = ndl.convolution(x, weight, padding=1)
+        (y * y).sum().backward()
+        found.append([each.numpy() for each in (y, x.grad, weight.grad)])
+    threads._pool.cache_clear()
+    for ours in found[1:]:
+        for a, b in zip(found[0], ours, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
