@@ -220,6 +220,21 @@ def step_of(measured: Mapping[int, Any]) -> Step:
     )
 
 
+def _crowd(ranks: int, cores: int) -> int:
+    """How many ranks the core has that has most: in every exchange, all wait for it."""
+    return -(-ranks // cores)
+
+
+def _note(ranks: int, cores: int) -> str:
+    crowd = _crowd(ranks, cores)
+    if crowd == 1:
+        return ""
+    return (
+        f" {ranks} ranks share {cores} cores, and all wait for the core that has {crowd} of them: "
+        f"their predictions, also those of steps, are times {crowd}."
+    )
+
+
 def _table_of_means(measured: Mapping[int, Any], cores: int) -> str:
     of_two, of_three = measured[2]["means"], measured[3]["means"]
     networks = {name: fitted(of_two, name) for name in ALGORITHMS}
@@ -229,7 +244,7 @@ def _table_of_means(measured: Mapping[int, Any], cores: int) -> str:
         "| bytes | 2 measured | 2 fitted | 3 measured | 3 by ring | 3 by tree |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    crowd = max(1.0, 3 / cores)
+    crowd = _crowd(3, cores)
     for nbytes, seconds in of_two.items():
         row = [
             seconds,
@@ -242,8 +257,7 @@ def _table_of_means(measured: Mapping[int, Any], cores: int) -> str:
     lines += [
         "",
         f"α = {ring.latency * 1e6:.2g} µs, β = {ring.bandwidth / 1e9:.2g} GB/s (ring); "
-        f"{measured[2]['overlap']:.0%} of a mean passes during matrix products."
-        + (f" 3 ranks share {cores} cores: predictions are times {crowd:.2g}." * (crowd > 1)),
+        f"{measured[2]['overlap']:.0%} of a mean passes during matrix products." + _note(3, cores),
     ]
     return "\n".join(lines)
 
@@ -257,11 +271,11 @@ def _table_of_steps(measured: Mapping[int, Any], cores: int) -> str:
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
         f"| 1 | {one * 1e3:.2f} ms | | | 1 × | |",
     ]
-    cost = measured[2]["steps"]["wrapped"] - measured[2]["steps"]["alone"]
+    cost = max(0.0, measured[2]["steps"]["wrapped"] - measured[2]["steps"]["alone"])
     for ranks in (2, 3):
         steps = measured[ranks]["steps"]
         alone, wrapped = steps["alone"], steps["wrapped"]
-        crowd = max(1.0, ranks / cores)
+        crowd = _crowd(ranks, cores)
         # in shared memory each rank writes its gradients and reads those of all
         predicted = (one / ranks + cost * (1 + ranks) / 3) * crowd
         lines.append(

@@ -66,8 +66,12 @@ def test_report():
     assert "| 2 | 16.00 ms | 17.00 ms | 6.2% | 1.76 × | 1.88 × |" in text
     assert '| compress="float16" | 1.00000 | 0.50000 | 0.20000 | 0.10000 |' in text
     assert "| 1024 |" in text
-    assert "predictions are times" not in text
-    assert "predictions are times 1.5" in scaling.report(MEASURED, scaling.NETWORKS, cores=2)
+    assert "their predictions" not in text
+    crowded = scaling.report(MEASURED, scaling.NETWORKS, cores=2)
+    assert "all wait for the core that has 2 of them" in crowded
+    # two thirds of 30 ms, and 4/3 of the ms that means cost two ranks, twice
+    assert "| 3 | 16.00 ms | 18.00 ms | 12.5% | 1.67 × | 1.32 × |" in crowded
+    assert "| 3 | 16.00 ms | 18.00 ms | 12.5% | 1.67 × | 2.65 × |" in text
 
 
 def test_command_line(monkeypatch, tmp_path, capsys):
