@@ -55,11 +55,6 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError("SyncBatchNorm: process_group must be None, which is all ranks")
         super().__init__(num_features, eps, momentum, device, dtype, affine, track_running_stats)
 
-    @property
-    def num_features(self) -> int:
-        """C, the number of channels."""
-        return self.dim
-
     def forward(self, x: Tensor) -> Tensor:
         is_shared = self.training or self.running_mean is None
         if not is_shared or communicator().size == 1:

@@ -71,8 +71,9 @@ class _BatchNorm(_Normalization):
                 "all batches, set layer.momentum = 1 / n before the n-th"
             )
         check_fraction(f"{type(self).__name__}: momentum", momentum)
-        self.dim = dim
+        self.dim = self.num_features = dim
         self.momentum = momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
         for name, draw in {"running_mean": init.zeros, "running_var": init.ones}.items():
             tracked = draw(dim, device=device, dtype=dtype) if track_running_stats else None
             self.register_buffer(name, tracked)
@@ -159,9 +160,12 @@ class BatchNorm3d(_BatchNorm):
 
 
 class _OverLastAxes(_Normalization):
-    def __init__(self, normalized_shape: Sequence[int] | int, *args: Any) -> None:
+    def __init__(
+        self, normalized_shape: Sequence[int] | int, eps: Any, scale: bool, *args: Any
+    ) -> None:
         self.normalized_shape = as_shape(type(self).__name__, normalized_shape)
-        super().__init__(self.normalized_shape, *args)
+        self.elementwise_affine = scale
+        super().__init__(self.normalized_shape, eps, scale, *args)
 
     def extra_repr(self) -> str:
         return f"{', '.join(map(str, self.normalized_shape))}, eps={self.eps}"
@@ -247,6 +251,7 @@ class GroupNorm(_Normalization):
         check_groups(num_groups, num_channels)
         self.num_groups = num_groups
         self.num_channels = num_channels
+        self.affine = affine
 
     def forward(self, x: Tensor) -> Tensor:
         check_channels("GroupNorm", "(N, C, ...)", x, channels=self.num_channels)
@@ -272,7 +277,6 @@ class _InstanceNorm(_BatchNorm):
         super().__init__(
             num_features, eps, momentum, device, dtype, affine, track_running_stats, bias=bias
         )
-        self.num_features = num_features
 
     def forward(self, x: Tensor) -> Tensor:
         return on_batch(type(self).__name__, self.ndims[0] - 2, x, self._normalized)

@@ -351,3 +351,27 @@ def test_images_with_their_channels_last_in_memory(monkeypatch, same_twice, orde
     assert found.realize_cached_data().strides == y.realize_cached_data().strides
     np.testing.assert_allclose(ours[0].numpy(), 0.1 * x.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(ours[1].numpy(), 0.9 + 0.1 * x.var((0, 2, 3)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments"),
+    [
+        ("BatchNorm1d", {"num_features": 3, "affine": False}),
+        ("BatchNorm2d", {"num_features": 3, "track_running_stats": False}),
+        ("InstanceNorm2d", {"num_features": 3, "affine": True}),
+        ("GroupNorm", {"num_groups": 2, "num_channels": 6, "affine": False}),
+        ("LayerNorm", {"normalized_shape": (4, 3), "elementwise_affine": False}),
+        ("RMSNorm", {"normalized_shape": (3,), "eps": 1e-3}),
+    ],
+)
+def test_settings_have_torchs_names(layer, arguments):
+    torch = pytest.importorskip("torch")
+    first, *others = arguments.items()
+    ours = getattr(nn, layer)(first[1], **dict(others))
+    theirs = getattr(torch.nn, layer)(**arguments)
+    names = {"num_features", "num_groups", "num_channels", "normalized_shape", "eps", "momentum"}
+    names |= {"affine", "elementwise_affine", "track_running_stats"}
+    shared = [name for name in names if hasattr(theirs, name)]
+    assert len(shared) >= 3
+    for name in shared:
+        assert getattr(ours, name) == getattr(theirs, name), name
