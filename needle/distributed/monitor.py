@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 _PIDFD_GET_INFO, _INFO_EXIT = 0xC040FF0B, 8  # of linux/pidfd.h
 _CONNECTIONS: list[socket.socket] = []  # of this rank
-_STARTED: list[Any] = []
+_STARTED: list[Any] = []  # by this rank
 _START = 10.0  # seconds that a monitor may take to start
 _GRACE = 0.3  # seconds for other ranks, which may write what they have found
 
@@ -32,16 +32,19 @@ _GRACE = 0.3  # seconds for other ranks, which may write what they have found
 
 def join_monitor(node: Any, rank: int, size: int) -> None:
     """Start the monitor of this machine, and join it; all its ranks must call this."""
-    if hasattr(os, "pidfd_open"):  # Linux
-        address = node.bcast(_started(size) if node.Get_rank() == 0 else None)
-        own = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        own.settimeout(_START)
-        with suppress(OSError):  # it cannot be started, or was killed
-            own.connect(address)
-            socket.send_fds(own, [str(rank).encode()], _launcher())
-            own.recv(1)  # it knows this rank
-            _CONNECTIONS.append(own)
-            atexit.register(leave_monitor, os.getpid())
+    if not hasattr(os, "pidfd_open"):  # not Linux
+        return
+    address = node.bcast(_started(size) if node.Get_rank() == 0 else None)
+    if address is None:
+        return
+    own = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    own.settimeout(_START)
+    with suppress(OSError):  # it was killed
+        own.connect(address)
+        socket.send_fds(own, [str(rank).encode()], _launcher())
+        own.recv(1)  # it knows this rank
+        _CONNECTIONS.append(own)
+        atexit.register(leave_monitor, os.getpid())
 
 
 def leave_monitor(process: int) -> None:
@@ -52,20 +55,16 @@ def leave_monitor(process: int) -> None:
                 connection.send(b"ends")
 
 
-def _started(size: int) -> bytes:
-    """The address of a new monitor."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+def _started(size: int) -> bytes | None:
+    """The address of a new monitor; None if there cannot be one."""
+    command = [sys.executable, "-I", "-S", __file__, str(size)]
+    quiet: Any = {"stdout": subprocess.DEVNULL, "start_new_session": True}
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind("")  # a name that is free
         listener.listen(1024)
-        _STARTED.append(
-            subprocess.Popen(
-                [sys.executable, "-I", "-S", __file__, str(size)],
-                stdin=listener.fileno(),
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        )
+        _STARTED.append(subprocess.Popen(command, stdin=listener.fileno(), **quiet))
         return listener.getsockname()
+    return None
 
 
 def _launcher() -> list[int]:
@@ -101,15 +100,15 @@ class _Rank(NamedTuple):
 
 def monitor(listener: socket.socket, size: int) -> None:
     """Wait until all ranks that have joined have ended; report the first that was killed."""
-    events = select.epoll()  # in the order in which they happen
+    events = select.epoll()  # tells events in the order in which they happened
     events.register(listener)
     ranks = {}
     is_reported = False
     while True:
         for event, _ in events.poll():
             if event == listener.fileno():
-                joined = _joined(listener)
-                with suppress(OSError):  # it has ended meanwhile
+                with suppress(OSError, ValueError):  # it has ended meanwhile
+                    joined = _joined(listener)
                     ending = os.pidfd_open(joined.process)
                     ranks[ending] = joined
                     events.register(ending)

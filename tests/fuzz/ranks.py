@@ -6,6 +6,7 @@ Resumed, they come to what a training comes to that is left alone, and no proces
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -116,6 +117,7 @@ def case(rng: np.random.Generator) -> Counter[str]:
             while processes_of(folder):  # the last may be ending
                 assert time.monotonic() - start < LONGEST, f"processes are left\n{err}"
                 time.sleep(0.1)
+            found["named"] += bool(re.search(r"rank \d of \d was killed by SIGKILL", err))
         ranks = int(rng.integers(1, 4))
         done = run_ranks(ranks, *command(folder), timeout=120)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
