@@ -178,6 +178,8 @@ class Tracer:
         """The result of an op as recording arrays: by the functions that it calls, or as a call."""
         if op.check is not None:
             self.checks.append(Check(op, operands_of(tuple(arrays))))
+        if op.compute_into is not None:
+            return self._called(op, arrays, "it computes into the memory that it is given")
         draws = len(self.draws)
         try:
             with (

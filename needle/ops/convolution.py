@@ -65,15 +65,27 @@ class _Convolving(Contraction):
     def compute(self, a: Array, b: Array, *bias: Array) -> Array:
         shape = self._shape(a, b)
         dtype = np.result_type(a.dtype, b.dtype)
-        wide = np.result_type(dtype, np.float32) if dtype.kind == "f" else dtype
-        arrays = [each.astype(wide, copy=False) for each in (a, b, *bias)]
-        return self._compute(shape, *arrays).astype(dtype, copy=False)
+        return self._compute(shape, None, *_widened(a, b, *bias)).astype(dtype, copy=False)
+
+    def compute_into(self, out: Array, *arrays: Array) -> None:
+        widened = _widened(*arrays)
+        found = self._compute(out.shape, out if out.dtype == widened[0].dtype else None, *widened)
+        if found is not out:
+            out[...] = found
 
     def _shape(self, a: Array, b: Array) -> tuple[int, ...]:
         raise NotImplementedError
 
-    def _compute(self, shape: tuple[int, ...], *arrays: Array) -> Array:
+    def _compute(self, shape: tuple[int, ...], out: Array | None, *arrays: Array) -> Array:
+        """The result, in the memory of `out` if there is one and it suits."""
         raise NotImplementedError
+
+
+def _widened(*arrays: Array) -> list[Array]:
+    """Arrays of one dtype; float16 is added up in float32."""
+    dtype = np.result_type(arrays[0].dtype, arrays[1].dtype)
+    wide = np.result_type(dtype, np.float32) if dtype.kind == "f" else dtype
+    return [each.astype(wide, copy=False) for each in arrays]
 
 
 class Convolution(_Convolving):
@@ -112,9 +124,9 @@ class Convolution(_Convolving):
         )
         return x.shape[0], weight.shape[0], *lengths
 
-    def _compute(self, shape: tuple[int, ...], *arrays: Array) -> Array:
+    def _compute(self, shape: tuple[int, ...], out: Array | None, *arrays: Array) -> Array:
         x, weight, *bias = arrays
-        return correlate(x, weight, bias[0] if bias else None, *self._numbers, shape[2:])
+        return correlate(x, weight, bias[0] if bias else None, *self._numbers, shape[2:], out)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, *bias = node.inputs
@@ -167,9 +179,9 @@ class TransposedConvolution(_Convolving):
             )
         return g.shape[0], weight.shape[1] * self.groups, *self.lengths
 
-    def _compute(self, shape: tuple[int, ...], *arrays: Array) -> Array:
+    def _compute(self, shape: tuple[int, ...], out: Array | None, *arrays: Array) -> Array:
         g, weight = arrays
-        return correlate_transposed(g, weight, *self._numbers, self.lengths)
+        return correlate_transposed(g, weight, *self._numbers, self.lengths, out)
 
     def gradient(self, out_grad: Tensor, node: Tensor) -> tuple[Tensor | None, ...]:
         g, weight = node.inputs
@@ -206,7 +218,7 @@ class ConvolutionOfWeights(_Convolving):
     def _shape(self, x: Array, g: Array) -> tuple[int, ...]:
         return g.shape[1], x.shape[1] // self.groups, *self.kernel
 
-    def _compute(self, shape: tuple[int, ...], *arrays: Array) -> Array:
+    def _compute(self, shape: tuple[int, ...], out: Array | None, *arrays: Array) -> Array:
         x, g = arrays
         return correlate_weights(x, g, self.kernel, *self._numbers)
 

@@ -35,8 +35,12 @@ def correlate(
     dilation: Lengths,
     groups: int,
     outputs: Lengths,
+    out: Array | None = None,
 ) -> Array:
-    """y[n, o, i] = bias[o] + Σ x[n, c, i·stride + k·dilation - before]·weight[o, c, k]."""
+    """y[n, o, i] = bias[o] + Σ x[n, c, i·stride + k·dilation - before]·weight[o, c, k].
+
+    The result may be in the memory of `out`, of any order.
+    """
     channels = weight.shape[0]
     ends = [(count - 1) * step + 1 for count, step in zip(outputs, stride, strict=True)]
     is_inside = all(end <= length for end, length in zip(ends, x.shape[2:], strict=True))
@@ -47,7 +51,7 @@ def correlate(
         return depthwise(x, weight, bias, stride, before, dilation, outputs)
     kernel = weight.shape[2:]
     lowering = Lowering(x, kernel, stride, before, dilation, groups, outputs)
-    result = images_like(x, (x.shape[0], channels, *outputs))
+    result = images_like(x, (x.shape[0], channels, *outputs)) if out is None else out
     by_rows = lowering.by_rows(result)
     kernels = _by_taps(weight, lowering)
     shift = None if bias is None else bias.reshape((groups, *[1] * (by_rows.ndim - 2), -1))
@@ -57,11 +61,11 @@ def correlate(
     def compute(block: Block) -> None:
         matrix, rows = lowering.lower(block)
         target = lowering.part(by_rows, block)
-        if lowering.is_by_rows:
+        if lowering.is_by_rows or out is not None:
             target[...] = _sum_of_rows(multiply, matrix, rows, kernels, target.shape)
         else:  # which is a matrix in memory
-            out = target.reshape((groups, -1, target.shape[-1]))
-            multiply(matrix[:, 0], kernels[0], out=out)
+            pixels = target.reshape((groups, -1, target.shape[-1]))
+            multiply(matrix[:, 0], kernels[0], out=pixels)
         if shift is not None:
             target += shift
 
@@ -129,6 +133,7 @@ def correlate_transposed(
     dilation: Lengths,
     groups: int,
     lengths: Lengths,
+    out: Array | None = None,
 ) -> Array:
     """The adjoint of `correlate` by x: Σ g[n, o, i]·weight[o, c, k] at each pixel that was read.
 
@@ -145,11 +150,13 @@ def correlate_transposed(
     one = (1,) * len(kernel)
     is_single = math.prod(stride) == 1 and all(lengths)  # phase, with all pixels
     if not is_single:
-        result = images_like(g, (g.shape[0], groups * inputs, *lengths))
+        shape = g.shape[0], groups * inputs, *lengths
+        result = images_like(g, shape) if out is None else out
         result[...] = 0
     for combination in product(*phases):
         places, chosen, first, apart, counts = zip(*combination, strict=True)
-        part = correlate(g, flipped[(..., *chosen)], None, one, first, apart, groups, counts)
+        into = out if is_single else None
+        part = correlate(g, flipped[(..., *chosen)], None, one, first, apart, groups, counts, into)
         if is_single:
             return part
         result[(..., *places)] = part

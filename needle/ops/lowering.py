@@ -13,7 +13,6 @@ from itertools import product
 from typing import NamedTuple
 
 from ..autograd import Array
-from .memory_order import channels_last
 from .threads import scratch
 from .windows import Lengths, reach, taps
 
@@ -66,7 +65,8 @@ class Lowering:
         self.kernel, self.stride, self.before = kernel, stride, before
         self.dilation, self.outputs = dilation, outputs
         self.columns = channels * math.prod(kernel[1:])
-        self.image = self.by_rows(x if self.is_turned else channels_last(x))
+        self.is_last = x.shape[1] == 1 or x.strides[1] == x.dtype.itemsize
+        self.image = self.by_rows(x)
         self._of_thread = threading.local()
 
     def by_rows(self, a: Array) -> Array:
@@ -102,6 +102,10 @@ class Lowering:
         start = max(0, -before[0])
         stop = outputs[0] + (self.kernel[0] - 1) * self.dilation[0] - before[0]
         image = self.image[:, start:stop, block.images]
+        if not self.is_last and not self.is_turned:
+            copy = scratch("image", image, image.shape)
+            copy[...] = image
+            image = copy
         made = tuple(outputs[1:])
         window = taps(
             image.shape[3:-1], self.kernel[1:], self.stride[1:],

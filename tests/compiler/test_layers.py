@@ -25,6 +25,12 @@ LAYERS = {
     "group norm": (lambda: nn.GroupNorm(2, 4), (5, 4, 3)),
     "rms norm": (lambda: nn.RMSNorm(4), (5, 4)),
     "convolution": (lambda: nn.Conv(2, 3, 3), (2, 2, 5, 5)),
+    "few channels": (lambda: nn.Conv2d(2, 3, 3, padding=1), (2, 2, 5, 5)),
+    "many channels": (lambda: nn.Conv2d(32, 3, 3, padding=1), (2, 32, 5, 5)),
+    "strides and groups": (lambda: nn.Conv2d(4, 6, 3, 2, dilation=2, groups=2), (2, 4, 9, 8)),
+    "pixels alone": (lambda: nn.Conv2d(4, 6, 1), (2, 4, 3, 3)),
+    "depthwise": (lambda: nn.Conv1d(4, 8, 3, groups=4), (2, 4, 9)),
+    "transposed": (lambda: nn.ConvTranspose2d(3, 2, 3, stride=2), (2, 3, 4, 4)),
     "LSTM": (lambda: nn.Sequential(nn.LSTM(4, 3)), (5, 2, 4)),
     "attention": (lambda: nn.AttentionLayer(4, 2, 3, dropout=0.1), (2, 3, 4)),
     "transformer": (lambda: nn.TransformerLayer(4, 2, 3, 5, dropout=0.1), (2, 3, 4)),
@@ -195,3 +201,22 @@ def test_shapes_that_depend_on_numbers_are_errors_that_say_what_to_do(call, inst
     for transformed, numbers in ((ndl.compile(call), [2, 1]), (ndl.vmap(call), [[2, 1]])):
         with pytest.raises(TypeError, match=f"Here a shape depends on them: .*{instead}"):
             transformed(ndl.Tensor(numbers))
+
+
+@pytest.mark.parametrize("channels", [2, 32])
+def test_convolutions_stay_calls_that_write_where_they_are_told_to(channels):
+    weight = ndl.Tensor(floats(3, channels, 3, 3), requires_grad=True)
+
+    @ndl.compile
+    def step(x):
+        ndl.convolution(x, weight, padding=1).sum().backward(create_graph=False)
+        return weight.grad
+
+    x = ndl.Tensor(floats(2, channels, 5, 5))
+    for _ in range(2):
+        found = step(x)
+    calls = step.report().partition("not opened")[2]
+    assert "ConvolutionOfWeights " in calls
+    assert "it computes into the memory that it is given" in calls
+    ndl.convolution(x, weight, padding=1).sum().backward()
+    np.testing.assert_allclose(found.numpy(), weight.grad.numpy(), rtol=1e-4, atol=1e-4)
