@@ -18,9 +18,9 @@ __all__ = [
 
 def check_tensor(layer: str, x: Any) -> None:
     if not isinstance(x, Tensor):
-        raise TypeError(
-            f"{layer} expected a Tensor, got {type(x).__name__}: wrap it with needle.Tensor(...)"
-        )
+        is_results = isinstance(x, tuple) and any(isinstance(each, Tensor) for each in x)
+        hint = "pass one of its entries" if is_results else "wrap it with needle.Tensor(...)"
+        raise TypeError(f"{layer} expected a Tensor, got {type(x).__name__}: {hint}")
 
 
 def check_floats(layer: str, x: Tensor) -> None:

@@ -189,9 +189,10 @@ class Transformer(Module):
         self, x: Tensor, h: Any = None, cache: KeyValueCache | None = None
     ) -> tuple[Tensor, Tensor]:
         check_floats("Transformer", x)
-        if x.ndim != 3:
+        size = self.embedding.weight.shape[1]
+        if x.ndim != 3 or x.shape[2] != size:
             layout = "(batch, positions" if self.batch_first else "(positions, batch"
-            raise ValueError(f"Transformer expected {layout}, features), got {x.shape}")
+            raise ValueError(f"Transformer expected {layout}, {size}), got {x.shape}")
         if not self.batch_first:
             x = x.transpose((0, 1))
         first = 0 if cache is None else cache.length

@@ -198,3 +198,9 @@ def test_batch_norm_in_training_says_where() -> None:
     assert text.startswith("batch normalisation in training")
     assert notes == ["in layer 1 (BatchNorm1d) of Sequential"]
     assert model.eval()(ndl.init.rand(1, 3)).shape == (1, 4)
+
+
+def test_the_pair_that_a_recurrent_layer_returns() -> None:
+    model = nn.Sequential(nn.LSTM(3, 4), nn.Linear(4, 2))
+    with pytest.raises(TypeError, match="Linear expected a Tensor, got tuple: pass one of its"):
+        model(ndl.init.randn(5, 2, 3))
