@@ -27,8 +27,9 @@ class Draws:
     """The random draws of a function through needle, repeated when it is called again.
 
     A draw is kept as the state of its stream before it, or as numbers if another thread drew in
-    between. So several threads can repeat theirs at once. Where the function called `np.random` by
-    itself, and no other thread drew through needle, NumPy's global state is set for the repetition.
+    between. So several threads can repeat theirs at once. Where the function, or another thread,
+    called `np.random` by itself, and no other thread drew through needle, NumPy's global state is
+    set for the repetition, too.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,6 @@ class Draws:
         is_alone = others == self._others and not any(count % 2 for count in others.values())
         if is_alone and not is_as_expected:
             self._global_state = self._before
-            self._kept = [each for each in self._kept if not each[0][0]]
 
     def repeated(self) -> AbstractContextManager[None]:
         """Makes the same draws again inside the block, in the same order."""
@@ -68,14 +68,15 @@ class Draws:
 
         def repeat(stream: Any, method: str, size: Any) -> _Drawn:
             is_global = stream is global_stream()
-            if is_global and self._global_state is not None:
-                return _draw_reproducibly(stream, method, size)
             request, again = next(kept, (None, None))
             if again is None or request != (is_global, method, size):
                 raise RuntimeError(
                     f"checkpoint: the function draws other random numbers ({method} of {size}) "
                     "when it is computed again: a second call must do the same as the first"
                 )
+            if is_global and self._global_state is not None:  # what comes next is behind this
+                drawn = _draw_reproducibly(stream, method, size)
+                return drawn._replace(numbers=again(), again=again)
             return _Drawn(again(), again)
 
         repeating = override(draw_instead, repeat)

@@ -15,7 +15,7 @@ from ..device import Device
 from ..ops.functions import device_and_dtype
 from .hooks import call_with_hooks
 from .html import module_html
-from .parameter import Parameter, assigned, check_listed, check_uncompiled
+from .parameter import Parameter, assigned, check_buffer, check_listed, check_uncompiled
 from .paths import distinct, join, once, unpack
 
 __all__ = ["Module"]
@@ -158,8 +158,7 @@ class Module:
         None stands for a buffer that is set later. `persistent`: `state_dict()` contains it. A name
         that is taken, empty or contains a dot is a ValueError.
         """
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"register_buffer takes a Tensor or None, got {type(tensor).__name__}")
+        check_buffer(name, tensor)
         self._check_name("register_buffer", name)
         self._buffers = {**self._buffers, name: persistent}
         if tensor is not None and tensor.requires_grad:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..autograd import Tensor
+from ..autograd.watch import check_unwatched
 
 __all__ = ["Parameter"]
 
@@ -63,6 +64,20 @@ def check_uncompiled(value: Any) -> None:
             f"a module cannot hold a compiled {type(value.__wrapped__).__name__}, whose parameters "
             "would be missing in parameters(): compile the whole model, or the step that trains it"
         )
+
+
+def check_buffer(name: str, value: Any) -> None:
+    """Raise a TypeError for what cannot be a buffer, which is not trained."""
+    if value is None:
+        return
+    if not isinstance(value, Tensor):
+        raise TypeError(f"register_buffer takes a Tensor or None, got {type(value).__name__}")
+    if isinstance(value, Parameter):
+        raise TypeError(
+            f"register_buffer: {name!r} is a Parameter, and a buffer is not trained: set it as an "
+            "attribute, or pass its detach()"
+        )
+    check_unwatched(value, "register_buffer", "give it to a function as an argument")
 
 
 def check_listed(

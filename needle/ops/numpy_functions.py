@@ -166,7 +166,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.quantile: lambda a, q, axis=None, *, method="linear", keepdims=False: order.quantile(
         a, q, axis, keepdims, method=method),
     np.percentile: lambda a, q, axis=None, *, method="linear", keepdims=False: order.quantile(
-        a, np.asarray(q) / 100, axis, keepdims, method=method),
+        a, (q if isinstance(q, Tensor) else np.asarray(q)) / 100, axis, keepdims, method=method),
     np.bincount: lambda x, /, weights=None, minlength=0: order.bincount(x, weights, minlength),
     np.sort: lambda a, axis=-1: order.sort(a, axis=axis),
     np.argsort: lambda a, axis=-1: order.argsort(a, axis),
@@ -270,14 +270,17 @@ FUNCTIONS |= {
 _WITHOUT_GRADIENT = {
     np.shape, np.ndim, np.size, np.allclose, np.array_equal, np.array_equiv, np.isclose,
     np.array2string, np.array_repr, np.array_str, np.save, np.savez, np.savez_compressed,
-    np.savetxt, np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.result_type,
+    np.savetxt, np.zeros_like, np.ones_like, np.empty_like, np.result_type,
     np.can_cast, np.min_scalar_type, np.common_type, np.may_share_memory, np.shares_memory,
     np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal, np.isposinf, np.isneginf,
     np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero, np.searchsorted, np.digitize,
-    np.argpartition, np.nanargmax, np.nanargmin, np.lexsort, np.histogram_bin_edges,
-    np.broadcast_shapes, np.isin, np.intersect1d, np.unravel_index,
+    np.argpartition, np.nanargmax, np.nanargmin, np.lexsort,
+    np.broadcast_shapes, np.isin, np.unravel_index,
     np.signbit, np.left_shift, np.right_shift,
 }  # fmt: skip
+
+# of their first argument they take the shape and the dtype only
+_LIKE_FIRST = {np.full_like}
 
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex)
 
@@ -336,7 +339,7 @@ def _of_arrays(function: Any, name: str, call: Callable[..., Any], args: Any, op
             f"{name} cannot write into a Tensor: use x.copy_(...), x.fill_(...) or x[...] = value"
         )
     if function not in _WITHOUT_GRADIENT or out is not None:
-        for each in _entries((args, options)):
+        for each in _entries((args[function in _LIKE_FIRST :], options)):
             if isinstance(each, Tensor) and is_followed(each):
                 raise RuntimeError(
                     f"{name} of a tensor that requires a gradient: needle has no op for it in this "

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp, TensorTupleOp
 from ..autograd.tensor import as_operands
-from ..autograd.watch import check_unwatched
+from ..autograd.watch import check_unwatched, is_followed
 from .arithmetic import where
 from .functions import isnan
 from .indexing import getitem
@@ -319,6 +319,7 @@ def bincount(a: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
     if weights is None:
         return BinCount(minlength)(a)
     a, b = as_tensors("bincount", (a, weights))
+    a = a.astype(np.int64) if a.dtype.kind == "b" else a  # the adjoint takes a as an index
     return WeightedBinCount(minlength)(a, b if b.dtype.kind == "f" else b.astype(np.float64))
 
 
@@ -341,6 +342,7 @@ def quantile(
         >>> ndl.quantile(ndl.Tensor([1.0, 2.0, 4.0]), [0.5, 0.75]).numpy()
         array([2., 3.])
     """
+    has_gradient = isinstance(q, Tensor) and is_followed(q)
     fractions = np.asarray(q.numpy() if isinstance(q, Tensor) else q, np.float64)
     if not ((fractions >= 0) & (fractions <= 1)).all():
         raise ValueError(f"quantile: q must be from 0 to 1, got {q}")
@@ -364,9 +366,10 @@ def quantile(
         values = ordered[picked]
     else:  # halves of one element, which may be infinite, where it is in place
         is_half = (below == above) | (method == "midpoint")
-        above_by = np.where(is_half, 0.5, places - below)
-        weights = above_by.reshape((*fractions.shape, *[1] * (a.ndim - 1)))
-        weight = Tensor.make_const(a.device.array(weights, a.dtype))
+        if has_gradient:
+            places = q.astype(np.float64) * (len(ordered) - 1)
+        above_by = where(Tensor.make_const(a.device.array(is_half)), 0.5, places - below)
+        weight = reshape(above_by, (*fractions.shape, *[1] * (a.ndim - 1))).astype(a.dtype)
         values = ordered[below] * (1 - weight) + ordered[above] * weight
     if a.dtype.kind == "f":
         last = ordered[-1]

@@ -322,6 +322,9 @@ def cumprod(a: Tensor, axis: int | None = None) -> Tensor:
         >>> ndl.cumprod(ndl.Tensor([1.0, 2.0, 3.0])).numpy()
         array([1., 2., 6.])
     """
+    wide = np.prod(np.ones(1, a.dtype)).dtype
+    if a.dtype != wide:  # as NumPy: int8 would overflow
+        a = a + np.zeros((), wide)
     return _scanned(multiply, 1, *((reshape(a, -1), 0) if axis is None else (a, axis)))
 
 

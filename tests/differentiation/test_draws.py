@@ -55,6 +55,22 @@ def test_dropout_in_several_threads_has_the_masks_of_forward(quick_switches, mon
     in_threads(work)
 
 
+def test_calls_of_numpys_random_functions_in_another_thread_change_no_mask():
+    drop, counts = nn.Dropout(0.5), iter([3, 5])
+
+    def function(x):
+        x = drop(x)
+        other = threading.Thread(target=np.random.rand, args=(next(counts),))
+        other.start()
+        other.join()
+        return drop(x)
+
+    x = Tensor(np.ones(1000))
+    y = ndl.checkpoint(function, x)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
+
+
 def test_generators_that_threads_share_repeat_each_draw(quick_switches):
     generator = ndl.Generator(0)
 

@@ -71,6 +71,16 @@ def test_a_buffer_is_a_tensor() -> None:
         Counter().register_buffer("new", np.ones(2))
 
 
+def test_what_is_trained_cannot_become_a_buffer() -> None:
+    """Its gradient would be lost without a word."""
+    weight = nn.Parameter(ndl.Tensor([1.0, 2.0]))
+    with pytest.raises(TypeError, match="'weight' is a Parameter, and a buffer is not trained"):
+        nn.CrossEntropyLoss(weight=weight)
+    with pytest.raises(RuntimeError, match="register_buffer of a tensor that is being diff"):
+        ndl.grad(lambda w: nn.CrossEntropyLoss(weight=w)(np.eye(2), [0, 1]))(weight)
+    assert not nn.CrossEntropyLoss(weight=ndl.Tensor([1.0, 2.0])).weight.requires_grad
+
+
 # --- state
 
 

@@ -125,6 +125,13 @@ def test_means_and_norms_of_integers_are_numpys(dtype, mode):
         assert result.dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["prod", "cumprod", "sum", "cumsum"])
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_running_sums_and_products_of_integers_are_numpys(dtype, name, mode):
+    a = np.array([2, 100, 3]).astype(dtype)
+    assert outcome(getattr(ndl, name), Tensor(a)) == outcome(getattr(np, name), a)
+
+
 @pytest.mark.parametrize("shape", [(1,), (2,), (3,), (2, 2)])
 @pytest.mark.parametrize("ddof", [0, 1, 2, 3, 9])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -161,6 +168,8 @@ HALVES = {
     "rms_norm": (lambda x: F.rms_norm(x, 64), LARGE),
     "group_norm": (lambda x: F.group_norm(x, 4), LARGE),
     "batch_norm": (lambda x: F.batch_norm(x, None, None, training=True), LARGE),
+    "lp_pool1d": (lambda x: F.lp_pool1d(ops.abs(x[None]), 2, 4), LARGE),
+    "embedding_bag": (lambda x: F.embedding_bag(Tensor([[0, 1, 2]]), x), LARGE * 80),
     "gelu": (ops.gelu, LARGE / 6),
     "gelu by tanh": (lambda x: ops.gelu(x, "tanh"), LARGE / 6),
     "gelu of small numbers": (ops.gelu, np.linspace(-4, 4, 50)),

@@ -12,6 +12,7 @@ import numpy as np
 
 from ... import ops
 from ...autograd import Tensor, no_grad
+from ...ops.functions import in_single_precision
 from ..checks import check_tensor, numbers_of
 
 __all__ = ["embedding", "embedding_bag"]
@@ -158,6 +159,7 @@ def _places(offsets: Any, count: int, include_last_offset: bool) -> tuple[Tensor
     return Tensor(places, requires_grad=False), Tensor(is_inside, requires_grad=False)
 
 
+@in_single_precision
 def _reduced(rows: Tensor, counted: Tensor | None, mode: str) -> Tensor:
     """One row for each bag; rows is (bags, length, dim), counted (bags, length)."""
     bags, length, _ = rows.shape

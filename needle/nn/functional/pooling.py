@@ -172,8 +172,13 @@ def _lp_pool(
     if norm_type == 0:
         raise ValueError(f"lp_pool{n}d: norm_type must not be 0")
     size = math.prod(each_axis(kernel_size, n, "kernel_size"))
-    means = _avg_pool(n, x**norm_type, kernel_size, stride, 0, ceil_mode)
-    return (means * size) ** (1 / norm_type)
+
+    @in_single_precision
+    def pooled(x: Tensor) -> Tensor:
+        means = _avg_pool(n, x**norm_type, kernel_size, stride, 0, ceil_mode)
+        return (means * size) ** (1 / norm_type)
+
+    return pooled(x)
 
 
 lp_pool1d, lp_pool2d, lp_pool3d = for_axes(
