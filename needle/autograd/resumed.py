@@ -38,8 +38,9 @@ def resumed(context: AbstractContextManager[Any], function: Any) -> Callable[...
             resume = inner.asend(None)
             try:
                 while True:
+                    value = await _awaited(context, resume)
                     try:
-                        sent = yield await _awaited(context, resume)
+                        sent = yield value
                     except GeneratorExit:
                         raise
                     except BaseException as error:

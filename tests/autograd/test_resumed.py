@@ -3,6 +3,9 @@
 import asyncio
 import inspect
 import threading
+from contextlib import nullcontext
+
+import pytest
 
 
 def test_decorated_generator_is_under_the_mode_while_it_runs(switch):
@@ -92,6 +95,29 @@ def test_decorated_coroutine_is_under_the_mode_while_it_runs(switch):
     assert asyncio.run(both()) == [3, None, 4]
     assert seen.count(True) == 6
     assert seen.count(False) == 5
+    assert not is_on()
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_decorated_asynchronous_generator_ends(switch, error):
+    mode, is_on = switch
+
+    @mode()
+    async def generate():
+        for number in range(3):
+            await asyncio.sleep(0)
+            yield number, is_on()
+        if error:
+            raise error("at the end")
+
+    async def use():
+        async for step in generate():
+            steps.append(step)
+
+    steps = []
+    with pytest.raises(error, match="at the end") if error else nullcontext():
+        asyncio.run(asyncio.wait_for(use(), 10))
+    assert steps == [(0, True), (1, True), (2, True)]
     assert not is_on()
 
 
