@@ -119,6 +119,15 @@ def test_float32_stays_float32(matrices):
     assert value.dtype == x.grad.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    "function",
+    [linalg.pinv, lambda a: linalg.pinv(a, hermitian=True), lambda a: linalg.lstsq(a, a)[0]],
+)
+def test_a_matrix_with_nan_is_named(function):
+    with pytest.raises(LinAlgError, match="the matrix holds NaN at row 1, column 0"):
+        function(Tensor([[1.0, 2.0], [np.nan, 1.0]]))
+
+
 def test_bad_input():
     with pytest.raises(LinAlgError, match="it takes matrices in the last two axes"):
         linalg.pinv(Tensor([1.0]))

@@ -17,12 +17,12 @@ from ..reductions import summation
 from ..views import expand_dims
 from .factorizations import svdvals
 from .matrices import tril
-from .solve import MatrixErrors
+from .solve import FiniteMatrices
 
 __all__ = ["LstsqResult", "PseudoInverse", "lstsq", "pinv"]
 
 
-class PseudoInverse(MatrixErrors, TensorOp):
+class PseudoInverse(FiniteMatrices, TensorOp):
     """The pseudoinverse P of A. Adjoint: -Pᵀ·g·Pᵀ + (1 - A·P)·gᵀ·P·Pᵀ + Pᵀ·P·gᵀ·(1 - P·A).
 
     Singular values up to `rtol` times the largest count as 0. With `hermitian` the lower triangle
