@@ -54,6 +54,12 @@ class Sampler:
     def __iter__(self) -> Iterator[int]:
         return iter(self.order().tolist())
 
+    def __repr__(self) -> str:
+        try:
+            return f"{type(self).__name__}({len(self):,} items)"
+        except (AttributeError, NotImplementedError, TypeError):  # made in part, or no length
+            return f"{type(self).__name__}()"
+
 
 class SequentialSampler(Sampler):
     """0, 1, ..., len(data_source) - 1.
@@ -216,6 +222,10 @@ class BatchSampler(Sampler):
         check_flags(drop_last=drop_last)
         self.sampler, self.batch_size = sampler, check_count("batch_size", batch_size)
         self.drop_last = drop_last
+
+    def __repr__(self) -> str:
+        dropped = ", drop_last=True" if self.drop_last else ""
+        return f"BatchSampler({self.sampler!r}, batch_size={self.batch_size}{dropped})"
 
     def __len__(self) -> int:
         full, rest = divmod(len(cast(Sized, self.sampler)), self.batch_size)

@@ -51,6 +51,9 @@ class Dictionary:
     def __len__(self) -> int:
         return len(self.idx2word)
 
+    def __repr__(self) -> str:
+        return f"Dictionary({len(self):,} words)"
+
 
 class Corpus:
     """The words of `train.txt` and `test.txt` in a folder, as lists of numbers.

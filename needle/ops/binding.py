@@ -128,6 +128,7 @@ _TENSOR_METHODS: dict[str, Any] = {
     },
     "__invert__": arithmetic.bitwise_not,
     "__neg__": arithmetic.negate,
+    "__pos__": views.identity,
     "__abs__": functions.abs,
     "__round__": functions.round,
     "__getitem__": indexing.getitem,

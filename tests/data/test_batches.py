@@ -195,3 +195,15 @@ def test_repr_of_loaders():
         "DataLoader(list of 3, batch_size=2, shuffle=True, drop_last=True, "
         "generator=needle.Generator(seed=0))  # 1 batch"
     )
+
+
+def test_repr_of_samplers_and_dictionaries():
+    sampler = ndl.data.RandomSampler(range(1000), num_samples=2000)
+    assert repr(sampler) == "RandomSampler(2,000 items)"
+    assert repr(ndl.data.BatchSampler(sampler, 5, drop_last=True)) == (
+        "BatchSampler(RandomSampler(2,000 items), batch_size=5, drop_last=True)"
+    )
+    assert repr(ndl.data.Sampler()) == "Sampler()"
+    dictionary = ndl.data.Dictionary()
+    dictionary.add_word("to")
+    assert repr(dictionary) == "Dictionary(1 words)"

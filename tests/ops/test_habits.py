@@ -204,3 +204,9 @@ def test_facts_are_python_values():
     assert ndl.allclose(x, x, equal_nan=True) is True
     assert ndl.allclose(x, x) is False
     assert ndl.array_equal([1, 2], np.array([1, 2])) is True
+
+
+def test_plus_sign():
+    x = Tensor([1.0, -2.0])
+    (+x).sum().backward()
+    assert ((+x).tolist(), x.grad.tolist()) == ([1.0, -2.0], [1.0, 1.0])
