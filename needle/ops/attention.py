@@ -95,7 +95,8 @@ class _Scores(TensorTupleOp):
 
 def _bias(mask: Array, scores: Array) -> Array:
     """Numbers to add: 0 where a mask of booleans is true, else -inf."""
-    return np.where(mask, 0, -np.inf).astype(scores.dtype) if mask.dtype.kind == "b" else mask
+    number = scores.dtype.type  # of floats of Python, NumPy makes float64
+    return np.where(mask, number(0), number(-np.inf)) if mask.dtype.kind == "b" else mask
 
 
 class Attention(_Scores):

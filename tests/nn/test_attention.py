@@ -134,6 +134,15 @@ def test_memory_grows_with_the_length_not_its_square():
     assert peaks[1] < 2.2 * peaks[0]
 
 
+def test_the_causal_mask_takes_no_memory_of_float64() -> None:
+    q, k, v = [Tensor(x) for x in draws(*[(1, 512, 8)] * 3, dtype="float32")]
+    tracemalloc.start()
+    F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.8 * 4 * 512**2  # the scores, the mask of numbers, and that of booleans
+
+
 @pytest.mark.parametrize("in_blocks", [False, True])
 @pytest.mark.parametrize("kind", ["booleans", "numbers"])
 def test_rows_without_a_key_give_zeros(kind, in_blocks):
