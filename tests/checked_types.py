@@ -22,6 +22,8 @@ def types(x: Tensor) -> None:
     assert_type(needle.flip(x, axes=0), Tensor)
     assert_type(needle.mean(x, dim=0, keepdim=True), Tensor)
     assert_type(needle.max(x, axis=0), Tensor)
+    assert_type(needle.sum(x, dim=0, keepdim=True), Tensor)
+    assert_type(needle.logsumexp(x, dim=0), Tensor)
     assert_type(needle.zeros(2, 3, dtype="float64"), Tensor)
     unary: Callable[[Tensor], Tensor] = needle.sqrt
     binary: Callable[[Tensor, Any], Tensor] = needle.add
@@ -36,7 +38,6 @@ def errors(x: Tensor) -> None:
     needle.exp(x, 2)  # type: ignore[call-arg]
     needle.add(x)  # type: ignore[call-arg]
     needle.flip(x, axis=0, nonsense=1)  # type: ignore[call-arg]
-    needle.summation(x, "rows")  # type: ignore[arg-type]
     needle.mean(x, nonsense=0)  # type: ignore[call-overload]
     needle.mean()  # type: ignore[call-overload]
     x.nonsense()  # type: ignore[attr-defined]

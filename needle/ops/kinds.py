@@ -15,7 +15,7 @@ import numpy as np
 
 from ..autograd import Array, Tensor, TensorOp
 from ..device import to_numpy
-from .names import speller
+from .names import AnyName, speller
 
 # the rest is for the modules of ops, which import it from here
 __all__ = ["Axes", "Contraction", "Elementwise", "Reduction", "View"]
@@ -145,7 +145,7 @@ def binary(op: TensorOp, name: str | None = None) -> Callable[[Tensor, Any], Ten
 
 def with_parameters(
     kind: Callable[P, TensorOp], name: str | None = None
-) -> Callable[Concatenate[Tensor, P], Tensor]:
+) -> AnyName[Concatenate[Tensor, P], Tensor]:
     """The public function of an op of one operand with parameters: `flip(a, axes)`, as `unary`.
 
     It takes the synonyms of its parameters as keywords, too (see names.py).
