@@ -10,15 +10,18 @@ lowered whole: as the only row of images with one axis more.
 import math
 import threading
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..autograd import Array
 from .threads import scratch
-from .windows import Lengths, reach, taps
+from .windows import Lengths, reach
 
 __all__ = ["Block", "Lowering"]
 
-_BUFFER = 2**20  # elements of the lowered matrix that are made at a time: 4 MiB of float32
+_BUFFER = 2**19  # elements of the lowered matrix that are made at a time: 2 MiB of float32
 _SHARES = 8  # blocks, or a multiple, where threads share them
 _COLUMNS = 32  # a product of fewer wastes time
 _CHANNELS = 16  # fewer are not worth copying side by side
@@ -65,7 +68,6 @@ class Lowering:
         self.kernel, self.stride, self.before = kernel, stride, before
         self.dilation, self.outputs = dilation, outputs
         self.columns = channels * math.prod(kernel[1:])
-        self.is_last = x.shape[1] == 1 or x.strides[1] == x.dtype.itemsize
         self.image = self.by_rows(x)
         self._of_thread = threading.local()
 
@@ -102,42 +104,70 @@ class Lowering:
         start = max(0, -before[0])
         stop = outputs[0] + (self.kernel[0] - 1) * self.dilation[0] - before[0]
         image = self.image[:, start:stop, block.images]
-        if not self.is_last and not self.is_turned:
-            copy = scratch("image", image, image.shape)
-            copy[...] = image
-            image = copy
-        made = tuple(outputs[1:])
-        window = taps(
-            image.shape[3:-1], self.kernel[1:], self.stride[1:],
-            tuple(before[1:]), self.dilation[1:], made,
-        )  # fmt: skip
         of_thread = self._of_thread.__dict__
-        key = image.shape, made, window
+        key = image.shape, tuple(before[1:]), tuple(outputs[1:])
         if of_thread.get("key") != key:
-            of_thread["key"], of_thread["buffer"] = key, self._buffer(image, made)
-            of_thread["buffer"][0][...] = 0  # the padding, which stays
-        buffer, matrix = of_thread["buffer"]
-        every = (slice(None),) * 3
-        for tap, written, read in window:
-            buffer[(*every, *written, *tap)] = image[(*every, *read)]
+            of_thread["memory"], of_thread["key"] = self._memory(image, *key[1:]), key
+        inside, read, copies, matrix = of_thread["memory"]
+        inside[...] = image[(..., *read, slice(None))]
+        for target, windows in copies:
+            target[...] = windows
         offsets = [tap * self.dilation[0] - before[0] - start for tap in range(self.kernel[0])]
         places = [reach(offset, 1, image.shape[1], outputs[0]) for offset in offsets]
         return matrix, [Rows(tap, *place) for tap, place in enumerate(places) if place[0].stop]
 
-    def _buffer(self, image: Array, outputs: Lengths) -> tuple[Array, Array]:
-        """Memory for (G, rows, N, outputs, taps, C), and as a matrix for each row of pixels.
+    def _memory(self, image: Array, before: Lengths, outputs: Lengths) -> tuple[Any, ...]:
+        """Where to put images, what of them, what to copy then, and the matrix that is made."""
+        kernel, stride, dilation = self.kernel[1:], self.stride[1:], self.dilation[1:]
+        start, channels = image.shape[:3], image.shape[-1]
+        settings = zip(outputs, stride, kernel, dilation, strict=True)
+        lengths = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in settings]
+        # with few channels, it is the numbers of a column that lie side by side
+        if self.is_turned:
+            padded = scratch("padded", image, (*start[:2], channels, start[2], *lengths))
+            padded = padded.transpose((0, 1, 3, *range(4, padded.ndim), 2))
+            buffer = scratch("lowered", image, (*start[:2], *kernel, channels, start[2], *outputs))
+            matrix = buffer.reshape((*start[:2], self.columns, -1)).swapaxes(2, 3)
+            inner = range(2, 3 + len(kernel))
+            buffer = buffer.transpose((0, 1, *range(inner.stop, buffer.ndim), *inner))
+        else:
+            padded = scratch("padded", image, (*start, *lengths, channels))
+            buffer = scratch("lowered", image, (*start, *outputs, *kernel, channels))
+            matrix = buffer.reshape((*start[:2], -1, self.columns))
+        padded[...] = 0
+        read, written = [], []
+        for first, length, available in zip(before, lengths, image.shape[3:-1], strict=True):
+            source, target = max(0, -first), max(0, first)
+            count = max(0, min(available - source, length - target))
+            read.append(slice(source, source + count))
+            written.append(slice(target, target + count))
+        copies = _copies(buffer, padded, stride, dilation, outputs)
+        return padded[(..., *written, slice(None))], read, copies, matrix
 
-        Where there are few channels, the numbers of a column lie side by side.
-        """
-        start, taps_and_channels = image.shape[:3], (*self.kernel[1:], image.shape[-1])
-        if not self.is_turned:
-            buffer = scratch("lowered", image, (*start, *outputs, *taps_and_channels))
-            return buffer, buffer.reshape((*start[:2], -1, self.columns))
-        buffer = scratch("lowered", image, (*start[:2], *taps_and_channels, start[2], *outputs))
-        matrix = buffer.reshape((*start[:2], self.columns, -1)).swapaxes(2, 3)
-        count = len(taps_and_channels)
-        inner, outer = range(2, 2 + count), range(2 + count, buffer.ndim)
-        return buffer.transpose((0, 1, *outer, *inner)), matrix
+
+def _copies(
+    buffer: Array, padded: Array, stride: Lengths, dilation: Lengths, outputs: Lengths
+) -> list[tuple[Array, Array]]:
+    """What to copy to have the windows of images (G, rows, N, ..., C) in the buffer.
+
+    All windows at once, where the taps of a row lie side by side. Arrays of other libraries have no
+    such views: one tap at a time.
+    """
+    ndim = len(outputs)
+    if padded.__class__ is np.ndarray:
+        outer, inner, last = padded.strides[:3], padded.strides[3:-1], padded.strides[-1]
+        steps = [a * b for apart in (stride, dilation) for a, b in zip(apart, inner, strict=True)]
+        return [(buffer, as_strided(padded, buffer.shape, (*outer, *steps, last)))]
+    copies = []
+    for tap in np.ndindex(buffer.shape[3 + ndim : -1]):
+        starts = [k * d for k, d in zip(tap, dilation, strict=True)]
+        read = [
+            slice(start, start + (count - 1) * step + 1, step)
+            for start, count, step in zip(starts, outputs, stride, strict=True)
+        ]
+        every = [slice(None)] * (3 + ndim)
+        copies.append((buffer[(*every, *tap)], padded[(..., *read, slice(None))]))
+    return copies
 
 
 def _is_by_rows(kernel: Lengths, stride: Lengths, columns: int) -> bool:
