@@ -91,7 +91,8 @@ class Lowering:
         multiple = _SHARES if is_shared else 1
         images = _slices(self.image.shape[2], size, multiple)
         rows = [slice(0, self.outputs[axis])]
-        if size > _BUFFER:
+        if size > _BUFFER:  # of a single image
+            multiple = -(-multiple // max(1, len(images)))
             rows = _slices(self.outputs[axis], size // self.outputs[axis], multiple)
         return [Block(*each) for each in product(rows, images)]
 

@@ -14,7 +14,7 @@ from ..autograd import Array
 __all__ = ["is_adjoint_stackable", "is_stackable", "tall_adjoint_product", "tall_product"]
 
 _LARGEST = 2**19 - 1  # multiplications that OpenBLAS makes in one thread
-_ROWS = 16  # of a matrix of a stack, at least
+_ROWS = 32  # of a matrix of a stack, at least
 _TERMS = 256  # that are added up for a number of a matrix of a stack, at least
 
 
