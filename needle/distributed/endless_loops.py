@@ -79,7 +79,7 @@ class _Looks:
             if is_harmless:
                 self._note(frame)
             else:
-                self.frame = None
+                self.frame, self.variables = None, {}
             return None
 
         frame.f_trace, frame.f_trace_opcodes = trace, True
@@ -98,7 +98,7 @@ class _Looks:
             self.frame, self.variables, self.start, self.others = frame, variables, now, others
         self.last = now
         if now - self.start > self.seconds():
-            self.frame = None
+            self.frame, self.variables = None, {}
             raise self.found(f"{frame.f_code.co_filename}, line {frame.f_lineno}")
 
 

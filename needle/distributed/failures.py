@@ -1,9 +1,10 @@
 """When a rank fails: the others stop, with a message, instead of waiting for it forever.
 
-A rank that raises ends all (`install`). One that is killed is noticed by the launcher. While a rank
-waits for others, it looks now and then whether they can still come (`Watch`): those of its machine
-say in shared memory what they wait for and when they have ended (`Board`), and one that has neither
-done so nor used the processor for a while hangs.
+A rank that raises ends all (`install`). One that is killed is noticed by the launcher, and named by
+`monitor.py`. While a rank waits for others, it looks now and then whether they can still come
+(`Watch`): those of its machine say in shared memory what they wait for and when they have ended
+(`Board`), and one that has neither done so nor used the processor for a while hangs. One that does
+use it is asked to look whether it is in an endless loop (`endless_loops.py`).
 """
 
 from __future__ import annotations
