@@ -5,7 +5,9 @@ multiplies small matrices in the thread that asks for it.
 """
 
 import math
+import mmap
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -91,5 +93,13 @@ def scratch(name: str, like: Array, shape: tuple[int, ...]) -> Array:
     kept = _of_thread.__dict__
     memory = kept.get(name)
     if memory is None or memory.nbytes < size:
-        memory = kept[name] = np.empty(size, np.uint8)
+        memory = kept[name] = np.frombuffer(_pages(size), np.uint8)
     return memory[:size].view(like.dtype).reshape(shape)
+
+
+def _pages(size: int) -> mmap.mmap:
+    """Memory beside that of malloc, which could not give back what lies below kept memory."""
+    if sys.platform == "win32":
+        return mmap.mmap(-1, max(1, size))
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a forked process has its own
+    return mmap.mmap(-1, max(1, size), flags=private)

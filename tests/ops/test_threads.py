@@ -64,10 +64,16 @@ def test_the_errstate_of_the_caller_holds():
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own():
     in_threads(str, range(4))
+    memory = scratch("forked", np.zeros(1), (2,))
+    memory[:] = 3
     child = os.fork()
     if not child:
-        os._exit(0 if in_threads(str, range(4)) == ["0", "1", "2", "3"] else 1)
+        is_own = (memory == 3).all()
+        memory[:] = 4
+        is_running = in_threads(str, range(4)) == ["0", "1", "2", "3"]
+        os._exit(0 if is_own and is_running else 1)
     assert os.waitpid(child, 0)[1] == 0
+    assert (memory == 3).all()
 
 
 def test_work_while_the_interpreter_ends(count):
