@@ -133,14 +133,21 @@ def compute_gradient_of_variables(output_tensor: Value, out_grad: Value) -> None
         if leaf._grad is not None:
             if accumulate:
                 gradient = leaf._grad + gradient
-            elif not (leaf._stored.is_used or leaf._stored.is_stepped):
-                leaf._stored.is_used = True
-                warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
+            else:
+                check_used(leaf)
         if (memory := _memory(gradient)) in taken:
             gradient = copied(gradient)
             memory = _memory(gradient)
         taken.add(memory)
         leaf._grad, leaf._stored = gradient, stored
+
+
+def check_used(leaf: Value) -> None:
+    """Warn if nothing has used the gradient of `leaf`, which is about to be replaced."""
+    stored = leaf._stored
+    if not (stored.is_used or stored.is_stepped):
+        stored.is_used = True
+        warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
 
 
 def _calls_inside_needle() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..autograd.changes import Changes, before_change, changes_of, last_change, tick
+from ..autograd.reverse import Stored, check_used
 from ..differentiation.tree import flatten, substituted
 from ..nn import Parameter
 from ..optim.effects import Update
@@ -88,7 +89,7 @@ class _Parts:
                     new[id(tensor)] = len(self.results)
                     self.results.append(node)
                 self.places.append(("new", new[id(tensor)]))
-        stored, cleared = _gradients(tracer, given, returned)
+        stored, cleared, self.uses_gradients = _gradients(tracer, given, returned)
         self.gradients = [
             (positions.get(id(tensor), tensor), tracer.array_of(gradient).node)
             for tensor, gradient in stored
@@ -110,12 +111,15 @@ class _Parts:
 
 def _gradients(
     tracer: Tracer, given: Sequence[Tensor], returned: Iterable[Tensor]
-) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-    """The gradients to store after the step, with their tensors, and the tensors to get none."""
+) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor], bool]:
+    """The gradients to store after the step, with their tensors, and the tensors to get none.
+
+    And whether the step itself uses some, which counts for all, as in eager mode.
+    """
     updates = [action for action in tracer.actions if isinstance(action, Update)]
     used = {param for update in updates for param in update.params}
     of_results = {id(tensor) for tensor in returned}
-    stored, cleared = [], []
+    stored, cleared, uses_some = [], [], bool(used)
     for leaf in dict.fromkeys([*tracer.former, *given]):
         gradient = leaf._grad
         former = tracer.former[leaf][0] if leaf in tracer.former else None
@@ -124,11 +128,12 @@ def _gradients(
                 cleared.append(leaf)
         elif gradient is not former:
             is_read = leaf._stored.is_used or id(gradient) in of_results
+            uses_some |= is_read
             if leaf not in used or is_read or leaf in tracer.accumulated:
                 stored.append((leaf, gradient))
             else:
                 cleared.append(leaf)
-    return stored, cleared
+    return stored, cleared, uses_some
 
 
 def _compiled(
@@ -160,6 +165,12 @@ def _compiled(
         places=parts.places,
         actions=_ordered(tracer.actions),
         gradients=[place for place, _ in parts.gradients],
+        uses_gradients=parts.uses_gradients,
+        overwritten=[
+            place
+            for place, _ in parts.gradients
+            if not isinstance(place, int) and tracer.leaves_gradient(place)
+        ],
         cleared=parts.cleared,
         replaced=[leaf.tensor for leaf, _ in replaced],
         had_gradient=[
@@ -201,6 +212,9 @@ class RecordedStep:
     actions: list[Any]
     gradients: list[Any]
     """What the results after those of the function are gradients of: positions or tensors."""
+    uses_gradients: bool
+    overwritten: list[Tensor]
+    """The tensors that get new gradients, and whose former ones the step has not used or reset."""
     cleared: list[Tensor]
     replaced: list[Tensor]
     had_gradient: list[tuple[Tensor, bool]]
@@ -253,9 +267,13 @@ class RecordedStep:
         kinds = {"new": made, "argument": tensors}
         returned = [kinds[kind][at] if kind in kinds else at for kind, at in self.places]
         others = iter(made[self.count :])
+        for tensor in self.overwritten:
+            if tensor._grad is not None:
+                check_used(tensor)
+        stored = Stored(self.uses_gradients)
         for place in self.gradients:
             tensor = tensors[place] if isinstance(place, int) else place
-            tensor.grad = next(others)
+            tensor._grad, tensor._stored = next(others), stored
         for tensor in self.replaced:
             tensor.data = next(others)
         return self.rebuild(returned)

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..autograd import Op, Tensor, Value, modes
 from ..autograd.abstract import AbstractArray, NeedsNumbers, abstract_like
+from ..autograd.reverse import Stored
 from ..device import draw_instead, drawn, global_draws, note_array
 from ..ops import GetItem
 from .calls import Call
@@ -78,6 +79,8 @@ class Tracer:
         """Leaves that no gradient reads, such as running statistics."""
         self.former: dict[Tensor, tuple[Any, Any]] = {}
         """The tensors from outside, with the gradients that they had before."""
+        self._uses: dict[Tensor, Stored] = {}
+        """What the function does with these gradients."""
         self.cleared: set[Tensor] = set()
         """Tensors whose gradients were reset."""
         self.accumulated: set[Tensor] = set()
@@ -97,6 +100,8 @@ class Tracer:
         if tensor.op is not None and tensor.requires_grad:
             raise ValueError(f"{self._place()}: {OF_A_GRAPH}")
         self.former[tensor] = tensor._grad, tensor._stored
+        tensor._stored = self._uses[tensor] = Stored()
+        tensor._stored.is_stepped = True  # replacing it is for `RecordedStep.run` to judge
         if tensor._grad is not None:
             self._capture(FormerGradient(tensor))
         return self._capture(tensor)
@@ -299,6 +304,11 @@ class Tracer:
         """A gradient is added to the one that `leaf` has."""
         if leaf not in self.cleared:
             self.accumulated.add(leaf)
+
+    def leaves_gradient(self, leaf: Tensor) -> bool:
+        """Whether the former gradient of `leaf` is neither reset, read nor added to."""
+        uses = self._uses.get(leaf)
+        return uses is not None and not uses.is_used and leaf not in self.accumulated
 
     def clear(self, leaves: Iterable[Tensor]) -> None:
         """The gradients of `leaves` are reset."""

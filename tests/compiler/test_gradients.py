@@ -47,6 +47,45 @@ def test_gradients_that_are_read_or_returned_are_stored(executor):
         assert other.grad is None
 
 
+def test_gradients_that_are_replaced_unused_are_a_warning(executor):
+    weight, other = ndl.Tensor(A), ndl.Tensor(A)
+    optimizer = ndl.optim.SGD([weight], lr=0.1)
+
+    @ndl.compile(executor=executor)
+    def gradients(x):
+        (weight * other * x).sum().backward()
+
+    @ndl.compile(executor=executor)
+    def read(x):
+        gradients(x)
+        return weight.grad
+
+    @ndl.compile(executor=executor)
+    def accumulate(x):
+        (weight * x).sum().backward(accumulate=True)
+
+    @ndl.compile(executor=executor)
+    def reset(x):
+        weight.grad = None
+        (weight * x).sum().backward()
+
+    for _ in range(2):
+        reset(tensor())
+    optimizer.reset_grad()
+    for use in (optimizer.step, optimizer.reset_grad, lambda: other.grad):
+        gradients(tensor())
+        use()
+    for step in (read, read, accumulate, accumulate):  # warns of nothing
+        step(tensor())
+    gradients_before = weight.grad.numpy()
+    gradients(tensor())
+    with pytest.warns(ndl.GradientReplacedWarning, match="accumulate") as caught:
+        gradients(tensor())
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert not np.array_equal(weight.grad.numpy(), gradients_before)
+
+
 def test_clipping_alone_stores_no_gradients(executor):
     weight = ndl.Tensor(A)
     optimizer = ndl.optim.SGD([weight], lr=0.1)

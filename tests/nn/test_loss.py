@@ -79,6 +79,18 @@ def test_a_loss_has_the_dtype_of_the_prediction(kind, dtype) -> None:
     np.testing.assert_array_equal(x.grad.numpy(), same.grad.numpy())
 
 
+@pytest.mark.parametrize("kind", [nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool"])
+def test_a_loss_of_integers_has_the_dtype_of_the_target(kind, dtype) -> None:
+    integers, values = ndl.Tensor([0, 1, 1], dtype=dtype), np.array([0.25, 0.5, 0.75], "float32")
+    loss, expected = kind()(integers, ndl.Tensor(values)), kind()(ndl.Tensor(values), integers)
+    assert loss.dtype == np.float32
+    assert loss.item() == expected.item()
+    assert kind()(integers, ndl.Tensor(values, dtype="float16")).dtype == np.float32
+    assert kind()(integers, ndl.Tensor(values, dtype="float64")).dtype == np.float64
+    assert kind()(integers, integers).dtype == np.float64
+
+
 @pytest.mark.parametrize("kind", [nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss])
 def test_small_integers_do_not_wrap_around(kind) -> None:
     small, wide = (ndl.Tensor([[1, 200], [3, 4]], dtype=dtype) for dtype in ("uint8", "float64"))

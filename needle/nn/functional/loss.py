@@ -1,7 +1,8 @@
 """Losses.
 
 The first operand is a Tensor; targets and weights may be arrays. The result has the dtype of the
-first operand, float64 if that is an integer type; targets and weights are converted to it.
+first operand, to which targets and weights are converted. If it holds integers, that is the dtype
+of a target of floats (at least float32), else float64.
 `reduction` says what becomes of the losses of the elements: "mean", "sum", or "none".
 
 Raises:
@@ -341,7 +342,7 @@ def _weighted(losses: Tensor, weight: Any) -> Tensor:
 
 
 def _pair(name: str, x: Any, target: Any, has_probabilities: bool = False) -> tuple[Any, Any]:
-    """x and a target of its shape, as floats of x's dtype, float64 if x holds integers."""
+    """x and a target of its shape, as floats of one dtype: see above."""
     check_tensor(name, x)
     target = _as_tensor(target, x)
     shapes = x.shape, target.shape
@@ -352,7 +353,8 @@ def _pair(name: str, x: Any, target: Any, has_probabilities: bool = False) -> tu
     if has_probabilities:
         _check_probabilities(f"{name}: targets", target)
     if x.dtype.kind != "f":
-        x = x.astype(np.float64)
+        is_float = target.dtype.kind == "f"
+        x = x.astype(np.result_type(target.dtype, np.float32) if is_float else np.float64)
     return x, _as_tensor(target, x, x.dtype)
 
 
