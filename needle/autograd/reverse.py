@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from .value import Value
 
 __all__ = [
-    "RETAINED", "GradientReplacedWarning", "clear_gradients", "compute_adjoints",
-    "compute_gradient_of_variables", "find_topo_sort", "leaves_early", "transforms",
+    "RETAINED", "GradientReplacedWarning", "Stored", "calls_inside_needle", "check_used",
+    "clear_gradients", "compute_adjoints", "compute_gradient_of_variables", "find_topo_sort",
+    "leaves_early", "transforms",
 ]  # fmt: skip
 
 
@@ -147,10 +148,10 @@ def check_used(leaf: Value) -> None:
     stored = leaf._stored
     if not (stored.is_used or stored.is_stepped):
         stored.is_used = True
-        warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=_calls_inside_needle())
+        warnings.warn(_REPLACED, GradientReplacedWarning, stacklevel=calls_inside_needle())
 
 
-def _calls_inside_needle() -> int:
+def calls_inside_needle() -> int:
     """The `stacklevel` that shows a warning at the user's line."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("needle."):

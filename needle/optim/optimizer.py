@@ -1,10 +1,14 @@
 """The base of optimizers: parameter groups, the step, and the state that a checkpoint holds."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Tensor, clear_gradients, enable_grad
+from ..autograd.reverse import calls_inside_needle
 from .clipping import clip_grad_norm_
 from .executor import Executor
 from .settings import ParamGroup, is_model, setting, tensors_of
@@ -115,8 +119,19 @@ class Optimizer:
         new = ParamGroup()
         new.update({**self.defaults, **group, "params": params})
         self.check_group(new)
+        if "eps" in new and any(param.dtype.char == "e" for param in params):
+            warnings.warn(self._half_precision(new), UserWarning, stacklevel=calls_inside_needle())
         self._executor.regroup(self.state)
         self.param_groups.append(new)
+
+    def _half_precision(self, group: ParamGroup) -> str:
+        """What goes wrong with parameters in float16."""
+        eps = group["eps"]
+        lost = f", and eps={eps:g} becomes 0" if eps and not np.float16(eps) else ""
+        return (
+            f"{type(self).__name__} keeps squares of gradients, which overflow in float16 from "
+            f"gradients of 256 on{lost}: keep the parameters in float32, or use SGD"
+        )
 
     def _new_params(self, given: Any) -> tuple[Tensor, ...]:
         """The tensors of a new group, without their names."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd import Tensor
 from ..distributed import from_rank_0
 from ..io import save
+from .representation import shown
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -82,6 +83,9 @@ class _Best(Callback):
             raise ValueError(f"min_delta is 0 or more, got {min_delta}")
         self.metric, self.mode, self.min_delta = metric, mode, min_delta
         self.best: float | None = None
+
+    def __repr__(self) -> str:
+        return shown(self, best=self.best)
 
     def _improves(self, epoch: dict[str, Any]) -> bool:
         if self.metric not in epoch:

@@ -9,6 +9,7 @@ from typing import Any
 from ..io import load, save
 from .errors import REFUSALS, TrainingError, join, reason, short
 from .files import check_writable, remove_leftovers
+from .representation import shown
 
 __all__ = ["Checkpoints", "differences"]
 
@@ -50,6 +51,9 @@ class Checkpoints:
         self.folder = Path(folder)
         self.every, self.every_batches, self.keep = every, every_batches, keep
         self.ours: list[Path] = []
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def check(self) -> None:
         """Raise unless checkpoints can be written."""

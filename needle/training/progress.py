@@ -34,6 +34,9 @@ class Interruption:
     is_agreed = False
     """Whether all ranks know of one."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
     def is_set(self) -> bool:
         """Whether there was one."""
         return self.received is not None

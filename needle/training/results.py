@@ -18,6 +18,7 @@ from .files import write_weights, write_whole
 from .lock import locked
 from .metrics import samples_in
 from .progress import Interruption, stopping_signals
+from .representation import shown
 from .trainer import Trainer
 
 __all__ = ["Results"]
@@ -69,6 +70,9 @@ class Results:
         self.folder, self.resume, self.force = Path(folder), resume, force
         self._checkpoints = Checkpoints(self.folder / "checkpoints", **(checkpoint or {}))
         self.checkpoints = None if checkpoint is None else self._checkpoints
+
+    def __repr__(self) -> str:
+        return shown(self, checkpoints=self.checkpoints)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:

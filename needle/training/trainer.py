@@ -129,6 +129,11 @@ class Trainer:
         self.order = self.streams.state_dict()  # from which the order of this epoch was drawn
         self._random: dict[str, Any] | None = None  # of a checkpoint, until there is a loader
 
+    def __repr__(self) -> str:
+        parts = self.model, self.loss_function, self.optimizer
+        names = ", ".join([getattr(part, "__name__", type(part).__name__) for part in parts])
+        return f"{type(self).__name__}({names}; {len(self.epochs)} epochs)"
+
     # --- what to override
 
     def forward(self, batch: Any) -> tuple[Any, Any]:

@@ -112,6 +112,24 @@ def test_integer_parameters_are_refused():
         SGD([ndl.Tensor([1.0]), ndl.Tensor([1])])
 
 
+SQUARING = ["Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW"]
+
+
+@pytest.mark.parametrize("name", SQUARING)
+def test_squares_of_gradients_in_float16_are_a_warning(name):
+    half, single = ndl.Tensor([1.0], dtype="float16"), ndl.Tensor([1.0], dtype="float32")
+    rule = getattr(ndl.optim, name)
+    lost = "of 256 on: keep" if name == "Adadelta" else "eps=.* becomes 0: keep"
+    with pytest.warns(UserWarning, match=f"{name} .* overflow in float16 .*{lost}") as caught:
+        rule([single, half])
+    assert [warning.filename for warning in caught] == [__file__]
+    optimizer = rule([single])  # without a warning, as what follows
+    with pytest.warns(UserWarning, match="float16"):
+        optimizer.add_param_group({"params": [half]})
+    SGD([half], momentum=0.9)
+    Lion([half])
+
+
 def test_a_tensor_that_an_op_made_is_refused():
     with pytest.raises(ValueError, match=r"MulScalar.*never gets a gradient"):
         SGD([ndl.Tensor([1.0]) * 0.01])

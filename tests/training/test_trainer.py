@@ -14,6 +14,7 @@ from needle.training import (
     Checkpoints,
     EarlyStopping,
     Interruption,
+    Results,
     SaveBest,
     Trainer,
     TrainingError,
@@ -395,3 +396,22 @@ def test_a_signal_of_one_process_counts_once_all_know_of_it():
     other = Interruption()
     other.note(interruption.flags())
     assert (other.name, other.is_agreed) == ("SIGTERM", True)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (lambda: EarlyStopping(3, mode="max"), "EarlyStopping(patience=3, mode='max', best=None)"),
+        (lambda: SaveBest("best.safetensors"), "SaveBest(path='best.safetensors', best=None)"),
+        (lambda: Checkpoints("runs", keep=2), "Checkpoints(folder='runs', keep=2)"),
+        (
+            lambda: Results("runs", force=True, checkpoint={"every": 2}),
+            "Results(folder='runs', force=True, "
+            "checkpoints=Checkpoints(folder='runs/checkpoints', every=2))",
+        ),
+        (Interruption, "Interruption()"),
+        (digits_trainer, "Trainer(Sequential, CrossEntropyLoss, SGD; 0 epochs)"),
+    ],
+)
+def test_repr_names_what_was_chosen(made, expected):
+    assert repr(made()) == expected
