@@ -55,7 +55,7 @@ def correlate(
     by_rows = lowering.by_rows(result)
     kernels = _by_taps(weight, lowering)
     shift = None if bias is None else bias.reshape((groups, *[1] * (by_rows.ndim - 2), -1))
-    is_shared = _may_share(x) and is_stackable(*kernels.shape[2:])
+    is_shared = _may_share(x, lowering) and is_stackable(*kernels.shape[2:])
     multiply = tall_product if is_shared else np.matmul
 
     def compute(block: Block) -> None:
@@ -104,9 +104,9 @@ def _by_taps(weight: Array, lowering: Lowering) -> Array:
     return parts.reshape((lowering.kernel[0], groups, lowering.columns, outputs))
 
 
-def _may_share(x: Array) -> bool:
+def _may_share(x: Array, lowering: Lowering) -> bool:
     """Whether threads may share the work: with NumPy's arrays, not with those of a GPU."""
-    return x.__class__ is np.ndarray
+    return x.__class__ is np.ndarray and lowering.is_worth_sharing
 
 
 def _each(function: Callable[[Block], Any], lowering: Lowering, is_shared: bool) -> Iterable[Any]:
@@ -195,7 +195,7 @@ def correlate_weights(
     lowering = Lowering(x, kernel, stride, before, dilation, groups, lengths)
     by_rows = lowering.by_rows(g)
     shape = lowering.kernel[0], groups, lowering.columns, outputs
-    is_shared = _may_share(x) and is_adjoint_stackable(inputs, outputs)
+    is_shared = _may_share(x, lowering) and is_adjoint_stackable(inputs, outputs)
     multiply = tall_adjoint_product if is_shared else _adjoint_product
 
     def compute(block: Block) -> Array:

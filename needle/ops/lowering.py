@@ -22,6 +22,7 @@ from .windows import Lengths, reach
 __all__ = ["Block", "Lowering"]
 
 _BUFFER = 2**19  # elements of the lowered matrix that are made at a time: 2 MiB of float32
+_LEAST_SHARED = 3 * _BUFFER  # elements of the lowered matrix that threads share
 _SHARES = 8  # blocks, or a multiple, where threads share them
 _COLUMNS = 32  # a product of fewer wastes time
 _CHANNELS = 16  # fewer are not worth copying side by side
@@ -83,6 +84,12 @@ class Lowering:
         if self.is_by_rows:
             return a[:, block.rows, block.images]
         return a[:, :, block.images, block.rows]
+
+    @property
+    def is_worth_sharing(self) -> bool:
+        """Whether there is enough work for threads, which take time to start and to meet."""
+        size = math.prod(self.outputs) * self.columns * self.groups
+        return size * self.image.shape[2] >= _LEAST_SHARED
 
     def blocks(self, is_shared: bool) -> list[Block]:
         """The output in blocks that fit into the buffer, a number that threads share evenly."""

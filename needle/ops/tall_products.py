@@ -15,7 +15,7 @@ __all__ = ["is_adjoint_stackable", "is_stackable", "tall_adjoint_product", "tall
 
 _LARGEST = 2**19 - 1  # multiplications that OpenBLAS makes in one thread
 _ROWS = 32  # of a matrix of a stack, at least
-_TERMS = 256  # that are added up for a number of a matrix of a stack, at least
+_TERMS = 128  # that are added up for a number of a matrix of a stack, at least
 
 
 def is_stackable(columns: int, outputs: int) -> bool:

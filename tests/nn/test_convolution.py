@@ -55,6 +55,7 @@ def lowered(request, monkeypatch):
     if request.param == "rows in blocks":
         monkeypatch.setattr(lowering, "_COLUMNS", 1)
         monkeypatch.setattr(lowering, "_BUFFER", 30)
+        monkeypatch.setattr(lowering, "_LEAST_SHARED", 0)
         monkeypatch.setattr(threads, "_count", lambda: 2)
 
 
@@ -184,6 +185,7 @@ def test_memory_stays_within_three_times_the_operands(shape):
 @pytest.mark.parametrize("channels", [3, 32])  # lowered whole, and by rows
 def test_any_number_of_threads_gives_the_same_bits(channels, monkeypatch):
     monkeypatch.setattr(lowering, "_BUFFER", 2**14)
+    monkeypatch.setattr(lowering, "_LEAST_SHARED", 0)
     x = ndl.init.rand(17, channels, 12, 11, requires_grad=True)
     weight = ndl.init.rand(32, channels, 3, 3, requires_grad=True)
     found = []
