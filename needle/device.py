@@ -180,6 +180,12 @@ class Device:
         """float64 draws from N(0, 1)."""
         return self._placed(_source(generator).randn(*shape))
 
+    def seeded_rand(self, seed: Any, part: int, *shape: int) -> Any:
+        """float32 draws from U(0, 1) by `seed`, an array of integers, and the number of a part."""
+        words = to_numpy(seed).ravel().tolist()
+        sequence = np.random.SeedSequence(words, spawn_key=(part,))
+        return self._placed(np.random.default_rng(sequence).random(shape, np.float32))
+
     def permutation(self, n: int, generator: Generator | None = None) -> Any:
         """0 ... n - 1 in random order."""
         return self._placed(_source(generator).permutation(n))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import AbstractArray, Array, Tensor, TensorTuple, TensorTupleOp
+from ..device import device_of
 from .arithmetic import where
 from .kinds import broadcast_shape, or_zeros, plain_number, repeated_axes, unbroadcast
 from .random import dropped
@@ -32,7 +33,8 @@ class _Scores(TensorTupleOp):
         scale: the factor of the products of queries and keys.
         diagonal: query i sees the keys up to i + diagonal; None: all.
         others: which operands follow q, k and v: "mask" (booleans, true where a key takes part, or
-            numbers that are added to the scores), "kept" (booleans of dropout).
+            numbers that are added to the scores), "kept" (booleans of dropout, or in blocks
+            integers (..., 1, 1), the seed of those of each matrix).
         in_blocks: whether to go through the queries in blocks, and to keep one number of each for
             the gradient instead of its probabilities.
         dropout: the probability p.
@@ -90,7 +92,29 @@ class _Scores(TensorTupleOp):
                 if self.diagonal is not None:
                     seen = min(keys, max(0, stop + self.diagonal))
                 here = {name: array[index][start:stop, :seen] for name, array in others.items()}
+                if "kept" in here and here["kept"].dtype.kind == "i":
+                    here["kept"] = self._drawn(here["kept"], start)
                 yield (*index, slice(start, stop)), (*index, slice(seen)), start, here
+
+    def _drawn(self, seed: Array, first: int) -> Array:
+        """What dropout keeps in a block, in the shape to which the seed is repeated."""
+        draws = device_of(seed).seeded_rand(seed[:1, :1], first, *seed.shape)
+        return draws < 1 - self.dropout
+
+
+class _KeptInBlocks(_Scores):
+    """What dropout keeps in all blocks of q and k, (..., L, S), by the seeds of the matrices."""
+
+    differentiable = False
+
+    def compute(self, q: Array, k: Array, seeds: Array) -> tuple[Array]:
+        kept = np.zeros((*q.shape[:-1], k.shape[-2]), bool, like=q)
+        for rows, keys, _, here in self._blocks(q, k, {"kept": seeds}):
+            kept[(*rows, keys[-1])] = here["kept"]
+        return (kept,)
+
+    def infer(self, q: Any, k: Any, seeds: Any) -> Any:
+        return (AbstractArray((*q.shape[:-1], k.shape[-2]), np.dtype(bool)),)
 
 
 def _bias(mask: Array, scores: Array) -> Array:
@@ -197,6 +221,12 @@ class _AttentionAdjoint(_Scores):
             return of_q, of_k, of_v
         return of_q, of_k, of_v, _sum_to(of_scores, named["mask"].shape)
 
+    def infer(self, g: Any, outputs: Any, q: Any, k: Any, v: Any, *others: Any) -> Any:
+        if not self.in_blocks:
+            return self.compute(g, outputs, q, k, v, *others)
+        operands = (q, k, v, self._named(others)["mask"]) if self.of_mask else (q, k, v)
+        return tuple([AbstractArray(each.shape, each.dtype) for each in operands])
+
     def _of_blocks(
         self, g: Array, outputs: tuple[Array, Array], q: Array, k: Array, v: Array, named: Any
     ) -> tuple[Array, ...]:
@@ -233,6 +263,8 @@ class _AttentionAdjoint(_Scores):
     def gradient(self, out_grad: TensorTuple, node: Any) -> tuple[Tensor | None, ...]:
         g, _, q, k, v, *others = node.inputs
         named = self._named(others)
+        if "kept" in named:
+            named["kept"] = _whole(named["kept"], q, k, self.dropout, self.diagonal)
         h_q, h_k, h_v, *h_mask = out_grad.tuple()
 
         def total(a: Tensor) -> Tensor:
@@ -291,6 +323,18 @@ def _place(index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
     )
 
 
+def _whole(kept: Tensor, q: Tensor, k: Tensor, dropout: float, diagonal: int | None) -> Tensor:
+    """The booleans of dropout, also where `kept` holds seeds."""
+    if kept.dtype.kind == "b":
+        return kept
+    return _KeptInBlocks(diagonal=diagonal, dropout=dropout)(q, k, kept)[0]
+
+
+def has_many_scores(shape: tuple[int, ...]) -> bool:
+    """Whether attention with scores of this shape goes through the queries in blocks."""
+    return math.prod(shape[-2:]) >= _LEAST_SCORES and math.prod(shape) > _MOST_SCORES
+
+
 def _outputs(
     q: Tensor,
     k: Tensor,
@@ -301,7 +345,8 @@ def _outputs(
     scale: float | None,
     diagonal: int | None,
     in_blocks: bool | None,
-) -> TensorTuple:
+) -> tuple[TensorTuple, Tensor | None]:
+    """The outputs of `Attention`, and the operand `kept` that it had."""
     leading = broadcast_shape(*[each.shape[:-2] for each in (q, k, v)])
     q, k, v = [
         each if each.shape[:-2] == leading else broadcast_to(each, leading + each.shape[-2:])
@@ -310,12 +355,13 @@ def _outputs(
     if scale is None:
         scale = 1 / math.sqrt(max(1, q.shape[-1]))
     if in_blocks is None:
-        scores = q.shape[-2] * k.shape[-2]
-        in_blocks = scores >= _LEAST_SCORES and math.prod(leading) * scores > _MOST_SCORES
+        in_blocks = has_many_scores((*q.shape[:-1], k.shape[-2]))
+    if kept is not None and not in_blocks:
+        kept = _whole(kept, q, k, dropout, diagonal)
     others = {"mask": mask, "kept": kept}
     given = {name: each for name, each in others.items() if each is not None}
     op = Attention(scale, diagonal, tuple(given), in_blocks, dropout)
-    return op(q, k, v, *given.values())
+    return op(q, k, v, *given.values()), kept
 
 
 def attention(
@@ -333,14 +379,16 @@ def attention(
 
     Args:
         mask: broadcasts to (..., L, S): booleans, true where a key takes part, or numbers to add.
-        kept: booleans that broadcast to (..., L, S): which weights dropout keeps.
+        kept: booleans that broadcast to (..., L, S): which weights dropout keeps. Or integers
+            (..., 1, 1): seeds, one for each matrix of scores, from which the booleans are drawn,
+            in blocks only those of a block at a time.
         dropout: the probability p with which it keeps none; the others are divided by 1 - p.
         scale: by default 1/√E.
         diagonal: query i sees the keys up to i + diagonal; by default all.
         in_blocks: whether to go through the queries in blocks, with memory that grows with L + S
             instead of L·S; by default where there are many scores.
     """
-    return _outputs(q, k, v, mask, kept, dropout, scale, diagonal, in_blocks)[0]
+    return _outputs(q, k, v, mask, kept, dropout, scale, diagonal, in_blocks)[0][0]
 
 
 def attention_weights(
@@ -354,5 +402,5 @@ def attention_weights(
     diagonal: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`attention`, and its weights softmax(scale·q·kᵀ + mask) after dropout, (..., L, S)."""
-    outputs = _outputs(q, k, v, mask, kept, dropout, scale, diagonal, False)
-    return outputs[0], outputs[1] if kept is None else dropped(dropout)(outputs[1], kept)
+    (y, weights), kept = _outputs(q, k, v, mask, kept, dropout, scale, diagonal, False)
+    return y, weights if kept is None else dropped(dropout)(weights, kept)

@@ -32,6 +32,26 @@ class Kept(TensorOp):
         return AbstractArray(a.shape, np.bool)  # and nothing is drawn
 
 
+class Seeds(TensorOp):
+    """Integers from 0 to 2⁵³ - 1, each of which seeds a stream, in the shape of a. No gradient.
+
+    Draws as `Kept`.
+    """
+
+    differentiable = False
+    is_random = True
+
+    def __init__(self, generator: Generator | None = None) -> None:
+        self.generator = generator
+
+    def compute(self, a: Array) -> Array:
+        numbers = device_of(a).rand(*a.shape, generator=self.generator)  # multiples of 2⁻⁵³
+        return (numbers * 2.0**53).astype("int64")
+
+    def infer(self, a: AbstractArray) -> AbstractArray:
+        return AbstractArray(a.shape, np.dtype(np.int64))
+
+
 class DropoutMask(Kept):
     """1/(1 - p) with probability 1 - p, else 0, in the shape and dtype of a. No gradient."""
 

@@ -66,7 +66,7 @@ from ...ops import (
     stack,
     transpose,
 )  # fmt: skip
-from ...ops.attention import Attention, _AttentionAdjoint
+from ...ops.attention import Attention, _AttentionAdjoint, _KeptInBlocks
 from ...ops.functions import ToDevice
 from ...ops.kinds import normalize_axis
 from ...ops.linalg.factorizations import SafeDivide
@@ -332,6 +332,7 @@ RULES: dict[Any, Rule] = {
     _NormalizeAdjoint: layers.normalize_adjoint,
     Attention: layers.attention,
     _AttentionAdjoint: layers.attention_adjoint,
+    _KeptInBlocks: _same,
     SoftmaxCrossEntropy: layers.cross_entropy,
     _SoftmaxMinusOneHot: layers.cross_entropy_adjoint,
     NegativeLogLikelihood: layers.log_likelihood,

@@ -12,7 +12,8 @@ import numpy as np
 from ... import ops
 from ...autograd import Tensor
 from ...device import Generator
-from ...ops.random import Kept
+from ...ops.attention import has_many_scores
+from ...ops.random import Kept, Seeds
 from ..checks import check_floats, check_fraction
 
 __all__ = ["scaled_dot_product_attention"]
@@ -46,7 +47,8 @@ def scaled_dot_product_attention(
         (..., L, V). A query that sees no key gives 0.
 
     With many scores, queries are processed in blocks: the memory needed then grows with L + S
-    instead of L·S, also in the backward pass, unless there is dropout.
+    instead of L·S, also in the backward pass. Dropout then draws one number for each matrix of
+    scores, the seed from which each block draws what is kept, forward and backward.
 
     Example:
         >>> import needle as ndl
@@ -90,7 +92,10 @@ def attend(
     kept = None
     if dropout:
         zeros = Tensor.make_const(query.device.full((), 0, query.dtype))
-        kept = Kept(dropout, generator)(zeros.broadcast_to(scores))
+        if need_weights or not has_many_scores(scores):
+            kept = Kept(dropout, generator)(zeros.broadcast_to(scores))
+        else:  # the mask would take the memory that blocks save
+            kept = Seeds(generator)(zeros.broadcast_to((*scores[:-2], 1, 1)))
     operands = query, key, value, mask, kept, dropout, scale, diagonal
     weights = None
     if need_weights:

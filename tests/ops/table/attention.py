@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from needle import Tensor, ops
+from needle import Tensor, cpu, ops
 
 
 def _weights(q, k, bias=0.0, scale=None):
@@ -35,6 +35,16 @@ def _kept(k):
 
 def _factors(k):
     return (_kept(k) * 1.25).astype(k.dtype)
+
+
+_SEEDS = np.array([5, 2**50]).reshape(2, 1, 1)
+
+
+def _drawn_factors(q, k):
+    """Of dropout, by the seeds of the two matrices of scores."""
+    shape = q.shape[-2], k.shape[-2]
+    drawn = np.stack([cpu().seeded_rand(seed, 0, *shape) for seed in _SEEDS])
+    return ((drawn < 0.6) / 0.6).astype(k.dtype)
 
 
 def _constant(array, like):
@@ -78,6 +88,18 @@ ROWS = [
             ),
             lambda q, k, v, m: (_weights(q, k, m) * _factors(k)) @ v,
             [[*_SHAPES, (2, 1, 3)]],
+            "floats",
+        )
+        for in_blocks in (False, True)
+    ],
+    *[
+        (
+            f"attention with seeds of dropout{' in blocks' * in_blocks}",
+            lambda q, k, v, in_blocks=in_blocks: ops.attention(
+                q, k, v, None, _constant(_SEEDS, q), 0.4, diagonal=1, in_blocks=in_blocks
+            ),
+            lambda q, k, v: (_weights(q, k, _up_to(1, q, k)) * _drawn_factors(q, k)) @ v,
+            [_SHAPES],
             "floats",
         )
         for in_blocks in (False, True)
