@@ -20,14 +20,19 @@ from numpy.lib.array_utils import byte_bounds
 from .calls import Call
 from .executors import Executable
 from .native.addresses import address_of
+from .native.barriers import Accesses
+from .native.blas import thread_functions
 from .native.cache import load
 from .native.groups import Group, axis_of_join
 from .native.kernel import Kernel
 from .native.layout import Place, contiguous, view
 from .native.listing import listing, names_of_parts
+from .native.packing import pack_factors
+from .native.parts import Part, parts_of_kernel, parts_of_product
 from .native.products import product_calls, source_of
 from .native.runner import runner
 from .native.schedule import Schedule
+from .native.threads import BARRIER, SET_THREADS, counts, team
 from .numpy_executor import NumpyExecutable
 from .planning import Buffer
 from .program import Constant, Input, Node, Program, cast, gemm, getitem, substitute
@@ -66,7 +71,11 @@ class NumbaExecutable(Executable):
         self._build()
 
     def _build(self) -> None:
-        self._schedule = Schedule(self.program, dict(zip(self.captured, self.arrays, strict=True)))
+        self._counts = counts()
+        self._threads = self._counts.used
+        self._team = team(self._threads) if self._threads > 1 else None
+        program = pack_factors(self.program)
+        self._schedule = Schedule(program, dict(zip(self.captured, self.arrays, strict=True)))
         self.memory = self._schedule.memory
         self._arena = np.empty(self.memory.nbytes + 64, np.uint8)
         self._start = self._arena.ctypes.data + -self._arena.ctypes.data % 64
@@ -74,7 +83,7 @@ class NumbaExecutable(Executable):
         self._inputs: list[Any] = [None] * len(self.program.inputs)
         self._constants = {
             node: np.ascontiguousarray(node.array)
-            for node in self.program.nodes
+            for node in program.nodes
             if isinstance(node, Constant)
         }
         self._scalars: dict[Node, Any] = {}
@@ -89,61 +98,102 @@ class NumbaExecutable(Executable):
     # --- building
 
     def _emit(self) -> None:
-        """The program of the runner, in segments between calls of Python."""
-        sources: list[str] = []
-        calls: list[Any] = []  # (number of the source, arguments), or a function of Python
+        """The programs of the threads, in segments between calls of Python."""
+        self._sources: list[str] = []
         self.kernels: list[tuple[Group, str]] = []
+        segments: list[Any] = [[]]  # of calls in parts, each a source and arguments; or functions
         for group in self._schedule.order:
-            if group.kind == "kernel":
-                stored = {
-                    node: self.memory.place(node)
-                    for node in group.nodes
-                    if node in self.memory.stored
-                }
-                kernel = Kernel(self._schedule.grouping, group, stored, self.memory.place)
-                self.kernels.append((group, kernel.source))
-                sources.append(kernel.source)
-                calls.append((len(sources) - 1, kernel.arguments))
-            elif group.kind == "product":
-                (node,) = group.nodes
-                factors = node.operands[3:] or (1.0, 0.0)
-                alpha, beta = (self._factor(each, node.dtype) for each in factors)
-                own = self.memory.place(node)
-                if node.function is gemm and self.memory.place(node.operands[2]).home != own.home:
-                    copy = self._copy(node.operands[2], own)
-                    sources.append(copy.source)
-                    calls.append((len(sources) - 1, copy.arguments))
-                sources.append(source_of(node.dtype))
-                for arguments in product_calls(node, self.memory.place, own, alpha, beta):
-                    calls.append((len(sources) - 1, arguments))
-            elif group.kind == "concatenation":
-                for kernel in self._copies(group):
-                    sources.append(kernel.source)
-                    calls.append((len(sources) - 1, kernel.arguments))
+            if group.kind == "call":
+                segments += [*self._python(group), []]
             else:
-                calls += self._python(group)
-        addresses = load(sources)
+                segments[-1] += self._native(group)
+        self._addresses = load([*self._sources, BARRIER, SET_THREADS])
         self._words: list[int] = []
         self._fixups: dict[Any, list[tuple[int, int]]] = {}
         self._segments: list[Any] = []
-        start = 0
-        for call in calls:
-            if isinstance(call, tuple):
-                number, arguments = call
-                self._words += [addresses[number], len(arguments)]
-                self._words += [self._word(argument, i) for i, argument in enumerate(arguments)]
-            else:
-                start = self._end_segment(start)
-                self._segments.append(call)
-        self._end_segment(start)
+        for segment in segments:
+            if callable(segment):
+                self._segments.append(segment)
+            elif segment:
+                self._segments.append(self._programs(segment))
         self._program = np.array(self._words, np.int64)
         self._fixups_of_inputs = [self._fixups.get(leaf, []) for leaf in self.program.inputs]
         base = self._program.ctypes.data
-        run = runner()
         self._segments = [
-            partial(run, base + 8 * each) if isinstance(each, int) else each
+            each if callable(each) else self._function([base + 8 * start for start in each])
             for each in self._segments
         ]
+
+    def _function(self, programs: list[int]) -> Callable[[], None]:
+        """What runs the programs at these addresses, in machine code from beginning to end."""
+        if self._team and len(programs) > 1:
+            return self._team.together(programs)
+        return partial(runner(), programs[0])
+
+    def _native(self, group: Group) -> Iterator[tuple[int, list[Part]]]:
+        """The calls of a group: the number of a source, and the parts of the threads."""
+        if group.kind == "kernel":
+            stored = {
+                node: self.memory.place(node) for node in group.nodes if node in self.memory.stored
+            }
+            kernel = Kernel(self._schedule.grouping, group, stored, self.memory.place)
+            self.kernels.append((group, kernel.source))
+            yield self._number(kernel.source), parts_of_kernel(kernel, self._threads)
+        elif group.kind == "concatenation":
+            for kernel in self._copies(group):
+                yield self._number(kernel.source), parts_of_kernel(kernel, self._threads)
+        else:
+            (node,) = group.nodes
+            factors = node.operands[3:] or (1.0, 0.0)
+            alpha, beta = (self._factor(each, node.dtype) for each in factors)
+            own = self.memory.place(node)
+            if node.function is gemm and self.memory.place(node.operands[2]).home != own.home:
+                kernel = self._copy(node.operands[2], own)
+                yield self._number(kernel.source), parts_of_kernel(kernel, self._threads)
+            number = self._number(source_of(node.dtype))
+            for arguments in product_calls(node, self.memory.place, own, alpha, beta):
+                yield number, parts_of_product(arguments, self._threads)
+
+    def _number(self, source: str) -> int:
+        self._sources.append(source)
+        return len(self._sources) - 1
+
+    def _programs(self, calls: list[tuple[int, list[Part]]]) -> list[int]:
+        """Write the programs of all threads for these calls; where they start."""
+        if all(len(parts) == 1 for _, parts in calls):
+            return [self._write([(number, part.arguments) for number, (part,) in calls])]
+        barrier, blas = len(self._sources), len(self._sources) + 1
+        functions = thread_functions()
+        assert functions is not None
+        assert self._team is not None
+        pause = barrier, self._team.barrier
+        programs: list[Any] = [[] for _ in range(self._threads)]
+        programs[0].append((blas, [functions.set, 1]))
+        done = Accesses(self._threads)
+        for program in programs:
+            program.append(pause)
+        for number, parts in calls:
+            accesses = [part.accesses for part in parts]
+            if done.conflict(accesses):
+                done.clear()
+                for program in programs:
+                    program.append(pause)
+            done.add(accesses)
+            for program, part in zip(programs, parts, strict=False):
+                program.append((number, part.arguments))
+        for program in programs:
+            program.append(pause)
+        programs[0].append((blas, [functions.set, self._counts.blas]))
+        return [self._write(program) for program in programs]
+
+    def _write(self, calls: list[tuple[int, list[Any]]]) -> int:
+        """Write a program; where it starts."""
+        start = len(self._words)
+        for number, arguments in calls:
+            self._words += [self._addresses[number], len(arguments)]
+            self._words += [self._word(argument, i) for i, argument in enumerate(arguments)]
+        self._words.append(0)
+        return start
 
     def _word(self, argument: Any, i: int) -> int:
         """An argument as a number; addresses that are not known yet are filled in later."""
@@ -158,12 +208,6 @@ class NumbaExecutable(Executable):
             return int(home.ctypes.data)
         self._fixups.setdefault(home, []).append((len(self._words) + i, offset))
         return 0
-
-    def _end_segment(self, start: int) -> int:
-        if len(self._words) > start:
-            self._words.append(0)
-            self._segments.append(start)
-        return len(self._words)
 
     def _factor(self, factor: Any, dtype: Any) -> Place:
         """A factor of a product: a node, or a number that gets memory of its own."""
@@ -283,6 +327,9 @@ class NumbaExecutable(Executable):
         for i, array in enumerate(arrays):
             if array is not self._inputs[i]:
                 self._take(i, array)
+        if counts() != self._counts or (self._team and team(self._threads) is not self._team):
+            self._build()  # BLAS has been given other threads, or this is another process
+            return self.run(arrays, on_written)
         # one call, so that Ctrl-C cannot come after what the last segment writes
         deque(map(operator.call, (*self._segments, on_written)), maxlen=0)
         return [np.array(result) for result in self._results]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from needle.compiler import numba_executor, recorded_step
+from needle.compiler.native import parts, threads
 from tests.compiler import comparison
 from tests.compiler.interpreter import Interpreter
 from tests.ops import table
@@ -45,7 +46,14 @@ def rows() -> dict[str, list[table.Case]]:
 
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels run in plain Python, without compiling: any program takes milliseconds."""
+    """Kernels run in plain Python, without compiling: any program takes milliseconds.
+
+    All that can be divided is divided, for three threads.
+    """
     interpreter = Interpreter()
+    monkeypatch.setattr(numba_executor, "counts", lambda: threads.Counts(3, 3))
+    monkeypatch.setattr(numba_executor, "team", interpreter.team)
+    monkeypatch.setattr(parts, "LEAST_WORK", 1)
+    monkeypatch.setattr(parts, "LEAST_PRODUCT", 1)
     monkeypatch.setattr(numba_executor, "load", interpreter.load)
     monkeypatch.setattr(numba_executor, "runner", interpreter.runner)

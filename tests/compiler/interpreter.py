@@ -1,10 +1,18 @@
-"""Runs the sources of kernels in plain Python: any program in milliseconds, without compiling."""
+"""Runs the sources of kernels in plain Python: any program in milliseconds, without compiling.
+
+Programs of several threads run one after another from barrier to barrier, the last one first, so
+that what lacks a barrier gives wrong numbers.
+"""
 
 import math
+from collections.abc import Iterator
+from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from needle.compiler.native.threads import BARRIER, SET_THREADS
 
 __all__ = ["Interpreter"]
 
@@ -73,31 +81,55 @@ _NAMES: dict[str, Any] = {
 
 
 class Interpreter:
-    """Stands for `load` and `runner`: a kernel's address is a number of this object."""
+    """Stands for `load`, `runner` and `team`: a kernel's address is a number of this object."""
 
     def __init__(self) -> None:
         self.kernels: list[Any] = []
+        self.teams: dict[int, Any] = {}
 
     def load(self, sources: Any) -> list[int]:
         """Numbers for kernels."""
         for source in sources:
             namespace = dict(_NAMES)
             exec(source, namespace)
-            self.kernels.append(namespace["kernel"])
+            kernel = {BARRIER: None, SET_THREADS: _nothing}.get(source, namespace["kernel"])
+            self.kernels.append(kernel)
         count = len(sources)
         return list(range(len(self.kernels) - count + 1, len(self.kernels) + 1))
 
     def runner(self) -> Any:
         """What runs a program."""
-        return self.run
+        return lambda address: self.run([address])
 
-    def run(self, address: int) -> None:
-        """The calls of a program, one after another."""
-        words = _Memory(address, np.int64)
-        at = 0
+    def team(self, size: int) -> Any:
+        """What runs programs side by side, the same at each call."""
+        return self.teams.setdefault(
+            size, SimpleNamespace(barrier=[0, size, 0], together=self.together)
+        )
+
+    def together(self, addresses: list[int]) -> Any:
+        """A function that runs programs."""
+        return lambda: self.run(addresses)
+
+    def run(self, addresses: list[int]) -> None:
+        """The calls of programs."""
+        programs = [self._calls(_Memory(int(address), np.int64)) for address in reversed(addresses)]
         with np.errstate(all="ignore"):
-            while number := int(words[at]):
-                count = int(words[at + 1])
-                arguments = [int(words[at + 2 + i]) for i in range(count)]
+            for _ in zip_longest(*programs):  # from barrier to barrier
+                pass
+
+    def _calls(self, words: _Memory) -> Iterator[bool]:
+        """Make the calls of a program; stops at each barrier."""
+        at = 0
+        while number := int(words[at]):
+            count = int(words[at + 1])
+            arguments = [int(words[at + 2 + i]) for i in range(count)]
+            if self.kernels[number - 1] is None:
+                yield True
+            else:
                 self.kernels[number - 1](arguments)
-                at += 2 + count
+            at += 2 + count
+
+
+def _nothing(arguments: list[int]) -> None:
+    """In the place of a call of BLAS."""

@@ -77,7 +77,7 @@ class Builder:
         elif kind == "cast":
             self.made(cast, [a, np.dtype(self.choose(["float64", "int64"]))])
             self.made(cast, [self.nodes[-1], np.dtype("float64")])
-        elif kind == "reduction":
+        elif kind == "reduction" and a.size:  # no maximum of nothing
             axes = range(len(a.shape))
             chosen = self.draw(st.lists(st.sampled_from(axes), unique=True)) if a.shape else []
             options = {"axis": tuple(sorted(chosen)), "keepdims": self.draw(st.booleans())}

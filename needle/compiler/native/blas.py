@@ -5,13 +5,14 @@ A second BLAS beside it would start threads of its own, and two pools fight for 
 
 import ctypes
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["FUNCTIONS", "PRODUCT", "addresses", "function_of"]
+__all__ = ["FUNCTIONS", "PRODUCT", "addresses", "function_of", "thread_functions"]
 
 # before and after the name: in NumPy's wheels, OpenBLAS and MKL, and Accelerate. The first are
 # those with integers of 64 bits, which are what is passed: the others read the lower half
@@ -51,6 +52,31 @@ def addresses() -> dict[str, int] | None:
                     name: ctypes.cast(function, ctypes.c_void_p).value or 0
                     for name, function in functions.items()
                 }
+    return None
+
+
+class ThreadFunctions(NamedTuple):
+    """Of OpenBLAS: what tells how many threads it has, and the address of what sets them."""
+
+    get: Callable[[], int]
+    set: int
+
+
+@cache
+def thread_functions() -> ThreadFunctions | None:
+    """Those of NumPy's BLAS, None where it is not OpenBLAS."""
+    try:
+        libraries = _libraries()
+    except (ImportError, OSError, AttributeError):
+        return None
+    for library in libraries:
+        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+            try:
+                get = library[f"{prefix}openblas_get_num_threads{suffix}"]
+                set_ = library[f"{prefix}openblas_set_num_threads{suffix}"]
+            except AttributeError:
+                continue
+            return ThreadFunctions(get, ctypes.cast(set_, ctypes.c_void_p).value or 0)
     return None
 
 

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from numba.core import types
 
-from . import mathematics, pointers
+from . import atomics, mathematics, pointers
 
 __all__ = ["compile_source"]
 
@@ -20,6 +20,7 @@ _NAMES: dict[str, Any] = {
     **{name: getattr(types, name) for name in _DTYPES},
     **{name: getattr(pointers, name) for name in pointers.__all__},
     **{name: getattr(mathematics, name) for name in mathematics.__all__},
+    **{name: getattr(atomics, name) for name in atomics.__all__},
 }
 _SIGNATURE = types.void(types.CPointer(types.int64))
 
@@ -28,7 +29,8 @@ def compile_source(source: str, name: str) -> tuple[str, bytes]:
     """The symbol of a kernel and object code that defines it, from its source.
 
     The source defines a function `kernel` of a pointer to its arguments; what it may use is in
-    `mathematics` and `pointers`. `name` becomes part of the symbol, which differs between kernels.
+    `mathematics`, `pointers` and `atomics`. `name` becomes part of the symbol, which differs
+    between kernels.
     """
     namespace = dict(_NAMES)
     exec(compile(source, f"<needle {name}>", "exec"), namespace)

@@ -6,13 +6,15 @@ the elements of a row as often as it has to wait for a reduction of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..program import Node, kind_of, set_item
+from .barriers import Access, access
 from .expressions import converted, expression, literal, name_of_dtype
 from .groups import Group, Grouping, is_pick
 from .layout import Place, contiguous
@@ -20,6 +22,8 @@ from .loops import Loops
 from .passes import Passes, is_number
 
 __all__ = ["Kernel"]
+
+_Use = tuple[Place, tuple[int | None, ...]]
 
 LONGEST = 2048
 """How many float32 numbers are added up in float32: LLVM does so in 32 to 64 parts at once."""
@@ -68,26 +72,41 @@ class Kernel:
         self.stored, self.place_of = stored, place_of
         self.passes = Passes(grouping, group)
         self._names = 0
-        self.loops = Loops(group, self._accesses())
+        self.loops = Loops(group, [*self._reads(), *self._writes()])
+        self.loops.divided = self._divided()
         self.source = self._written()
         self.arguments: list[Any] = self.loops.arguments
 
     # --- the space
 
-    def _accesses(self) -> list[tuple[Place, tuple[int | None, ...]]]:
-        """All that is read and written, with the axes of the space."""
-        group = self.group
-        accesses = []
-        for node in group.nodes:
-            for operand, axes in self.grouping.uses(group, node):
+    def _reads(self) -> Iterator[_Use]:
+        """What is read from memory, with the axes of the space."""
+        for node in self.group.nodes:
+            for operand, axes in self.grouping.uses(self.group, node):
                 base = self.grouping.base(operand)
                 if base not in self.passes.inside and not is_number(base):
-                    accesses.append((self.place_of(operand), axes))
-            if node in self.stored:
-                accesses.append(self._target(node))
-        return accesses
+                    yield self.place_of(operand), axes
 
-    def _target(self, node: Node) -> tuple[Place, tuple[int | None, ...]]:
+    def _writes(self) -> Iterator[_Use]:
+        return (self._target(node) for node in self.group.nodes if node in self.stored)
+
+    @property
+    def work(self) -> int:
+        """About how many operations it takes."""
+        return len(self.group.nodes) * math.prod(length for length, _ in self.loops.dims)
+
+    def memory(self, first: int = 0, last: int = 0) -> Iterator[Access]:
+        """What it reads and writes, with these bounds of the divided loop."""
+        loops = self.loops
+        bounds = [(0, length) for length, _ in loops.dims]
+        if loops.divided is not None:
+            bounds[loops.divided] = first, last
+        for uses, is_write in ((self._reads(), False), (self._writes(), True)):
+            for place, axes in uses:
+                steps = zip(loops.strides(place, axes), bounds, strict=True)
+                yield access(place, [(stride, *each) for stride, each in steps], is_write)
+
+    def _target(self, node: Node) -> _Use:
         """Where a node is written, and along which axes: a copy in the order of its operand."""
         place = self.stored[node]
         if kind_of(node) != "view":
@@ -95,6 +114,13 @@ class Kernel:
         layout = contiguous(node, node.operands[0].shape)
         layout = replace(layout, offset=place.layout.offset)
         return Place(place.home, layout), self.group.whole[node]
+
+    def _divided(self) -> int | None:
+        """The first loop whose turns write to different elements and need nothing of each other."""
+        targets = [self.loops.pattern(*self._target(node)) for node in self.stored]
+        has_rows = self.group.outer is not None
+        loops = range(self.loops.rows if has_rows else len(self.loops.dims))
+        return next((loop for loop in loops if all(target[loop] for target in targets)), None)
 
     def _name(self) -> str:
         self._names += 1

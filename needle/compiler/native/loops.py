@@ -31,11 +31,17 @@ class Loops:
         self._patterns: dict[tuple[str, ...], int] = {}
         self._places: list[Place] = []
         self.dims = self._dimensions(accesses)
+        self.divided: int | None = None
+        """The loop of which threads may run parts, from `first` to `last`."""
 
     @property
     def arguments(self) -> list[Any]:
-        """What the kernel wants: operands, for whose addresses it asks, lengths and strides."""
-        return [*self._places, *[length for length, _ in self.dims], *self._strides]
+        """What the kernel wants: operands, for whose addresses it asks, lengths and strides.
+
+        With a divided loop, its bounds are the last.
+        """
+        found = [*self._places, *[length for length, _ in self.dims], *self._strides]
+        return found if self.divided is None else [*found, 0, self.dims[self.divided][0]]
 
     def function(self, lines: list[str]) -> str:
         """A kernel with this body."""
@@ -45,6 +51,7 @@ class Loops:
             head.append(f"    {name} = operand(arguments, {number}, {kind}, {scope})")
         count = len(self._operands)
         names = [f"n{i}" for i in range(len(self.dims))] + list(self._strides.values())
+        names += [] if self.divided is None else ["first", "last"]
         used = "\n".join(lines)
         for i, name in enumerate(names):
             if name in used:
@@ -79,6 +86,11 @@ class Loops:
         self.rows = len(parts[0]) if group.outer is not None else max(len(parts[1]) - 1, 0)
         every = [*parts[0], *parts[1]]
         return [(int(np.prod([group.lengths[a] for a in axes])), axes) for axes in every]
+
+    def strides(self, place: Place, axes: tuple[int | None, ...]) -> list[int]:
+        """The stride of each loop in bytes."""
+        by_axis, size = self._by_axis(place, axes), place.layout.dtype.itemsize
+        return [by_axis[axes_[-1]] * size for _, axes_ in self.dims]
 
     def pattern(self, place: Place, axes: tuple[int | None, ...]) -> tuple[str, ...]:
         """The stride of each loop as text: "" for none, and the product of the inner lengths."""
@@ -143,8 +155,11 @@ class Loops:
     def around(self, loops: range, body: list[str]) -> list[str]:
         for loop in reversed(loops):
             body = [f"    {line}" for line in [*self._bases(loop), *body]]
-            body = [f"for i{loop} in range(n{loop}):", *body]
+            body = [f"for i{loop} in range({self._range(loop)}):", *body]
         return body
+
+    def _range(self, loop: int) -> str:
+        return "first, last" if loop == self.divided else f"n{loop}"
 
     def filled(self, pattern: tuple[str, ...], place: Place, value: str) -> list[str]:
         """Loops that fill an operand."""
@@ -154,5 +169,5 @@ class Loops:
         )
         lines = [f"{self._operand(place, pattern)}[{index}] = {value}"]
         for loop in reversed(loops):
-            lines = [f"for i{loop} in range(n{loop}):", *[f"    {line}" for line in lines]]
+            lines = [f"for i{loop} in range({self._range(loop)}):", *[f"    {x}" for x in lines]]
         return lines

@@ -7,12 +7,13 @@ and the arguments (addresses of operands, sizes, strides); 0 at the end.
 import ctypes
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 from .cache import load
 
-__all__ = ["runner"]
+__all__ = ["SOURCE", "function_at", "runner"]
 
-_SOURCE = """
+SOURCE = """
 def kernel(program):
     at = 0
     while program[at] != 0:
@@ -24,7 +25,11 @@ def kernel(program):
 @cache
 def runner() -> Callable[[int], None]:
     """The function that runs the program at an address. Other threads go on meanwhile."""
-    (address,) = load([_SOURCE])
+    return function_at(load([SOURCE])[0])
+
+
+def function_at(address: int) -> Callable[[Any], None]:
+    """A kernel as a function of the address of its arguments."""
     pointer = ctypes.c_void_p
     function = ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(address)
     result, exception = ctypes.c_int64(), ctypes.c_int64()  # of Numba's functions: none
