@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ import numpy as np
 from .. import ops
 from ..autograd import Op
 from ..ops.indexing import ARRAY
+from ..ops.rnn import ElmanRecurrence, GRURecurrence, LSTMRecurrence
 
 __all__ = ["ATOM", "COMMUTATIVE", "Term", "array_term", "number_term", "op_term", "op_title"]
 
@@ -70,7 +71,8 @@ def array_term(array: Any) -> Term:
 
 def _call(op: Op, *operands: Term) -> Term:
     kind: type = type(op)
-    name = "sum" if kind is ops.Summation else getattr(_function(kind), "__name__", op_name(op))
+    if (name := _public_name(op)) is None:
+        name = "sum" if kind is ops.Summation else getattr(_function(kind), "__name__", op_name(op))
     return _call_of(name, operands, op_parameters(op))
 
 
@@ -78,6 +80,45 @@ def _call_of(name: str, operands: Iterable[Term], parameters: Mapping[str, str])
     arguments = [operand.text for operand in operands]
     arguments += [f"{key}={value}" for key, value in parameters.items()]
     return Term(f"{name}({', '.join(arguments)})", ATOM)
+
+
+# ops by the functions and layers that users know, {} for the number of spatial axes
+_PUBLIC: Mapping[type, str] = {
+    ops.Convolution: "conv{}d", ops.WindowMax: "max_pool{}d",
+    ops.Attention: "scaled_dot_product_attention",
+    LSTMRecurrence: "lstm", GRURecurrence: "gru", ElmanRecurrence: "rnn",
+}  # fmt: skip
+_PUBLIC_SETTINGS = {"kernel": "kernel_size", "ceil": "ceil_mode"}
+_INTERNAL = {"in_blocks", "operands", "others"}  # how an op computes, or what its operands are
+_OF_AXES = {"stride": 1, "padding": 0, "dilation": 1, "kernel": None}  # with their defaults
+
+
+def _public_name(op: Op) -> str | None:
+    name = _PUBLIC.get(type(op))
+    return name and name.format(len(getattr(op, "stride", ())))
+
+
+def _of_all_axes(value: Any) -> Any:
+    """A setting of all axes: a number if it is the same for each, also before and behind."""
+    if isinstance(value, tuple) and value:
+        first, *others = [_of_all_axes(part) for part in value]
+        return first if all(other == first for other in others) else value
+    return value
+
+
+def _settings(op: Op) -> Iterator[tuple[str, Any, Any]]:
+    """The parameters of `op` as users know them, with their values and defaults."""
+    is_public = type(op) in _PUBLIC
+    for name, default in _defaults(type(op)).items():
+        value = getattr(op, name, default)
+        if name in _INTERNAL or (is_public and name == "lengths"):
+            continue
+        if name in _OF_AXES:  # that of windows is the kernel
+            has_own = name == "stride" and hasattr(op, "kernel")
+            value, default = _of_all_axes(value), None if has_own else _OF_AXES[name]
+        if is_public and name == "diagonal":
+            name, value, default = ("is_causal", True, False) if value == 0 else (name, value, None)
+        yield (_PUBLIC_SETTINGS.get(name, name) if is_public else name), value, default
 
 
 def op_name(op: Op) -> str:
@@ -107,7 +148,7 @@ def op_title(op: Op) -> str:
     if symbol is not None:  # a product of transposed matrices: a.T @ b
         return op_term(op, [Term("a", ATOM), Term("b", ATOM)]).text if parameters else symbol
     text = ", ".join(f"{name}={value}" for name, value in parameters.items())
-    return op_name(op) + (f"({text})" if text else "")
+    return (_public_name(op) or op_name(op)) + (f"({text})" if text else "")
 
 
 @cache
@@ -123,10 +164,8 @@ def _function(kind: type) -> Callable[..., Any] | None:
 
 def op_parameters(op: Op) -> dict[str, str]:
     """The parameters of `op` as text, without defaults and values that are not plain."""
-    kind: type = type(op)
     shown = {}
-    for name, default in _defaults(kind).items():
-        value = getattr(op, name, default)
+    for name, value, default in _settings(op):
         is_default = value is default or (type(value) is type(default) and value == default)
         if not is_default and (text := _plain_text(value)) is not None:
             shown[name] = text

@@ -375,3 +375,29 @@ def tree(code):
         return ast.dump(ast.parse(code))
     except SyntaxError:
         return None
+
+
+IMAGES, KERNELS = Tensor(np.ones((1, 2, 8, 8))), Tensor(np.ones((2, 2, 3, 3)))
+QUERIES, STEPS = Tensor(np.ones((2, 5, 4))), Tensor(np.ones((2, 1, 3), "float32"))
+F = nn.functional
+
+
+@pytest.mark.parametrize(
+    ("value", "formula"),
+    [
+        (F.conv2d(IMAGES, KERNELS), "conv2d(x, w)"),
+        (F.conv2d(IMAGES, KERNELS, stride=2, padding=1), "conv2d(x, w, stride=2, padding=1)"),
+        (F.conv2d(IMAGES, KERNELS, dilation=(1, 2)), "conv2d(x, w, dilation=(1, 2))"),
+        (F.max_pool2d(IMAGES, 2), "max_pool2d(x, kernel_size=2, stride=2)"),
+        (F.max_pool1d(IMAGES[0], 2, 1), "max_pool1d(x[0], kernel_size=2, stride=1)"),
+        (
+            F.scaled_dot_product_attention(QUERIES, QUERIES, QUERIES, is_causal=True),
+            "scaled_dot_product_attention(q, q, q, scale=0.5, is_causal=True)",
+        ),
+        (nn.LSTM(3, 4)(STEPS)[0], "lstm(s, c1, c2, x1, x2, x3, x4)"),
+        (nn.GRU(3, 4)(STEPS)[0], "gru(s, c1, x1, x2, x3, x4)"),
+    ],
+)
+def test_calls_have_the_names_and_settings_that_users_know(value, formula):
+    names = {"x": IMAGES, "w": KERNELS, "q": QUERIES, "s": STEPS}
+    assert expression(value, names) == formula
