@@ -1,5 +1,6 @@
 """Ctrl-C at a given place: a KeyboardInterrupt raised by a trace function."""
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -35,6 +36,8 @@ def interrupted(
         return trace
 
     former = sys.gettrace()
+    collects = gc.isenabled()
+    gc.disable()  # whose callbacks, of Hypothesis, would be interrupted in place of the function
     sys.settrace(trace)
     try:
         function()
@@ -42,6 +45,8 @@ def interrupted(
         return True
     finally:
         sys.settrace(former)
+        if collects:
+            gc.enable()
     return False
 
 

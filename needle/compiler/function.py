@@ -261,8 +261,9 @@ def compile(function: Any = None, *, executor: str = "auto") -> Any:
 
     `.grad` of parameters is None after a step whose gradients `optimizer.step()` has used, unless
     the function reads or returns them: nothing is stored that nobody asked for. Gradients that a
-    later call replaces unused are a `GradientReplacedWarning`, as without `compile`. Results have no
-    graph. An exception leaves all parameters as they were before the call, or as they are after it.
+    later call replaces unused are a `GradientReplacedWarning`, as without `compile`. Results have
+    no graph. An exception leaves all parameters as they were before the call, or as they are after
+    it.
 
     Args:
         function: a function of tensors and containers of them, or a Module. None: returns a

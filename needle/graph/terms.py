@@ -94,7 +94,8 @@ _OF_AXES = {"stride": 1, "padding": 0, "dilation": 1, "kernel": None}  # with th
 
 
 def _public_name(op: Op) -> str | None:
-    name = _PUBLIC.get(type(op))
+    kind: type = type(op)
+    name = _PUBLIC.get(kind)
     return name and name.format(len(getattr(op, "stride", ())))
 
 
@@ -108,8 +109,9 @@ def _of_all_axes(value: Any) -> Any:
 
 def _settings(op: Op) -> Iterator[tuple[str, Any, Any]]:
     """The parameters of `op` as users know them, with their values and defaults."""
-    is_public = type(op) in _PUBLIC
-    for name, default in _defaults(type(op)).items():
+    kind: type = type(op)
+    is_public = kind in _PUBLIC
+    for name, default in _defaults(kind).items():
         value = getattr(op, name, default)
         if name in _INTERNAL or (is_public and name == "lengths"):
             continue
