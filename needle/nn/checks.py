@@ -74,10 +74,15 @@ def check_sizes(layer: str, least: int = 0, **sizes: Any) -> None:
             raise ValueError(f"{layer}: {name} must be {allowed}, got {size}")
 
 
-def check_fraction(what: str, value: float) -> None:
+def check_fraction(what: str, value: float) -> float:
+    """`value` as a Python number; a ValueError unless it is from 0 to 1."""
     number = plain_number(value)
-    if not isinstance(number, int | float) or not 0 <= number <= 1:
+    if not isinstance(number, _NUMBERS) or not 0 <= number <= 1:
         raise ValueError(f"{what} must be from 0 to 1, got {value}")
+    return number
+
+
+_NUMBERS = (int, float)  # `int | float` would be made in each call
 
 
 def numbers_of(values: Any, instead: str) -> np.ndarray:

@@ -65,7 +65,7 @@ class Normalize(TensorTupleOp):
         """The mean, the variance, and x - mean."""
         average = sum_over(x, self.axes)
         count = _count(x, average)
-        average = average / count
+        average /= count
         deviation = x - average
         variance = sum_over(deviation * deviation, self.axes)
         variance /= count

@@ -26,7 +26,6 @@ from ...ops import (
     where,
 )
 from ...ops.contraction import affine, matmul
-from ...ops.kinds import plain_number
 from ...ops.names import by_any_name
 from ...ops.random import Kept, dropped
 from ..checks import check_floats, check_fraction, check_tensor, check_trailing
@@ -120,11 +119,10 @@ def dropout(
         >>> print(F.dropout(ndl.init.ones(3), training=False))
         [1. 1. 1.]
     """
-    check_fraction("dropout: p", p)
+    p = check_fraction("dropout: p", p)
     if not training:
         return x
     check_floats("Dropout", x)
-    p = plain_number(p)
     return dropped(p)(x, Kept(p, generator)(x))
 
 
@@ -154,7 +152,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 def _dropout(
     n: int, x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
 ) -> Tensor:
-    check_fraction(f"dropout{n}d: p", p)
+    p = check_fraction(f"dropout{n}d: p", p)
 
     def masked(x: Tensor) -> Tensor:
         first = x[(slice(None), slice(None), *[slice(0, 1)] * n)]

@@ -34,7 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-@in_single_precision
 def batch_norm(
     x: Tensor,
     running_mean: Tensor | None,
@@ -60,6 +59,10 @@ def batch_norm(
          [ 1.  1.]]
     """
     check_floats("BatchNorm", x)
+    if x.dtype.char == "e":  # the decorator's wrapper would cost each call more
+        return _batch_norm_in_single_precision(
+            x, running_mean, running_var, weight, bias, training, momentum, eps
+        )
     lengths = x.shape
     if len(lengths) < 2:
         check_channels("BatchNorm", "(N, C, ...)", x)
@@ -85,6 +88,7 @@ def batch_norm(
     return x * scale + (shift - _operand(running_mean, 0, shape, x) * scale)
 
 
+_batch_norm_in_single_precision = in_single_precision(batch_norm)
 _batch_norm = cache(ops.BatchNorm)  # one instance for all calls
 
 
