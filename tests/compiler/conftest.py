@@ -1,14 +1,13 @@
 """Executors, the table of ops, and kernels that run without being compiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from needle.compiler import numba_executor, recorded_step
-from needle.compiler.native import parts, threads
+from needle.compiler import recorded_step
 from tests.compiler import comparison
-from tests.compiler.interpreter import Interpreter
+from tests.compiler.interpreter import interpreted_kernels
 from tests.ops import table
 
 
@@ -45,15 +44,7 @@ def rows() -> dict[str, list[table.Case]]:
 
 
 @pytest.fixture
-def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels run in plain Python, without compiling: any program takes milliseconds.
-
-    All that can be divided is divided, for three threads.
-    """
-    interpreter = Interpreter()
-    monkeypatch.setattr(numba_executor, "counts", lambda: threads.Counts(3, 3))
-    monkeypatch.setattr(numba_executor, "team", interpreter.team)
-    monkeypatch.setattr(parts, "LEAST_WORK", 1)
-    monkeypatch.setattr(parts, "LEAST_PRODUCT", 1)
-    monkeypatch.setattr(numba_executor, "load", interpreter.load)
-    monkeypatch.setattr(numba_executor, "runner", interpreter.runner)
+def interpreted() -> Iterator[None]:
+    """Kernels run in plain Python, without compiling: any program takes milliseconds."""
+    with interpreted_kernels():
+        yield

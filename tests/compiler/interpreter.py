@@ -6,15 +6,19 @@ that what lacks a barrier gives wrong numbers.
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
-from needle.compiler.native.threads import BARRIER, SET_THREADS
+from needle.compiler import numba_executor
+from needle.compiler.native import parts
+from needle.compiler.native.threads import BARRIER, SET_THREADS, Counts
 
-__all__ = ["Interpreter"]
+__all__ = ["interpreted_kernels"]
 
 
 class _Memory:
@@ -133,3 +137,18 @@ class Interpreter:
 
 def _nothing(arguments: list[int]) -> None:
     """In the place of a call of BLAS."""
+
+
+@contextmanager
+def interpreted_kernels() -> Iterator[None]:
+    """Within, kernels are interpreted, and all that can be divided is, for three threads."""
+    interpreter = Interpreter()
+    of_executor = {
+        "load": interpreter.load, "runner": interpreter.runner, "team": interpreter.team,
+        "counts": lambda: Counts(3, 3),
+    }  # fmt: skip
+    with (
+        mock.patch.multiple(numba_executor, **of_executor),
+        mock.patch.multiple(parts, LEAST_WORK=1, LEAST_PRODUCT=1),
+    ):
+        yield

@@ -8,15 +8,13 @@ between the calls. Kernels of the numba executor are compiled, or run in plain P
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 import needle as ndl
 from needle import Tensor, nn
-from needle.compiler import numba_executor
 from tests.compiler.comparison import agree
-from tests.compiler.interpreter import Interpreter
+from tests.compiler.interpreter import interpreted_kernels
 
 from . import repeated
 
@@ -308,11 +306,7 @@ def _kernels(kind: str) -> Iterator[str]:
     if kind != "interpreted":
         yield kind
         return
-    interpreter = Interpreter()
-    with (
-        mock.patch.object(numba_executor, "load", interpreter.load),
-        mock.patch.object(numba_executor, "runner", interpreter.runner),
-    ):
+    with interpreted_kernels():
         yield "numba"
 
 
